@@ -1,0 +1,54 @@
+"""Kinds of exception: what waits for a person, and who that person is.
+
+An exception never disappears: a cause folds into one record with a count, and only a verified success (the
+product passed the gate and Cloudshelf confirmed it) closes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Kind(StrEnum):
+    """What sort of trouble; the playbook has a card for each."""
+
+    PRODUCT_HELD = "product_held"
+    RECORD_REFUSED = "record_refused"
+    MASS_REMOVAL = "mass_removal"
+    LOCATION_INCOMPLETE = "location_incomplete"
+    DEADLINE_MISSED = "deadline_missed"
+
+
+class Owner(StrEnum):
+    """Who must act."""
+
+    RETAIL_OPS = "retail ops"
+    ECOMMERCE = "ecommerce"
+    MERCHANDISING = "merchandising"
+    FINANCE = "finance"
+    CUSTOMER_SERVICE = "customer service"
+    PLATFORM = "data/platform"
+
+
+@dataclass(frozen=True)
+class NewException:
+    """Something that must not be lost.
+
+    :param cause_key: equal for equal causes, so that repeats fold into one record.
+    :param record: what it is about, as a person names it (SKU, product key, channel).
+    :param payload: what a replay or an investigation needs; no personal data.
+    """
+
+    kind: Kind
+    cause_key: str
+    record: str
+    field: str
+    rule: str
+    message: str
+    cure: str
+    owner: Owner
+    severity: str = "block"
+    payload: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,218 @@
+"""Read the catalogue from commercetools into the run folder, in bounded memory.
+
+Availability comes from ``/inventory``, never from the projection, which is only eventually consistent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import chain
+from typing import Any
+
+from cogent_ops.clients.commercetools import CommercetoolsClient
+from cogent_ops.config import LinkConfig
+from cogent_ops.errors import AuditRequired, UnsupportedProject
+from cogent_ops.services.catalogue.plan import CatalogueRequest, Flow, Mode, Plan, plan
+from cogent_ops.services.catalogue.runfolder import RunFolder, part_name
+from cogent_ops.services.pipeline import batches, ordered_map
+from cogent_ops.store import Store
+
+Raw = dict[str, Any]
+
+#: Reference resources that mapping needs whole; each is small (at most 10,000 categories per project).
+REFERENCE_RESOURCES = {
+    "categories": "categories",
+    "channels": "channels",
+    "product_types": "product-types",
+    "tax_categories": "tax-categories",
+    "customer_groups": "customer-groups",
+}
+SKUS_PER_SELECTION = 50
+
+
+class Extract:
+    """The first task of a run: plan, read, and note every SKU seen in the registry.
+
+    :param client: commercetools client of the link.
+    """
+
+    def __init__(self, config: LinkConfig, store: Store, client: CommercetoolsClient, folder: RunFolder) -> None:
+        self.config, self.store, self.client, self.folder = config, store, client, folder
+
+    def run(self, request: CatalogueRequest) -> dict[str, int | str]:
+        """Extract what the plan asks for; the result counts products, variants and parts.
+
+        :raises AuditRequired: before the link's first push, until an audit passed or was accepted.
+        :raises UnsupportedProject: for a project with the Modular catalogue.
+        """
+        if request.flow is Flow.SYNC and not request.dry_run:
+            self._require_clearance()
+        project = self._classic_project()
+        link = self.config.name
+        chosen = plan(
+            request,
+            self.config,
+            self.store.watermarks.get(link, Flow.SYNC),
+            self.store.watermarks.get(link, f"{Flow.SYNC}.full"),
+        )
+        self.store.runs.start(
+            link, request.flow, request.run_key, chosen.mode, window=(chosen.since, chosen.until)
+        )
+        self._read_reference(project)
+        return self._read_products(request, chosen)
+
+    def _require_clearance(self) -> None:
+        if self.store.audits.clearance(self.config.name) is None:
+            latest = self.store.audits.latest(self.config.name)
+            state = "has not been audited yet" if latest is None else "failed its audit"
+            raise AuditRequired(
+                f"The catalogue of link '{self.config.name}' {state}, so nothing is pushed. Run the DAG "
+                "catalogue_audit; when its findings are acceptable, accept them there or with "
+                "'cogent-ops audit accept'."
+            )
+
+    def _classic_project(self) -> Raw:
+        project = self.client.project()
+        model = project.get("productCatalogModel", "Classic")
+        if model != "Classic":
+            raise UnsupportedProject(
+                f"commercetools project '{project.get('key')}' uses the {model} product catalogue. This "
+                "package reads Classic projections only, in which products carry their variants; it would see "
+                "products without variants here. Use a Classic project, or wait for a release that supports it."
+            )
+        return project
+
+    def _read_reference(self, project: Raw) -> None:
+        reference: Raw = {"project": project}
+        for name, resource in REFERENCE_RESOURCES.items():
+            reference[name] = list(chain.from_iterable(self.client.pages(resource, page_size=500)))
+        self.folder.write_json("reference.json", reference)
+
+    def _read_products(self, request: CatalogueRequest, chosen: Plan) -> dict[str, int | str]:
+        self.folder.clear("extract")
+        counts: Counter[str] = Counter()
+        newest: str = ""
+        seen: list[str] = []
+        parts = ordered_map(self._enrich, self._pages(request, chosen), workers=self.config.concurrency)
+        for number, lines in enumerate(parts, start=1):
+            self._register(request.run_key, lines)
+            self.folder.write_lines("extract", part_name("part", number), map(_compact, lines))
+            projections = [line["projection"] for line in lines]
+            seen += [projection["id"] for projection in projections]
+            newest = max(newest, *(projection["lastModifiedAt"] for projection in projections))
+            counts.update(
+                parts=1, products=len(lines), variants=sum(len(_variants(p)) for p in projections)
+            )
+        self.folder.write_lines("extract", part_name("seen", 1), map(json.dumps, seen))
+        if chosen.finds_removals:
+            self.store.catalogue.prune_skus(self.config.name, request.run_key)
+        outcome: dict[str, Any] = {
+            "mode": chosen.mode.value,
+            "since": chosen.since,
+            "until": chosen.until,
+            "started": request.now,
+            "newest": _moment(newest),
+            **counts,
+        }
+        self.folder.write_json("extract.json", outcome)
+        return {"mode": chosen.mode.value, **counts}
+
+    def _pages(self, request: CatalogueRequest, chosen: Plan) -> Iterator[list[Raw]]:
+        if chosen.mode is Mode.SKUS:
+            yield from self._products_of(request.skus)
+            return
+        changed: set[str] = set()
+        for page in self._projections(where=chosen.where()):
+            changed.update(projection["id"] for projection in page)
+            yield page
+        if chosen.mode is Mode.DELTA:
+            yield from self._held_elsewhere(changed)
+
+    def _projections(self, *, where: tuple[str, ...] = ()) -> Iterator[list[Raw]]:
+        return self.client.pages(
+            "product-projections", where=where, params={"staged": "false"}, page_size=self.config.page_size
+        )
+
+    def _products_of(self, skus: tuple[str, ...]) -> Iterator[list[Raw]]:
+        """Products that hold one of the SKUs; a product that holds two of them is read once."""
+        read: set[str] = set()
+        for chunk in batches(sorted(set(skus)), SKUS_PER_SELECTION):
+            literals = ", ".join(self.client.literal(sku) for sku in chunk)
+            where = f"masterVariant(sku in ({literals})) or variants(sku in ({literals}))"
+            for page in self._projections(where=(where,)):
+                fresh = [projection for projection in page if projection["id"] not in read]
+                read.update(projection["id"] for projection in fresh)
+                if fresh:
+                    yield fresh
+
+    def _held_elsewhere(self, changed: set[str]) -> Iterator[list[Raw]]:
+        """Products whose hold may have ended without a change of their own (stock entry, price date, other SKU)."""
+        waiting = [id_ for id_ in self.store.catalogue.recheck_ids(self.config.name) if id_ not in changed]
+        if waiting:
+            yield from self.client.by_values("product-projections", "id", waiting, params={"staged": "false"})
+
+    def _enrich(self, page: list[Raw]) -> list[Raw]:
+        """Join a page with stock and standalone prices; runs in a worker thread."""
+        stock = self._stock([sku for projection in page for sku in _skus(projection)])
+        standalone = [p for p in page if p.get("priceMode") == "Standalone"]
+        prices = self._standalone_prices([sku for projection in standalone for sku in _skus(projection)])
+        return [
+            {
+                "projection": projection,
+                "inventory": {sku: stock[sku] for sku in _skus(projection) if sku in stock},
+                "standalone_prices": {sku: prices[sku] for sku in _skus(projection) if sku in prices},
+            }
+            for projection in page
+        ]
+
+    def _stock(self, skus: list[str]) -> dict[str, dict[str, int]]:
+        """Available quantity by SKU and supply channel id (empty: the channel-less pool)."""
+        stock: dict[str, dict[str, int]] = {}
+        for entries in self.client.by_values("inventory", "sku", skus):
+            for entry in entries:
+                channel = entry.get("supplyChannel", {}).get("id", "")
+                stock.setdefault(entry["sku"], {})[channel] = entry["availableQuantity"]
+        return stock
+
+    def _standalone_prices(self, skus: list[str]) -> dict[str, list[Raw]]:
+        prices: dict[str, list[Raw]] = {}
+        for page in self.client.by_values("standalone-prices", "sku", skus):
+            for price in page:
+                prices.setdefault(price["sku"], []).append(price)
+        return prices
+
+    def _register(self, run_key: str, lines: list[Raw]) -> None:
+        """Note which SKU each variant carries now, and put the SKU it carried before beside it."""
+        link = self.config.name
+        products = {line["projection"]["id"]: _variants(line["projection"]) for line in lines}
+        before = self.store.catalogue.previous_skus(link, products)
+        rows = []
+        for line in lines:
+            product_id = line["projection"]["id"]
+            carried = {v["id"]: v["sku"] for v in products[product_id] if v.get("sku")}
+            rows += [(sku, product_id, variant_id) for variant_id, sku in carried.items()]
+            line["previous_skus"] = {
+                variant_id: before[product_id, variant_id]
+                for variant_id, sku in carried.items()
+                if before.get((product_id, variant_id), sku) != sku
+            }
+        self.store.catalogue.register_skus(link, run_key, list(products), rows)
+
+
+def _variants(projection: Raw) -> list[Raw]:
+    return [projection["masterVariant"], *projection.get("variants", ())]
+
+
+def _skus(projection: Raw) -> list[str]:
+    return [variant["sku"] for variant in _variants(projection) if variant.get("sku")]
+
+
+def _compact(line: Raw) -> str:
+    return json.dumps(line, ensure_ascii=False, separators=(",", ":"))
+
+
+def _moment(text: str) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

@@ -1,0 +1,130 @@
+"""What one catalogue run reads: a pure decision from the request, the watermarks and the clock.
+
+Runs started by hand or by an asset have no data interval in Airflow 3, so a run works from its watermark; only
+a backfill brings an interval of its own, and then it neither moves the watermark nor removes anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from cogent_ops.config import LinkConfig
+
+NIGHTLY = timedelta(hours=24)
+#: A full pass that is this late is made at once, whatever the hour: deletions are only found by full passes.
+OVERDUE = timedelta(hours=36)
+#: The nightly pass may start a little early, so that it keeps its hour instead of drifting by one run a day.
+SLACK = timedelta(hours=2)
+
+
+class Flow(StrEnum):
+    """Which DAG asks: the audit reads and checks everything, the sync also pushes."""
+
+    SYNC = "catalogue_sync"
+    AUDIT = "catalogue_audit"
+
+
+class Mode(StrEnum):
+    """How much of the catalogue a run reads."""
+
+    FULL = "full"
+    DELTA = "delta"
+    SKUS = "skus"
+    BACKFILL = "backfill"
+
+
+@dataclass(frozen=True)
+class CatalogueRequest:
+    """One run of the catalogue flow, as Airflow (or the CLI) asks for it.
+
+    :param run_key: unique and stable over retries; names the run folder.
+    :param now: when the run began, UTC.
+    :param full_refresh: read everything, find deletions.
+    :param skus: read only the products that hold these SKUs.
+    :param dry_run: gate and compare, send nothing.
+    :param accept_removals: the number of removals a person has reviewed and accepts.
+    :param interval: the data interval of a backfill run, else ``None``.
+    """
+
+    link: str
+    run_key: str
+    now: datetime
+    flow: Flow = Flow.SYNC
+    full_refresh: bool = False
+    skus: tuple[str, ...] = ()
+    dry_run: bool = False
+    accept_removals: int = 0
+    interval: tuple[datetime, datetime] | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to read: a mode and the bounds of ``lastModifiedAt`` (``since`` included, ``until`` excluded)."""
+
+    mode: Mode
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def finds_removals(self) -> bool:
+        """Only a listing of everything can tell what is gone."""
+        return self.mode is Mode.FULL
+
+    @property
+    def moves_watermark(self) -> bool:
+        """A partial selection must not claim that everything before it is stored."""
+        return self.mode in (Mode.FULL, Mode.DELTA)
+
+    def where(self) -> tuple[str, ...]:
+        """The plan's bounds as commercetools query predicates."""
+        bounds = []
+        if self.since is not None:
+            bounds.append(f'lastModifiedAt >= "{timestamp(self.since)}"')
+        if self.until is not None:
+            bounds.append(f'lastModifiedAt < "{timestamp(self.until)}"')
+        return tuple(bounds)
+
+
+def plan(
+    request: CatalogueRequest, config: LinkConfig, watermark: datetime | None, last_full: datetime | None
+) -> Plan:
+    """Choose the mode; the most specific wish wins, and without a watermark everything is read."""
+    if request.interval is not None:
+        return Plan(Mode.BACKFILL, *request.interval)
+    if request.skus:
+        return Plan(Mode.SKUS)
+    if request.flow is Flow.AUDIT or request.full_refresh or watermark is None:
+        return Plan(Mode.FULL)
+    if full_pass_due(request.now, last_full, config.full_pass_hour):
+        return Plan(Mode.FULL)
+    return Plan(Mode.DELTA, since=watermark - timedelta(seconds=config.overlap_seconds))
+
+
+def full_pass_due(now: datetime, last_full: datetime | None, hour: int) -> bool:
+    """Whether the nightly full pass should happen in this run.
+
+    Due in the hour ``hour`` (UTC) when the last one is about a day old, and at any hour once it is overdue.
+    """
+    if last_full is None:
+        return True
+    age = now - last_full
+    return age >= OVERDUE or (now.hour == hour and age >= NIGHTLY - SLACK)
+
+
+def next_watermark(previous: datetime | None, newest_seen: datetime | None, started: datetime) -> datetime | None:
+    """Where the next delta starts: the newest change seen, by commercetools' clock, but never after our start.
+
+    A product changed behind the reading cursor of a long pass is older than the newest one seen, hence the
+    upper bound; the delta's overlap absorbs the difference between the two clocks.
+    """
+    if newest_seen is None:
+        return previous
+    candidate = min(newest_seen, started)
+    return candidate if previous is None else max(previous, candidate)
+
+
+def timestamp(moment: datetime) -> str:
+    """UTC time as commercetools writes it: ``2026-11-01T00:00:00.000Z``."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

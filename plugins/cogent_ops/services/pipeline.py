@@ -1,0 +1,42 @@
+"""Overlap slow calls with bounded memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def ordered_map(
+    function: Callable[[Item], Result], items: Iterable[Item], *, workers: int
+) -> Iterator[Result]:
+    """Apply ``function`` in ``workers`` threads and yield the results in the order of ``items``.
+
+    At most twice ``workers`` items are taken ahead, whatever the length of ``items``. The first error ends the
+    iteration; calls that have not begun are dropped, those under way are waited for.
+    """
+    source = iter(items)
+    with ThreadPoolExecutor(workers, thread_name_prefix="cogent-ops") as pool:
+        waiting: deque[Future[Result]] = deque(
+            pool.submit(function, item) for item in islice(source, 2 * workers)
+        )
+        try:
+            while waiting:
+                result = waiting.popleft().result()
+                waiting.extend(pool.submit(function, item) for item in islice(source, 1))
+                yield result
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Cut ``items`` into lists of at most ``size``."""
+    source = iter(items)
+    while batch := list(islice(source, size)):
+        yield batch
