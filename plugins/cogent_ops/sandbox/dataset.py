@@ -36,7 +36,8 @@ class Dataset:
     :param products: every ``ProductProjection`` (current data, all published).
     :param inventory: every ``InventoryEntry``; without ``supplyChannel`` it is the channel-less pool.
     :param standalone_prices: every ``StandalonePrice``, joined to products by SKU.
-    :param dirt: product id -> names of the defects planted in or found on that product; clean ones are absent.
+    :param types: every ``Type`` (custom fields) that records above use.
+    :param dirt: product id -> names of the defects planted in or found on it; clean ones are absent.
     :param dirty_variants: product id -> defect name -> ids of the variants that carry it. Only for defects
         that concern single variants.
     :param source_counts: what was read and what became of it; for generated data the number of records.
@@ -52,6 +53,7 @@ class Dataset:
     products: list[Json]
     inventory: list[Json]
     standalone_prices: list[Json]
+    types: list[Json] = field(default_factory=list)
     dirt: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     dirty_variants: Mapping[str, Mapping[str, tuple[int, ...]]] = field(default_factory=dict)
     source_counts: Mapping[str, int] = field(default_factory=dict)

@@ -330,7 +330,7 @@ class Traffic:
         return self.counts()
 
     def counts(self) -> dict[str, int]:
-        """How often what happened so far: ``kiosk_orders``, ``kiosk_paid``, ``online_refused``, ``edits``, ..."""
+        """How often what happened so far, e.g. ``kiosk_orders``, ``kiosk_paid``, ``online_refused``."""
         with self._counts_lock:
             return dict(self._counts)
 
