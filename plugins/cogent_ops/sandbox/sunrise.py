@@ -3,7 +3,7 @@
 The format's peculiarities: a row without ``productType`` is a further variant of the product above it; prices
 read ``[country-]CUR cents[ customer group][#channel key]``; categories are paths of English names
 (``Women>Clothing>Shirts``); localized columns are named ``name.de``. What cannot be read stops the load with
-file and line. What refers to nothing (a category path that does not exist) stays as a reference to nothing and
+file and line. What refers to nothing (a category path that does not exist) stays a reference to nothing and
 is noted in ``dirt``: no row is ever dropped.
 """
 
