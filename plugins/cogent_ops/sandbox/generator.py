@@ -65,6 +65,7 @@ _MIN_PRODUCTS_FOR_LARGEST = 50
 _GTIN_BASE = 200_000_000_000
 _RATES = {"EUR": 1.0, "GBP": 0.87, "USD": 1.08}
 _PROMISES: Words = ("aus", "made of", "in")
+_QUOTED: Words = ("„{}“", "“{}”", "«{}»")
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,9 +385,9 @@ class CatalogueGenerator:
         detail = blueprint.rng.choice(blueprint.department.details)
         promise = ("mit", "with", "con") if blueprint.department is words.BEAUTY else _PROMISES
         return {
-            locale: f"<p>{noun} „{blueprint.model}“ {link} {stuff}.</p><p>{more}</p>"
-            for locale, noun, link, stuff, more in zip(
-                LOCALES, blueprint.noun, promise, material, detail, strict=True
+            locale: f"<p>{noun} {quoted.format(blueprint.model)} {link} {stuff}.</p><p>{more}</p>"
+            for locale, noun, quoted, link, stuff, more in zip(
+                LOCALES, blueprint.noun, _QUOTED, promise, material, detail, strict=True
             )
             if locale in locales
         }

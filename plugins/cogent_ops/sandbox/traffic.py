@@ -207,6 +207,11 @@ def offers(dataset: Dataset, *, country: str = "DE", currency: str = "EUR") -> l
     ]
 
 
+def store_keys(dataset: Dataset) -> list[str]:
+    """Keys of the Channels that can hold stock, in the order of the dataset."""
+    return [channel["key"] for channel in dataset.channels if "InventorySupply" in channel["roles"]]
+
+
 def _stores_by_sku(dataset: Dataset) -> dict[str, tuple[str, ...]]:
     keys = {channel["id"]: channel["key"] for channel in dataset.channels}
     found: dict[str, tuple[str, ...]] = {}
@@ -241,6 +246,8 @@ class Traffic:
     :param online: takes online orders; needed when ``online_per_second`` is above zero.
     :param editor: takes catalogue edits; needed when ``edits_per_second`` is above zero.
     :param seed: equal seed, rates and offers give equal orders in equal sequence.
+    :param stores: keys of the stores with a kiosk, for baskets whose first article no store lists; without
+        them, the stores that list anything. See :func:`store_keys`.
     :param max_orders: each stream ends after that many arrivals; ``None`` = never.
     :raises ValueError: for a negative rate, for no offers, or for a rate without somebody who takes it.
     """
@@ -256,6 +263,7 @@ class Traffic:
         kiosk_per_second: float = 0.0,
         online_per_second: float = 0.0,
         edits_per_second: float = 0.0,
+        stores: Sequence[str] = (),
         max_orders: int | None = None,
     ) -> None:
         _check_rate("kiosk", kiosk_per_second, kiosk)
@@ -266,7 +274,7 @@ class Traffic:
                 "Traffic needs at least one offer: the dataset has no clean variant in this market."
             )
         self._offers = offers
-        self._store_keys = sorted({key for offer in offers for key in offer.channel_keys})
+        self._store_keys = list(stores) or sorted({key for offer in offers for key in offer.channel_keys})
         self._seed = seed
         self._max_orders = max_orders
         self._counts: Counter[str] = Counter()

@@ -21,6 +21,7 @@ from cogent_ops.sandbox.traffic import (
     ProductEdit,
     Traffic,
     offers,
+    store_keys,
 )
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
@@ -214,6 +215,14 @@ def test_offers_are_clean_variants_with_their_price_and_stores(dataset: Dataset)
     keys = {channel["key"] for channel in dataset.channels}
     assert {key for offer in found for key in offer.channel_keys} <= keys
     assert any(offer.channel_keys for offer in found)
+
+
+def test_kiosks_stand_in_stores_even_when_all_stock_is_in_the_pool(dataset: Dataset) -> None:
+    keys = store_keys(dataset)
+    assert len(keys) == 6
+    shop, nowhere = Shop(), [Offer("p", "A", Decimal(1), "EUR", ())]
+    Traffic(nowhere, seed=1, kiosk=shop, kiosk_per_second=1, stores=keys, max_orders=80).advance(500)
+    assert {order.channel_key for order in shop.log if isinstance(order, KioskOrder)} == set(keys)
 
 
 def test_offers_take_the_price_of_the_country_and_its_discount(dataset: Dataset) -> None:
