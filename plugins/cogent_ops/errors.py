@@ -44,6 +44,10 @@ class BudgetExhausted(RetryableError):
     """No token of the shared rate budget became free within the waiting time; nothing was sent."""
 
 
+class StoreUnavailable(RetryableError):
+    """The store is locked or out of reach; the open transaction, if any, was rolled back."""
+
+
 class AmbiguousOutcome(RetryableError):
     """A write was sent and its outcome is unknown (lost response, 500). Read the resource before sending again."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import chain
 from typing import Any
@@ -31,6 +31,8 @@ REFERENCE_RESOURCES = {
     "customer_groups": "customer-groups",
 }
 SKUS_PER_SELECTION = 50
+#: PostgreSQL text cannot hold NUL, which a spoiled SKU can contain; the registry keeps a visible stand-in.
+NUL, NUL_SHOWN = "\x00", "\u2400"
 
 
 class Extract:
@@ -156,9 +158,8 @@ class Extract:
 
     def _enrich(self, page: list[Raw]) -> list[Raw]:
         """Join a page with stock and standalone prices; runs in a worker thread."""
-        stock = self._stock([sku for projection in page for sku in _skus(projection)])
-        standalone = [p for p in page if p.get("priceMode") == "Standalone"]
-        prices = self._standalone_prices([sku for projection in standalone for sku in _skus(projection)])
+        stock = self._stock(_askable(page))
+        prices = self._standalone_prices(_askable(p for p in page if p.get("priceMode") == "Standalone"))
         return [
             {
                 "projection": projection,
@@ -188,16 +189,16 @@ class Extract:
         """Note which SKU each variant carries now, and put the SKU it carried before beside it."""
         link = self.config.name
         products = {line["projection"]["id"]: _variants(line["projection"]) for line in lines}
-        before = self.store.catalogue.previous_skus(link, products)
+        before = self.store.catalogue.previous_skus(link, products, run_key=run_key)
         rows = []
         for line in lines:
             product_id = line["projection"]["id"]
             carried = {v["id"]: v["sku"] for v in products[product_id] if v.get("sku")}
-            rows += [(sku, product_id, variant_id) for variant_id, sku in carried.items()]
+            rows += [(sku.replace(NUL, NUL_SHOWN), product_id, variant_id) for variant_id, sku in carried.items()]
             line["previous_skus"] = {
                 variant_id: before[product_id, variant_id]
                 for variant_id, sku in carried.items()
-                if before.get((product_id, variant_id), sku) != sku
+                if before.get((product_id, variant_id), sku) not in (sku, sku.replace(NUL, NUL_SHOWN))
             }
         self.store.catalogue.register_skus(link, run_key, list(products), rows)
 
@@ -208,6 +209,11 @@ def _variants(projection: Raw) -> list[Raw]:
 
 def _skus(projection: Raw) -> list[str]:
     return [variant["sku"] for variant in _variants(projection) if variant.get("sku")]
+
+
+def _askable(page: Iterable[Raw]) -> list[str]:
+    """SKUs that a query may name. One with control characters is held anyway, and could spoil the whole query."""
+    return [sku for projection in page for sku in _skus(projection) if sku.isprintable()]
 
 
 def _compact(line: Raw) -> str:

@@ -20,15 +20,24 @@ def held(finding: Finding) -> NewException:
     return NewException(
         kind=Kind.PRODUCT_HELD,
         cause_key=cause(finding),
-        record=record,
+        record=visible(record),
         field=finding.field,
         rule=finding.rule,
-        message=f"{finding.product_name or record}: {finding.message}",
+        message=visible(f"{finding.product_name or record}: {finding.message}"),
         cure=finding.cure,
         owner=Owner(finding.owner),
         severity=finding.severity.value,
-        payload={"product_id": finding.product_id, "sku": finding.sku, "value": finding.value},
+        payload={
+            "product_id": finding.product_id,
+            "sku": visible(finding.sku or ""),
+            "value": visible(finding.value),
+        },
     )
+
+
+def visible(text: str) -> str:
+    """Text with its control characters shown (``\\x00``): a bad record must not spoil the store or a terminal."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def cause(finding: Finding) -> str:

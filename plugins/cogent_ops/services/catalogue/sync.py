@@ -139,14 +139,19 @@ class CatalogueSync:
         """Remove what a full listing no longer shows, unless it is so much that a person must say so."""
         if extract["mode"] != Mode.FULL:
             return []
+        catalogue, link = self.store.catalogue, self.config.name
         listed = self._listed(self.folder(request))
-        shown = list(self.store.catalogue.product_ids(self.config.name))
-        gone = sorted(id_ for id_ in shown if id_ not in listed)
+        shown = list(catalogue.product_ids(link, on_kiosk=True))
+        gone = [id_ for id_ in shown if id_ not in listed]
         guard = self.config.removal_guard
         if guard.holds(len(gone), len(shown)) and request.accept_removals < len(gone):
             log.warning("mass-removal guard: %d of %d products held", len(gone), len(shown))
             return [finish.mass_removal(len(gone), len(shown), guard.max_share, gone[:SAMPLE])]
         push.remove(gone)
+        if not request.dry_run:
+            # What never reached a kiosk and is no longer published needs no call, only to be forgotten.
+            never_shown = set(catalogue.product_ids(link)).difference(listed, shown)
+            catalogue.remove_products(link, sorted(never_shown))
         return []
 
     def _finish(
