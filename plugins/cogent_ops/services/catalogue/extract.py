@@ -14,6 +14,7 @@ from typing import Any
 
 from cogent_ops.clients.commercetools import CommercetoolsClient
 from cogent_ops.config import LinkConfig
+from cogent_ops.domain.text import visible
 from cogent_ops.errors import AuditRequired, UnsupportedProject
 from cogent_ops.services.catalogue.plan import CatalogueRequest, Flow, Mode, Plan, plan
 from cogent_ops.services.catalogue.runfolder import RunFolder, part_name
@@ -31,8 +32,6 @@ REFERENCE_RESOURCES = {
     "customer_groups": "customer-groups",
 }
 SKUS_PER_SELECTION = 50
-#: PostgreSQL text cannot hold NUL, which a spoiled SKU can contain; the registry keeps a visible stand-in.
-NUL, NUL_SHOWN = "\x00", "\u2400"
 
 
 class Extract:
@@ -194,11 +193,11 @@ class Extract:
         for line in lines:
             product_id = line["projection"]["id"]
             carried = {v["id"]: v["sku"] for v in products[product_id] if v.get("sku")}
-            rows += [(sku.replace(NUL, NUL_SHOWN), product_id, variant_id) for variant_id, sku in carried.items()]
+            rows += [(visible(sku), product_id, variant_id) for variant_id, sku in carried.items()]
             line["previous_skus"] = {
                 variant_id: before[product_id, variant_id]
                 for variant_id, sku in carried.items()
-                if before.get((product_id, variant_id), sku) not in (sku, sku.replace(NUL, NUL_SHOWN))
+                if before.get((product_id, variant_id), sku) not in (sku, visible(sku))
             }
         self.store.catalogue.register_skus(link, run_key, list(products), rows)
 

@@ -9,6 +9,7 @@ from cogent_ops.clients.cloudshelf import RecordFailure
 from cogent_ops.config import LinkConfig
 from cogent_ops.domain.catalogue import Problem
 from cogent_ops.domain.exceptions import Kind, NewException, Owner
+from cogent_ops.domain.text import visible
 from cogent_ops.quality import Finding, Severity
 from cogent_ops.services.catalogue.plan import CatalogueRequest, Flow, Mode, next_watermark
 from cogent_ops.store import Store, StoredException
@@ -33,11 +34,6 @@ def held(finding: Finding) -> NewException:
             "value": visible(finding.value),
         },
     )
-
-
-def visible(text: str) -> str:
-    """Text with its control characters shown (``\\x00``): a bad record must not spoil the store or a terminal."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def cause(finding: Finding) -> str:

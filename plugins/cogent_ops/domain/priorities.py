@@ -1,0 +1,13 @@
+"""Which flow goes first when an API's rate budget is short."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Priority(IntEnum):
+    """Smaller goes first."""
+
+    ORDERS = 0
+    STOCK = 1
+    CATALOGUE = 2

@@ -1,0 +1,817 @@
+"""Cloudshelf's GraphQL API over :class:`~cogent_ops.sandbox.cloudshelf_state.CloudshelfState`.
+
+graphql-core parses, validates and executes. Two things are added. Complexity and depth are checked before anything
+runs, as the API does. And large inputs are checked by compiled functions instead of graphql-core's coercion, which
+would cost more than everything else together: execution then runs on a twin of the schema in which those inputs
+are plain scalars. Whatever the fast check does not accept goes through the ordinary path, which words the refusal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from inspect import isawaitable
+from pathlib import Path
+from typing import Any, TypeAlias, cast
+from urllib.error import URLError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLEnumType,
+    GraphQLError,
+    GraphQLInputObjectType,
+    GraphQLInputType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLResolveInfo,
+    GraphQLSchema,
+    InlineFragmentNode,
+    InputObjectTypeDefinitionNode,
+    IntValueNode,
+    OperationDefinitionNode,
+    ScalarTypeDefinitionNode,
+    SelectionSetNode,
+    VariableNode,
+    build_ast_schema,
+    execute,
+    extend_schema,
+    parse,
+    print_ast,
+    validate,
+)
+
+from cogent_ops.sandbox.answers import Answer, Json, json_answer
+from cogent_ops.sandbox.cloudshelf_state import CloudshelfState, derived_id
+
+Check: TypeAlias = Callable[[Any], bool]
+Resolver: TypeAlias = Callable[..., Any]
+
+LOCATION_FORMS = {
+    "address": "extend input LocationInput { address: String }",
+    "structured": "extend input LocationInput { address1: String address2: String city: String"
+    " provinceCode: String zip: String phone: String email: String }",
+}
+_SCHEMA = Path(__file__).parent / "cloudshelf_schema.graphql"
+_GID = re.compile(r"gid://[^/]+/[^/]+/.+")
+_OPEN_FIELDS = {"version", "isInMaintenanceMode"}
+_MAX_KNOWN_DOCUMENTS = 200
+_FETCH_SECONDS = 10.0
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+_NEEDS = {
+    "CATALOGUE": (
+        "product",
+        "products",
+        "productGroup",
+        "productGroups",
+        "upsertProducts",
+        "upsertProductVariants",
+        "upsertProductGroups",
+        "updateProductsInProductGroup",
+        "updateProductsInProductGroupInBatch",
+        "addProductsToProductGroup",
+        "removeProductsFromProductGroup",
+        "deleteProducts",
+        "deleteProductGroups",
+        "keepKnownProductsViaFile",
+        "keepKnownVariantsViaFile",
+        "keepKnownProductGroupsViaFile",
+        "upsertStockLevels",
+    ),
+    "LOCATIONS": ("location", "locations", "upsertLocations", "deleteLocations"),
+    "ORDERS": ("order", "orders", "upsertOrders", "sessions"),
+}
+_ENTITY_OF = {name: entity for entity, names in _NEEDS.items() for name in names}
+
+
+@dataclass(slots=True)
+class Request:
+    """A GraphQL request, recognised as far as possible before it is answered.
+
+    :param root_fields: what it asks for; names the operation in fault rules and counters.
+    :param problem: why it cannot be executed at all.
+    """
+
+    query: str = ""
+    variables: Json = field(default_factory=dict)
+    operation_name: str | None = None
+    document: DocumentNode | None = None
+    operation: OperationDefinitionNode | None = None
+    root_fields: tuple[str, ...] = ()
+    problem: list[GraphQLError] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Root fields joined by a plus sign, e.g. ``upsertProducts``."""
+        return "+".join(self.root_fields) or "unreadable"
+
+    @property
+    def records(self) -> int:
+        """How many records the variables carry: the longest list in them, variants counted one by one."""
+        return max((_records(value) for value in self.variables.values()), default=0)
+
+
+class CloudshelfApi:
+    """Turns GraphQL requests into answers. Call with the state's lock held.
+
+    :param state: the organisation.
+    :param spend: takes the complexity from the credit budget and says how many seconds are missing, 0 for none.
+    """
+
+    def __init__(self, state: CloudshelfState, spend: Callable[[int], float] | None = None) -> None:
+        self.state = state
+        self._spend = spend or (lambda credits: 0.0)
+        self.schema = load_schema(state.behaviour.location_form)
+        self._twin = _with_resolvers(_scalar_inputs(), _Resolvers(state))
+        _with_resolvers(self.schema, _Resolvers(state))
+        self._documents: dict[str, tuple[DocumentNode, list[GraphQLError]]] = {}
+        self._checks: dict[str, Check] = {}
+
+    # Reading the request
+
+    def read(self, body: Any) -> Request:
+        """Recognise a decoded JSON body; never raises."""
+        if not isinstance(body, dict) or not isinstance(body.get("query"), str):
+            return Request(problem=[GraphQLError("The request has no query.")])
+        request = Request(body["query"], body.get("variables") or {}, body.get("operationName"))
+        try:
+            request.document, request.problem = self._document(request.query)
+        except GraphQLError as error:
+            request.problem = [error]
+            return request
+        request.operation = _operation(request.document, request.operation_name)
+        if request.operation is None:
+            request.problem = [GraphQLError("The operation to run cannot be told.")]
+        else:
+            request.root_fields = tuple(_root_fields(request.operation.selection_set, request.document))
+        return request
+
+    def _document(self, query: str) -> tuple[DocumentNode, list[GraphQLError]]:
+        known = self._documents.get(query)
+        if known is None:
+            document = parse(query)
+            known = document, validate(self.schema, document)
+            if len(self._documents) >= _MAX_KNOWN_DOCUMENTS:
+                self._documents.clear()
+            self._documents[query] = known
+        return known
+
+    # Answering
+
+    def handle(self, request: Request, headers: Mapping[str, str]) -> Answer | Awaitable[Answer]:
+        """Answer a request; awaitable only where a file must be fetched."""
+        refusal = self._refused(request, headers)
+        if refusal is not None:
+            return refusal
+        problem = list(request.problem) or self._over_limit(request)
+        if problem or request.document is None:
+            return _errors(400 if request.problem else 200, problem)
+        checked = self._well_formed(request)
+        introspects = any(name.startswith("__") for name in request.root_fields)
+        result = execute(
+            self._twin if checked and not introspects else self.schema,
+            request.document,
+            variable_values=request.variables,
+            operation_name=request.operation_name,
+        )
+        if isawaitable(result):
+            return _later(cast("Awaitable[ExecutionResult]", result))
+        return _formatted(result)
+
+    def _refused(self, request: Request, headers: Mapping[str, str]) -> Answer | None:
+        if all(name.startswith("__") or name in _OPEN_FIELDS for name in request.root_fields):
+            return None if request.root_fields else self._authenticated(headers)
+        refusal = self._authenticated(headers)
+        if refusal is not None or request.operation is None:
+            return refusal
+        action = "MODIFY" if request.operation.operation.value == "mutation" else "READ"
+        for name in request.root_fields:
+            wanted = f"{_ENTITY_OF.get(name, 'MY_ORGANISATION')}:{action}"
+            if not name.startswith("__") and wanted not in self.state.behaviour.permissions:
+                return _coded(200, "FORBIDDEN", f"The API key's role does not allow {action} here.")
+        return None
+
+    def _authenticated(self, headers: Mapping[str, str]) -> Answer | None:
+        kind, _, key = headers.get("authorization", "").partition(" ")
+        if kind.lower() == "token" and key == self.state.behaviour.api_key:
+            return None
+        status = 401 if self.state.behaviour.refusal == "http" else 200
+        return _coded(status, "UNAUTHENTICATED", "The API key is missing or not valid.")
+
+    def _over_limit(self, request: Request) -> list[GraphQLError]:
+        """Complexity, depth and credits, all before execution."""
+        if request.operation is None or request.document is None:
+            return []
+        behaviour = self.state.behaviour
+        measure = _Measure(
+            request, multiplied=behaviour.complexity == "multiplied", page=behaviour.default_page
+        )
+        cost, depth = (
+            measure.cost(request.operation.selection_set),
+            measure.depth(request.operation.selection_set),
+        )
+        if depth > behaviour.max_depth:
+            text = f"The query exceeds the maximum depth of {behaviour.max_depth}. Actual depth is {depth}."
+            return [GraphQLError(text, extensions={"code": "GRAPHQL_VALIDATION_FAILED"})]
+        if cost > behaviour.max_complexity:
+            text = f"The query exceeds the maximum complexity of {behaviour.max_complexity}. Actual complexity is"
+            return [GraphQLError(f"{text} {cost}.", extensions={"code": "GRAPHQL_VALIDATION_FAILED"})]
+        missing = self._spend(cost)
+        if missing > 0:
+            text = f"Not enough credits for this query; {missing:.1f} seconds are missing."
+            return [GraphQLError(text, extensions={"code": "RATE_LIMITED", "retryAfter": missing})]
+        return []
+
+    def _well_formed(self, request: Request) -> bool:
+        """Whether every variable passes the compiled checks, so that the twin schema may take it as it is."""
+        if request.operation is None:
+            return False
+        for definition in request.operation.variable_definitions or ():
+            name = definition.variable.name.value
+            written = print_ast(definition.type)
+            if name not in request.variables:
+                if definition.default_value is None and written.endswith("!"):
+                    return False
+                continue
+            if written not in self._checks:
+                self._checks[written] = _compiled(_type_of(written, self.schema))
+            if not self._checks[written](request.variables[name]):
+                return False
+        return True
+
+
+def load_schema(location_form: str) -> GraphQLSchema:
+    """Build the simulated part of the schema with one of the two forms of ``LocationInput``."""
+    base = build_ast_schema(parse(_SCHEMA.read_text(encoding="utf-8")))
+    schema = extend_schema(base, parse(LOCATION_FORMS[location_form]))
+    # The hook has one name in older releases of graphql-core and another in newer ones.
+    vars(schema.type_map["GlobalId"]).update(parse_value=_parse_gid, coerce_input_value=_parse_gid)
+    return schema
+
+
+def _parse_gid(value: Any) -> str:
+    if not isinstance(value, str) or _GID.fullmatch(value) is None:
+        raise GraphQLError(f"GlobalId cannot represent value: {value!r}")
+    return value
+
+
+def _scalar_inputs() -> GraphQLSchema:
+    """The same schema, with every input object a scalar that takes any value as it is."""
+    definitions = tuple(
+        ScalarTypeDefinitionNode(name=node.name) if isinstance(node, InputObjectTypeDefinitionNode) else node
+        for node in parse(_SCHEMA.read_text(encoding="utf-8")).definitions
+    )
+    return build_ast_schema(DocumentNode(definitions=definitions))
+
+
+def _with_resolvers(schema: GraphQLSchema, resolvers: _Resolvers) -> GraphQLSchema:
+    for type_name, fields in resolvers.table().items():
+        kind = schema.type_map[type_name]
+        if isinstance(kind, GraphQLObjectType):
+            for name, resolver in fields.items():
+                kind.fields[name].resolve = resolver
+    return schema
+
+
+# Compiled input checks
+
+
+def _compiled(kind: GraphQLInputType) -> Check:
+    """A function that accepts exactly the values that need no conversion to be valid for a type."""
+    if isinstance(kind, GraphQLNonNull):
+        inner = _compiled(kind.of_type)
+        return lambda value: value is not None and inner(value)
+    if isinstance(kind, GraphQLList):
+        element = _compiled(kind.of_type)
+        return lambda value: value is None or (type(value) is list and all(map(element, value)))
+    if isinstance(kind, GraphQLInputObjectType):
+        return _compiled_object(kind)
+    if isinstance(kind, GraphQLEnumType):
+        allowed = frozenset(kind.values)
+        return lambda value: value is None or (type(value) is str and value in allowed)
+    return _SCALARS[kind.name]
+
+
+def _compiled_object(kind: GraphQLInputObjectType) -> Check:
+    checks = {name: _compiled(known.type) for name, known in kind.fields.items()}
+    required = frozenset(
+        name for name, known in kind.fields.items() if isinstance(known.type, GraphQLNonNull)
+    )
+
+    def check(value: Any) -> bool:
+        if value is None:
+            return True
+        if type(value) is not dict or not required <= value.keys():
+            return False
+        for name, inner in value.items():
+            known = checks.get(name)
+            if known is None or not known(inner):
+                return False
+        return True
+
+    return check
+
+
+def _is_text(value: Any) -> bool:
+    return value is None or type(value) is str
+
+
+def _is_gid(value: Any) -> bool:
+    return value is None or (type(value) is str and _GID.fullmatch(value) is not None)
+
+
+def _is_int(value: Any) -> bool:
+    return value is None or (type(value) is int and -(2**31) <= value < 2**31)
+
+
+_SCALARS: dict[str, Check] = {
+    "String": _is_text,
+    "UTCDateTime": _is_text,
+    "ID": _is_text,
+    "GlobalId": _is_gid,
+    "Int": _is_int,
+    "Float": lambda value: value is None or type(value) in (int, float),
+    "Boolean": lambda value: value is None or type(value) is bool,
+}
+
+
+def _type_of(written: str, schema: GraphQLSchema) -> GraphQLInputType:
+    """A type from its notation, e.g. ``[ProductInput!]!``."""
+    if written.endswith("!"):
+        return GraphQLNonNull(cast("Any", _type_of(written[:-1], schema)))
+    if written.startswith("["):
+        return GraphQLList(_type_of(written[1:-1], schema))
+    return cast("GraphQLInputType", schema.type_map[written])
+
+
+# Documents
+
+
+def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode | None:
+    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+    if name is None:
+        return operations[0] if len(operations) == 1 else None
+    return next((node for node in operations if node.name is not None and node.name.value == name), None)
+
+
+def _fragments(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
+    return {
+        node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
+    }
+
+
+def _root_fields(selections: SelectionSetNode, document: DocumentNode) -> list[str]:
+    return [node.name.value for node in _flat(selections, _fragments(document))]
+
+
+def _flat(selections: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode]) -> list[FieldNode]:
+    """Fields of a selection, fragments opened."""
+    found: list[FieldNode] = []
+    for node in selections.selections:
+        if isinstance(node, FieldNode):
+            found.append(node)
+        elif isinstance(node, FragmentSpreadNode) and node.name.value in fragments:
+            found += _flat(fragments[node.name.value].selection_set, fragments)
+        elif isinstance(node, InlineFragmentNode):
+            found += _flat(node.selection_set, fragments)
+    return found
+
+
+class _Measure:
+    """Complexity and depth of a query; introspection is free."""
+
+    def __init__(self, request: Request, *, multiplied: bool, page: int) -> None:
+        self._fragments = {} if request.document is None else _fragments(request.document)
+        self._variables, self._multiplied, self._page = request.variables, multiplied, page
+
+    def cost(self, selections: SelectionSetNode | None) -> int:
+        """Every field 1; below ``edges`` times the page size where the API multiplies."""
+        return sum(self._field(node) for node in self._fields(selections))
+
+    def depth(self, selections: SelectionSetNode | None) -> int:
+        """Deepest nesting of fields."""
+        return max((1 + self.depth(node.selection_set) for node in self._fields(selections)), default=0)
+
+    def _fields(self, selections: SelectionSetNode | None) -> list[FieldNode]:
+        flat = [] if selections is None else _flat(selections, self._fragments)
+        return [node for node in flat if not node.name.value.startswith("__")]
+
+    def _field(self, node: FieldNode) -> int:
+        children = self._fields(node.selection_set)
+        edges = [child for child in children if child.name.value == "edges"]
+        if not self._multiplied or not edges:
+            return 1 + self.cost(node.selection_set)
+        others = sum(self._field(child) for child in children if child not in edges)
+        return 1 + others + self._size(node) * sum(1 + self.cost(edge.selection_set) for edge in edges)
+
+    def _size(self, node: FieldNode) -> int:
+        for argument in node.arguments or ():
+            if argument.name.value in ("first", "last"):
+                if isinstance(argument.value, IntValueNode):
+                    return int(argument.value.value)
+                if isinstance(argument.value, VariableNode):
+                    return self._variables.get(argument.value.name.value) or self._page
+        return self._page
+
+
+def _records(value: Any) -> int:
+    if isinstance(value, dict):
+        return max((_records(inner) for inner in value.values() if isinstance(inner, list)), default=1)
+    if not isinstance(value, list):
+        return 0
+    return sum(len(one["variants"]) if isinstance(one, dict) and "variants" in one else 1 for one in value)
+
+
+# Answers
+
+
+def _errors(status: int, errors: Sequence[GraphQLError]) -> Answer:
+    return json_answer(status, {"errors": [error.formatted for error in errors]})
+
+
+def _coded(status: int, code: str, message: str) -> Answer:
+    return _errors(status, [GraphQLError(message, extensions={"code": code})])
+
+
+def _formatted(result: ExecutionResult) -> Answer:
+    body: Json = {"data": result.data}
+    if result.errors:
+        body["errors"] = [error.formatted for error in result.errors]
+    return json_answer(200, body)
+
+
+async def _later(result: Awaitable[ExecutionResult]) -> Answer:
+    return _formatted(await result)
+
+
+# Resolvers
+
+
+def _parents(field_name: str, kind: str) -> Callable[[CloudshelfState], Resolver]:
+    def make(state: CloudshelfState) -> Resolver:
+        return lambda source, info: state.entities[kind].get(source.get(field_name))
+
+    return make
+
+
+class _Resolvers:
+    """Everything that is not simply a value of the stored entity."""
+
+    def __init__(self, state: CloudshelfState) -> None:
+        self.state = state
+
+    def table(self) -> dict[str, dict[str, Resolver]]:
+        """Type name -> field name -> resolver."""
+        state = self.state
+        return {
+            "Query": self._queries(),
+            "Mutation": self._mutations(),
+            "Product": {
+                "metadata": _metadata,
+                "productVariants": lambda product, info: state.variants(product),
+                "productGroups": lambda product, info: state.groups_of(product),
+            },
+            "ProductVariant": {
+                "metadata": _metadata,
+                "metaimages": lambda variant, info: [_image(variant, one) for one in variant["metaimages"]],
+                "product": _parents("productId", "Product")(state),
+                "stockLevels": lambda variant, info: list(state.stock.get(variant["id"], {}).values()),
+            },
+            "ProductGroup": {
+                "metadata": _metadata,
+                "featuredImage": lambda group, info: (
+                    None if group["featuredImage"] is None else _image(group, group["featuredImage"])
+                ),
+                "productCount": lambda group, info: len(state.group_products(group)),
+                "products": lambda group, info: state.group_products(group),
+            },
+            "Location": {
+                "metadata": _metadata,
+                "address": lambda location, info: state.address(location),
+                "stockLevels": lambda location, info: [
+                    levels[location["id"]] for levels in state.stock.values() if location["id"] in levels
+                ],
+            },
+            "StockLevel": {
+                "location": _parents("locationId", "Location")(state),
+                "productVariant": _parents("variantId", "ProductVariant")(state),
+            },
+            "Order": {"session": _parents("sessionId", "Session")(state)},
+            "Session": {"order": _parents("orderId", "Order")(state)},
+            "Organisation": {
+                "defaultCurrencyCode": lambda organisation, info: state.behaviour.currency,
+                "safetyStockNumber": lambda organisation, info: state.behaviour.safety_stock,
+                "isClosed": lambda organisation, info: state.closed,
+            },
+        }
+
+    def _queries(self) -> dict[str, Resolver]:
+        state = self.state
+        return {
+            "version": lambda root, info: "sandbox",
+            "isInMaintenanceMode": lambda root, info: state.behaviour.in_maintenance,
+            "organisation": lambda root, info, id=None: state.organisation,
+            "organisationRequiresStockSync": lambda root, info: state.behaviour.requires_stock_sync,
+            "ingestionStats": lambda root, info, id=None: state.ingestion_stats(),
+            "syncStats": lambda root, info, id=None: self._sync_stats(),
+            "product": self._one("Product"),
+            "products": self._products,
+            "productGroup": self._one("ProductGroup"),
+            "productGroups": self._groups,
+            "location": self._one("Location"),
+            "locations": self._locations,
+            "order": self._one("Order"),
+            "orders": self._orders,
+            "sessions": self._sessions,
+        }
+
+    def _mutations(self) -> dict[str, Resolver]:
+        state = self.state
+        return {
+            "upsertProducts": self._upsert("Product", "products"),
+            "upsertProductVariants": self._upsert_variants,
+            "upsertProductGroups": self._upsert("ProductGroup", "productGroups"),
+            "upsertLocations": self._upsert("Location", "locations"),
+            "upsertStockLevels": self._upsert_stock,
+            "upsertOrders": self._upsert_orders,
+            "updateProductsInProductGroup": self._members("set"),
+            "addProductsToProductGroup": self._members("add"),
+            "removeProductsFromProductGroup": self._members("remove"),
+            "updateProductsInProductGroupInBatch": self._members_in_batch,
+            "deleteProducts": self._delete("Product", "products"),
+            "deleteProductGroups": self._delete("ProductGroup", "productGroups"),
+            "deleteLocations": self._delete("Location", "locations"),
+            "keepKnownProductsViaFile": self._keep_known("Product"),
+            "keepKnownVariantsViaFile": self._keep_known("ProductVariant"),
+            "keepKnownProductGroupsViaFile": self._keep_known("ProductGroup"),
+            "reportCatalogStats": lambda root, info, **known: _reported(state, known),
+        }
+
+    # Reads
+
+    def _one(self, kind: str) -> Resolver:
+        return lambda root, info, id: self.state.get(kind, id)
+
+    def _products(
+        self,
+        root: None,
+        info: GraphQLResolveInfo,
+        *,
+        productGroupIds: Sequence[str] | None = None,  # noqa: N803 - names of the API
+        textSearch: str | None = None,  # noqa: N803
+        **page: Any,
+    ) -> Json:
+        found = self._listed("Product", page.pop("sortBy", None))
+        if productGroupIds is not None:
+            groups = [self.state.get("ProductGroup", gid) for gid in productGroupIds]
+            wanted = {
+                product["id"]
+                for group in groups
+                if group is not None
+                for product in self.state.group_products(group)
+            }
+            found = [product for product in found if product["id"] in wanted]
+        return self._page(_searched(found, textSearch), **page)
+
+    def _groups(
+        self,
+        root: None,
+        info: GraphQLResolveInfo,
+        *,
+        searchQuery: Json | None = None,  # noqa: N803
+        **page: Any,
+    ) -> Json:
+        query = searchQuery or {}
+        found = _searched(self._listed("ProductGroup", page.pop("sortBy", None)), query.get("textSearch"))
+        only, never = query.get("productGroupIds"), query.get("productGroupIdsToExclude") or []
+        found = [
+            group for group in found if (only is None or _named(group, only)) and not _named(group, never)
+        ]
+        if query.get("includeProductGroupsWithoutProducts") is False:
+            found = [group for group in found if self.state.group_products(group)]
+        return self._page(found, **page)
+
+    def _locations(
+        self,
+        root: None,
+        info: GraphQLResolveInfo,
+        *,
+        textSearch: str | None = None,  # noqa: N803
+        fulfillsOnlineOrders: bool | None = None,  # noqa: N803
+        **page: Any,
+    ) -> Json:
+        found = _searched(self._listed("Location", page.pop("sortBy", None)), textSearch)
+        if fulfillsOnlineOrders is not None:
+            found = [one for one in found if one["fulfillsOnlineOrders"] == fulfillsOnlineOrders]
+        return self._page(found, **page)
+
+    def _orders(self, root: None, info: GraphQLResolveInfo, **page: Any) -> Json:
+        return self._page(self._listed("Order", page.pop("sortBy", None)), **page)
+
+    def _sessions(
+        self,
+        root: None,
+        info: GraphQLResolveInfo,
+        *,
+        startDate: str = "",  # noqa: N803
+        endDate: str = "9999",  # noqa: N803
+        includeIncomplete: bool = False,  # noqa: N803
+        includeInternal: bool = False,  # noqa: N803
+        **others: str,
+    ) -> list[Json]:
+        return [
+            session
+            for session in self.state.entities["Session"].values()
+            if startDate <= session["createdAt"] <= endDate
+            and (includeIncomplete or session["status"] == "COMPLETE")
+            and (includeInternal or session["visibilityType"] == "RETAILER")
+            and others.get("deviceId", session["deviceId"]) == session["deviceId"]
+            and others.get("cloudshelfId", session["cloudshelfId"]) == session["cloudshelfId"]
+        ]
+
+    def _sync_stats(self) -> Json:
+        return {
+            "isClosed": self.state.closed,
+            "lastIngestionDataDate": self.state.last_ingestion,
+            **{f"lastReportedCatalogStatsFor{what}": stats for what, stats in self.state.reported.items()},
+        }
+
+    def _listed(self, kind: str, sort: Mapping[str, str | None] | None) -> list[Json]:
+        wanted = [(name, how == "DESC") for name, how in (sort or {}).items() if how is not None]
+        return self.state.listing(kind, wanted)
+
+    def _page(
+        self,
+        found: Sequence[Json],
+        *,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+    ) -> Json:
+        """Cut one page. Cursors are positions, so entities that move while being paged may repeat."""
+        start = 0 if after is None else _position(after) + 1
+        end = len(found) if before is None else min(_position(before), len(found))
+        if first is None and last is None:
+            first = self.state.behaviour.default_page
+        if first is not None:
+            end = min(end, start + first)
+        if last is not None:
+            start = max(start, end - last)
+        start = min(start, end)
+        edges = [{"cursor": _cursor(at), "node": found[at]} for at in range(start, end)]
+        info = {
+            "startCursor": edges[0]["cursor"] if edges else None,
+            "endCursor": edges[-1]["cursor"] if edges else None,
+            "hasNextPage": end < len(found),
+            "hasPreviousPage": start > 0,
+        }
+        return {"edges": edges, "pageInfo": info, "totalCount": len(found)}
+
+    # Writes
+
+    def _upsert(self, kind: str, answer: str) -> Resolver:
+        def resolve(root: None, info: GraphQLResolveInfo, input: Sequence[Json]) -> Json:
+            outcome = self.state.upsert(info.field_name, kind, input)
+            return {answer: outcome.entities, "userErrors": outcome.errors}
+
+        return resolve
+
+    def _upsert_variants(self, root: None, info: GraphQLResolveInfo, inputs: Sequence[Json]) -> Json:
+        outcome = self.state.upsert_variants(info.field_name, inputs)
+        return {"productVariants": outcome.entities, "userErrors": outcome.errors}
+
+    def _upsert_stock(self, root: None, info: GraphQLResolveInfo, input: Sequence[Json]) -> Json:
+        outcome = self.state.upsert_stock(info.field_name, input)
+        return {"stockLevels": outcome.entities, "userErrors": outcome.errors}
+
+    def _upsert_orders(self, root: None, info: GraphQLResolveInfo, input: Sequence[Json]) -> Json:
+        outcome = self.state.upsert_orders(info.field_name, input)
+        return {"orders": outcome.entities, "userErrors": outcome.errors}
+
+    def _members(self, how: str) -> Resolver:
+        def resolve(
+            root: None,
+            info: GraphQLResolveInfo,
+            productGroupId: str,  # noqa: N803
+            productIds: Sequence[str],  # noqa: N803
+        ) -> bool:
+            if self.state.refuse(info.field_name, [productGroupId]):
+                return False
+            return self.state.set_members(productGroupId, productIds, how)[0]
+
+        return resolve
+
+    def _members_in_batch(
+        self,
+        root: None,
+        info: GraphQLResolveInfo,
+        productGroupUpdateBatchInput: Json,  # noqa: N803
+    ) -> list[Json]:
+        rows = productGroupUpdateBatchInput["productGroupUpdateBatch"]
+        refused = self.state.refuse(info.field_name, [row["productGroupId"] for row in rows])
+        answer = []
+        for index, row in enumerate(rows):
+            done, number = (
+                (False, 0)
+                if index in refused
+                else self.state.set_members(row["productGroupId"], row["productIds"])
+            )
+            answer.append({"productGroupId": row["productGroupId"], "success": done, "number": number})
+        return answer
+
+    def _delete(self, kind: str, answer: str) -> Resolver:
+        def resolve(root: None, info: GraphQLResolveInfo, ids: Sequence[str]) -> Json:
+            outcome = self.state.delete(kind, ids)
+            return {answer: outcome.entities, "userErrors": outcome.errors}
+
+        return resolve
+
+    def _keep_known(self, kind: str) -> Resolver:
+        async def resolve(root: None, info: GraphQLResolveInfo, fileUrl: str) -> Json:  # noqa: N803
+            try:
+                known = await asyncio.to_thread(_fetch, fileUrl)
+            except (ValueError, TypeError, KeyError, URLError, OSError) as error:
+                text = f"The file could not be read: {error}"
+                return {"count": 0, "userErrors": [{"code": "INVALID_FILE", "message": text}]}
+            with self.state.lock:
+                return {"count": self.state.keep_known(kind, known), "userErrors": []}
+
+        return resolve
+
+
+def _fetch(url: str) -> list[str]:
+    """Ids in a keep file; only this machine is asked, whatever the URL says."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or parts.hostname not in _LOOPBACK:
+        raise ValueError("the sandbox fetches only http(s) URLs on this machine")
+    with urlopen(url, timeout=_FETCH_SECONDS) as answer:
+        rows = json.loads(answer.read())
+    if not isinstance(rows, list):
+        raise ValueError("a JSON array of objects is expected")
+    return [str(row["id"]) for row in rows]
+
+
+def _reported(state: CloudshelfState, given: Json) -> bool:
+    known = {
+        "Products": given.get("knownNumberOfProducts"),
+        "Variants": given.get("knownNumberOfProductVariants"),
+        "ProductGroups": given.get("knownNumberOfProductGroups"),
+        "Images": given.get("knownNumberOfImages"),
+    }
+    state.report(known, given.get("retailerClosed"))
+    return True
+
+
+def _metadata(entity: Json, info: GraphQLResolveInfo) -> list[Json]:
+    stamps = {"createdAt": entity["createdAt"], "updatedAt": entity["updatedAt"]}
+    return [
+        {**one, **stamps, "id": derived_id("Metadata", entity["id"], one["namespace"], one["key"])}
+        for one in entity["metadata"]
+    ]
+
+
+def _image(entity: Json, stored: Json) -> Json:
+    gid = derived_id("Metaimage", entity["id"], stored["url"])
+    return {
+        "id": gid,
+        "originalUrl": stored["url"],
+        "url": f"https://images.example.com/{gid.rpartition('/')[2]}",
+        "preferredImage": stored["preferredImage"],
+        "available": stored["url"].startswith("https://"),
+        "createdAt": entity["createdAt"],
+        "updatedAt": entity["updatedAt"],
+    }
+
+
+def _searched(found: list[Json], text: str | None) -> list[Json]:
+    if not text:
+        return found
+    return [one for one in found if text.lower() in one["displayName"].lower()]
+
+
+def _named(entity: Json, gids: Sequence[str]) -> bool:
+    return entity["id"] in gids or entity["platformProvidedId"] in gids
+
+
+def _cursor(position: int) -> str:
+    return base64.b64encode(f"position:{position}".encode()).decode()
+
+
+def _position(cursor: str) -> int:
+    try:
+        return int(base64.b64decode(cursor, validate=True).decode().removeprefix("position:"))
+    except (binascii.Error, ValueError) as error:
+        raise GraphQLError(f"'{cursor}' is no cursor.") from error

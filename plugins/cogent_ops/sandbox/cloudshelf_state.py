@@ -1,0 +1,692 @@
+"""Everything the simulated Cloudshelf organisation holds, and what upserts, deletions and kiosks do to it.
+
+Batches are applied record by record: what can be applied is, and for the rest there are user errors without any hint
+at which record they mean, as the API's schema has it. Open questions about the real API are switches in
+:class:`KioskBehaviour`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from cogent_ops.errors import PermanentError
+from cogent_ops.sandbox.answers import Json
+from cogent_ops.sandbox.collection import Clock, Ids
+
+KINDS = ("Product", "ProductVariant", "ProductGroup", "Location", "Order", "Session")
+
+Refuse = Callable[[str, Sequence[str]], Mapping[int, str]]
+"""Which records of a batch are refused for no fault of their own: (operation, ids) -> index -> error code."""
+
+_REQUIRED = {
+    "Product": ("displayName",),
+    "ProductVariant": ("currentPrice", "originalPrice", "isInStock", "availableToPurchase"),
+    "ProductGroup": ("displayName",),
+    "Location": ("displayName", "countryCode"),
+    "Order": ("status",),
+}
+_DEFAULTS: dict[str, Json] = {
+    "Product": {
+        "description": None,
+        "vendor": None,
+        "productType": None,
+        "tags": [],
+        "metadata": [],
+        "remoteUpdatedAt": None,
+    },
+    "ProductVariant": {
+        "position": None,
+        "displayName": None,
+        "sku": None,
+        "barcode": None,
+        "inventoryPolicy": None,
+        "attributes": [],
+        "metadata": [],
+        "metaimages": [],
+    },
+    "ProductGroup": {"featuredImage": None, "metadata": [], "isAllProductGroup": False},
+    "Location": {"fulfillsOnlineOrders": False, "metadata": []},
+    "Order": {"discountCode": None, "thirdPartyId": None},
+}
+_LISTS = {"tags", "metadata", "attributes", "metaimages"}
+_STRUCTURED = ("address1", "address2", "city", "provinceCode", "zip", "phone", "email")
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+ALL_PERMISSIONS = frozenset(
+    f"{entity}:{action}"
+    for entity in ("CATALOGUE", "LOCATIONS", "ORDERS", "MY_ORGANISATION", "USAGE")
+    for action in ("READ", "MODIFY")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KioskBehaviour:
+    """Open questions about the Cloudshelf API, as switches.
+
+    :param api_key: the organisation's key.
+    :param permissions: what the key's role allows, as ``ENTITY:ACTION``.
+    :param location_form: which fields ``LocationInput`` has; the structured one is newer.
+    :param lists: whether lists of an upsert replace or join what is there.
+    :param unchanged_upsert_bumps: whether an upsert that changes nothing moves ``updatedAt``.
+    :param safety_stock: stock below this number counts as out of stock.
+    :param default_page: page size when neither ``first`` nor ``last`` is given.
+    :param max_complexity: most a query may cost.
+    :param max_depth: deepest nesting of fields.
+    :param complexity: whether a list costs its fields once, or times the page size.
+    :param refusal: whether a wrong key is answered by HTTP 401 or by a GraphQL error.
+    """
+
+    api_key: str = "sandbox-key"
+    permissions: frozenset[str] = ALL_PERMISSIONS
+    location_form: Literal["address", "structured"] = "structured"
+    lists: Literal["replace", "merge"] = "replace"
+    unchanged_upsert_bumps: bool = True
+    safety_stock: int = 0
+    currency: str = "EUR"
+    requires_stock_sync: bool = True
+    default_page: int = 20
+    max_complexity: int = 500
+    max_depth: int = 20
+    complexity: Literal["static", "multiplied"] = "static"
+    refusal: Literal["http", "graphql"] = "graphql"
+    in_maintenance: bool = False
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a batch did: entities that were created or updated, and errors as (code, message)."""
+
+    entities: list[Json] = field(default_factory=list)
+    errors: list[Json] = field(default_factory=list)
+
+    def refuse(self, code: str, message: str) -> None:
+        """Add a user error."""
+        self.errors.append({"code": code, "message": message})
+
+
+class RecordRefused(PermanentError):
+    """One record of a batch cannot be applied."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class CloudshelfState:
+    """One organisation. Every method must be called with :attr:`lock` held.
+
+    :param clock: shared with the commercetools side.
+    """
+
+    def __init__(self, clock: Clock, behaviour: KioskBehaviour, seed: int = 0) -> None:
+        self.clock, self.behaviour = clock, behaviour
+        self.lock = threading.RLock()
+        self.refuse: Refuse = lambda operation, ids: {}
+        self._seed = seed
+        self.reset()
+
+    def reset(self) -> None:
+        """Return to an empty organisation, which has nothing but its group of all products."""
+        self._ids = Ids(self._seed + 1)
+        self._serial = 0
+        self.entities: dict[str, dict[str, Json]] = {kind: {} for kind in KINDS}
+        self.external: dict[str, dict[str, str]] = {kind: {} for kind in KINDS}
+        self.members: dict[str, list[str]] = {}
+        self.variants_of: dict[str, dict[str, None]] = {}
+        self.stock: dict[str, dict[str, Json]] = {}
+        self._by_third_party: dict[str, str] = {}
+        self.reported: dict[str, Json] = {}
+        self.closed = False
+        self.last_ingestion: str | None = None
+        self.revision = dict.fromkeys(KINDS, 0)
+        self._sorted: dict[tuple[str, str], tuple[int, list[Json]]] = {}
+        self.organisation: Json = {
+            **self._head("Organisation"),
+            "displayName": "Sandbox",
+            "domainName": "sandbox.example.com",
+        }
+        everything = self._head("ProductGroup", {"displayName": "All Products", "isAllProductGroup": True})
+        group = {**_DEFAULTS["ProductGroup"], **everything, "handle": "all-products"}
+        self.entities["ProductGroup"][group["id"]] = group
+
+    # Identity
+
+    def _head(self, kind: str, content: Mapping[str, Any] | None = None) -> Json:
+        stamp = self.clock.stamp()
+        gid = f"gid://cloudshelf/{kind}/{self._ulid()}"
+        return {
+            "id": gid,
+            "platformProvidedId": None,
+            "createdAt": stamp,
+            "updatedAt": stamp,
+            **(content or {}),
+        }
+
+    def _ulid(self) -> str:
+        """Sortable by creation even within a millisecond."""
+        self._serial += 1
+        noise = int(self._ids.uuid()[-8:], 16)
+        number = int(self.clock.now().timestamp() * 1000) << 80 | self._serial << 40 | noise
+        return "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
+
+    def get(self, kind: str, gid: str) -> Json | None:
+        """An entity by internal or external id."""
+        found = self.entities[kind].get(gid)
+        if found is None and gid in self.external[kind]:
+            return self.entities[kind][self.external[kind][gid]]
+        return found
+
+    def _existing(self, kind: str, gid: str | None) -> Json | None:
+        """The entity that an upsert addresses, or ``None`` when it must be created."""
+        if gid is None:
+            return None
+        found = self.get(kind, gid)
+        if found is None and not gid.startswith("gid://external/"):
+            raise RecordRefused("ENTITY_NOT_FOUND", f"{kind} could not be found.")
+        return found
+
+    # Upserts
+
+    def upsert(self, operation: str, kind: str, inputs: Sequence[Json]) -> Outcome:
+        """Create or update entities of one kind.
+
+        :param operation: name of the mutation, for fault rules.
+        """
+        return self._batch(operation, inputs, lambda one: self._upsert_one(kind, one, {}))
+
+    def upsert_variants(self, operation: str, inputs: Sequence[Json]) -> Outcome:
+        """Create or update variants, product by product. A known variant moves to the product it is sent under."""
+        outcome = Outcome()
+        rows: list[Json] = []
+        for entry in inputs:
+            product = self.get("Product", entry["productId"])
+            if product is None:
+                outcome.refuse("ENTITY_NOT_FOUND", "Product could not be found.")
+                continue
+            rows.extend({"_product": product["id"], **variant} for variant in entry["variants"])
+        applied = self._batch(operation, rows, self._upsert_variant)
+        return Outcome(applied.entities, outcome.errors + applied.errors)
+
+    def _upsert_variant(self, row: Json) -> Json:
+        product = row.pop("_product")
+        made = self._upsert_one("ProductVariant", row, {"productId": product})
+        before = made.get("productId")
+        if before != product:
+            self.variants_of[before].pop(made["id"], None)
+            made["productId"] = product
+        self.variants_of[product][made["id"]] = None
+        return made
+
+    def _batch(self, operation: str, inputs: Sequence[Json], apply: Callable[[Json], Json]) -> Outcome:
+        refused = self.refuse(operation, [str(one.get("id") or "") for one in inputs])
+        outcome = Outcome()
+        applied: dict[str, Json] = {}
+        for index, one in enumerate(inputs):
+            try:
+                if index in refused:
+                    raise RecordRefused(refused[index], "The record could not be processed.")
+                made = apply(one)
+            except RecordRefused as error:
+                outcome.refuse(error.code, str(error))
+            else:
+                applied[made["id"]] = made
+        outcome.entities = list(applied.values())
+        if applied:
+            self.last_ingestion = self.clock.stamp()
+        return outcome
+
+    def _upsert_one(self, kind: str, given: Json, fixed: Json) -> Json:
+        gid = given.get("id")
+        content = self._content(kind, given)
+        old = self._existing(kind, gid)
+        if old is None:
+            return self._create(kind, gid, {**content, **fixed})
+        changed = {name: value for name, value in content.items() if old.get(name) != value}
+        if changed or self.behaviour.unchanged_upsert_bumps:
+            old.update(self._merged(old, changed))
+            old["updatedAt"] = self.clock.stamp()
+            self.revision[kind] += 1
+        return old
+
+    def _content(self, kind: str, given: Json) -> Json:
+        """An input as it is stored; ``null`` on a mandatory field counts as not sent."""
+        content = {name: value for name, value in given.items() if name != "id"}
+        for name in _REQUIRED[kind]:
+            if content.get(name, "") is None:
+                del content[name]
+        for name in _LISTS & content.keys():
+            content[name] = content[name] or []
+        if "metadata" in content:
+            content["metadata"] = [_stored_metadata(entry) for entry in content["metadata"]]
+        if content.get("fulfillsOnlineOrders", "") is None:
+            del content["fulfillsOnlineOrders"]
+        return content
+
+    def _merged(self, old: Json, changed: Json) -> Json:
+        if self.behaviour.lists == "replace":
+            return changed
+        return {
+            name: [*(one for one in old[name] if one not in value), *value] if name in _LISTS else value
+            for name, value in changed.items()
+        }
+
+    def _create(self, kind: str, gid: str | None, content: Json) -> Json:
+        required = list(_REQUIRED[kind])
+        if kind == "Location":
+            required.append("address1" if self.behaviour.location_form == "structured" else "address")
+        missing = [name for name in required if content.get(name) is None]
+        if missing:
+            text = f"A value is required to create a {kind}: {', '.join(missing)}."
+            raise RecordRefused("ENTITY_CREATION_MISSING_FIELD", text)
+        made = {**_DEFAULTS[kind], **self._head(kind), **content, "platformProvidedId": gid}
+        if kind in ("Product", "ProductGroup"):
+            made["handle"] = made.get("handle") or _handle(made["displayName"])
+        self.entities[kind][made["id"]] = made
+        if gid is not None:
+            self.external[kind][gid] = made["id"]
+        if kind == "Product":
+            self.variants_of[made["id"]] = {}
+        if kind == "ProductGroup":
+            self.members[made["id"]] = []
+        self.revision[kind] += 1
+        return made
+
+    # Membership
+
+    def set_members(self, group: str, products: Sequence[str], how: str = "set") -> tuple[bool, int]:
+        """Set, add or remove a group's products; an unknown id anywhere changes nothing.
+
+        :returns: whether it was done, and how many products the group holds now.
+        """
+        found = self.get("ProductGroup", group)
+        ids = [self.get("Product", gid) for gid in products]
+        if found is None or found["isAllProductGroup"] or None in ids:
+            return False, 0 if found is None else len(self.members.get(found["id"], []))
+        wanted = list(dict.fromkeys(product["id"] for product in ids if product is not None))
+        old = self.members[found["id"]]
+        if how == "add":
+            wanted = [*old, *(gid for gid in wanted if gid not in old)]
+        elif how == "remove":
+            wanted = [gid for gid in old if gid not in wanted]
+        self.members[found["id"]] = wanted
+        found["updatedAt"] = self.clock.stamp()
+        self.revision["ProductGroup"] += 1
+        return True, len(wanted)
+
+    # Deletions
+
+    def delete(self, kind: str, gids: Iterable[str]) -> Outcome:
+        """Delete entities and what hangs on them."""
+        outcome = Outcome()
+        for gid in gids:
+            found = self.get(kind, gid)
+            if found is None:
+                outcome.refuse("ENTITY_NOT_FOUND", f"{kind} could not be found.")
+            elif found.get("isAllProductGroup"):
+                outcome.refuse("ACTION_DISALLOWED", "This group cannot be deleted.")
+            else:
+                self.remove(kind, found)
+                outcome.entities.append(found)
+        return outcome
+
+    def remove(self, kind: str, entity: Json) -> None:
+        """Delete one entity and what hangs on it."""
+        gid = entity["id"]
+        del self.entities[kind][gid]
+        self.revision[kind] += 1
+        if entity["platformProvidedId"] is not None:
+            self.external[kind].pop(entity["platformProvidedId"], None)
+        if kind == "Product":
+            for variant in self.variants_of.pop(gid):
+                self.remove("ProductVariant", self.entities["ProductVariant"][variant])
+            for members in self.members.values():
+                if gid in members:
+                    members.remove(gid)
+        elif kind == "ProductVariant":
+            self.variants_of.get(entity["productId"], {}).pop(gid, None)
+            self.stock.pop(gid, None)
+        elif kind == "ProductGroup":
+            self.members.pop(gid, None)
+        elif kind == "Location":
+            for levels in self.stock.values():
+                levels.pop(gid, None)
+
+    def keep_known(self, kind: str, gids: Iterable[str]) -> int:
+        """Delete every entity of a kind that is not named; the group of all products stays.
+
+        :returns: how many were deleted.
+        """
+        kept = {found["id"] for gid in gids if (found := self.get(kind, gid)) is not None}
+        gone = [
+            entity
+            for entity in self.entities[kind].values()
+            if entity["id"] not in kept and not entity.get("isAllProductGroup")
+        ]
+        for entity in gone:
+            self.remove(kind, entity)
+        return len(gone)
+
+    # Stock
+
+    def upsert_stock(self, operation: str, inputs: Sequence[Json]) -> Outcome:
+        """Store quantities; in stock means not below the organisation's safety stock number."""
+        rows = [{**one, "id": f"{one['productVariantId']}@{one['locationId']}"} for one in inputs]
+        return self._batch(operation, rows, self._stock_level)
+
+    def _stock_level(self, row: Json) -> Json:
+        location = self.get("Location", row["locationId"])
+        variant = self.get("ProductVariant", row["productVariantId"])
+        if location is None or variant is None:
+            what = "Location" if location is None else "ProductVariant"
+            raise RecordRefused("ENTITY_NOT_FOUND", f"{what} could not be found.")
+        levels = self.stock.setdefault(variant["id"], {})
+        level = levels.get(location["id"])
+        if level is None:
+            pair = {"locationId": location["id"], "variantId": variant["id"]}
+            level = levels[location["id"]] = self._head("StockLevel", pair)
+        quantity = row["quantity"]
+        level["quantity"], level["isInStock"] = quantity, quantity >= self.behaviour.safety_stock
+        level["updatedAt"] = self.clock.stamp()
+        return level
+
+    # Orders
+
+    def upsert_orders(self, operation: str, inputs: Sequence[Json]) -> Outcome:
+        """Create or update orders, found by id or by ``thirdPartyId``."""
+        return self._batch(operation, inputs, self._upsert_order)
+
+    def _upsert_order(self, given: Json) -> Json:
+        content = {
+            name: given[name]
+            for name in ("status", "discountCode", "thirdPartyId", "sessionId")
+            if given.get(name) is not None
+        }
+        if given.get("newThirdPartyId") is not None:
+            content["thirdPartyId"] = given["newThirdPartyId"]
+        if content.get("sessionId") is not None and self.get("Session", content["sessionId"]) is None:
+            raise RecordRefused("ENTITY_NOT_FOUND", "Session could not be found.")
+        old = self._order_for(given)
+        if given.get("lines") is not None:
+            content["lines"] = [self._line(line) for line in given["lines"]]
+        if old is None:
+            old = self._create("Order", None, content)
+            old.setdefault("lines", [])
+        elif self.behaviour.unchanged_upsert_bumps or any(old.get(k) != v for k, v in content.items()):
+            self._touch_order(old, content)
+        if old["thirdPartyId"] is not None:
+            self._by_third_party[old["thirdPartyId"]] = old["id"]
+        return old
+
+    def _order_for(self, given: Json) -> Json | None:
+        if given.get("id") is not None:
+            found = self.get("Order", given["id"])
+            if found is None:
+                raise RecordRefused("ENTITY_NOT_FOUND", "Order could not be found.")
+            return found
+        known = self._by_third_party.get(given.get("thirdPartyId") or "")
+        return None if known is None else self.entities["Order"].get(known)
+
+    def _touch_order(self, order: Json, content: Mapping[str, Any]) -> None:
+        order.update(content)
+        order["updatedAt"] = self.clock.stamp()
+        self.revision["Order"] += 1
+
+    def _line(self, given: Json) -> Json:
+        product = self.get("Product", given.get("productID") or "")
+        variant = self.get("ProductVariant", given.get("productVariantID") or "")
+        return {
+            **self._head("OrderLine"),
+            "productId": "" if product is None else product["id"],
+            "productName": "" if product is None else product["displayName"],
+            "productVariantId": "" if variant is None else variant["id"],
+            "productVariantName": "" if variant is None else variant["displayName"] or "",
+            "platformProvidedProductId": None if product is None else product["platformProvidedId"],
+            "platformProvidedProductVariantId": None if variant is None else variant["platformProvidedId"],
+            "quantity": 1 if given.get("quantity") is None else given["quantity"],
+            "price": given.get("price") or 0.0,
+            "currencyCode": given.get("currencyCode") or self.behaviour.currency,
+            "customAttributes": given.get("customAttributes") or [],
+        }
+
+    def place_order(
+        self,
+        lines: Sequence[Json],
+        *,
+        status: str = "DRAFT_BASKET",
+        session: Mapping[str, Any] | None = None,
+        discount_code: str | None = None,
+    ) -> Json:
+        """A kiosk saves a basket: an order with its session.
+
+        :param lines: ``OrderLineInput`` dictionaries.
+        :param session: fields of the session; ``None`` = an order without one.
+        """
+        made = self._create("Order", None, {"status": status, "discountCode": discount_code})
+        made["lines"] = [self._line(line) for line in lines]
+        if session is not None:
+            made["sessionId"] = self._session(made, session)["id"]
+        return made
+
+    def _session(self, order: Json, content: Mapping[str, Any]) -> Json:
+        made = {
+            **dict.fromkeys(
+                (
+                    "cloudshelfId",
+                    "cloudshelfName",
+                    "deviceId",
+                    "deviceName",
+                    "locationId",
+                    "locationName",
+                    "salesAssistantId",
+                    "salesAssistantName",
+                    "fulfilmentMethod",
+                    "paymentMethod",
+                    "paymentAttemptId",
+                    "endedAt",
+                )
+            ),
+            **self._head("Session"),
+            "status": "COMPLETE",
+            "visibilityType": "RETAILER",
+            "basketValue": round(sum(line["price"] * line["quantity"] for line in order["lines"]), 2),
+            "basketCurrencyCode": self.behaviour.currency,
+            "orderId": order["id"],
+            **content,
+        }
+        self.entities["Session"][made["id"]] = made
+        self.revision["Session"] += 1
+        return made
+
+    def set_order_status(self, order_id: str, status: str) -> Json | None:
+        """The kiosk, a card terminal or a person moves an order on; ``None`` for an unknown one."""
+        order = self.get("Order", order_id)
+        if order is not None:
+            self._touch_order(order, {"status": status})
+        return order
+
+    # Reading
+
+    def listing(self, kind: str, sort: Sequence[tuple[str, bool]]) -> list[Json]:
+        """Every entity in an order; kept until something of the kind changes.
+
+        :param sort: (field, descending), first one decides; empty = by creation.
+        """
+        key = (kind, repr(sort))
+        known = self._sorted.get(key)
+        if known is not None and known[0] == self.revision[kind]:
+            return known[1]
+        found = list(self.entities[kind].values())
+        for name, descending in reversed(sort):
+            found.sort(key=lambda entity, name=name: str(entity[name]), reverse=descending)
+        self._sorted[key] = (self.revision[kind], found)
+        return found
+
+    def variants(self, product: Json) -> list[Json]:
+        """A product's variants by position."""
+        found = [self.entities["ProductVariant"][gid] for gid in self.variants_of[product["id"]]]
+        return sorted(found, key=lambda variant: variant["position"] or 0)
+
+    def group_products(self, group: Json) -> list[Json]:
+        """A group's products in their order."""
+        products = self.entities["Product"]
+        if group["isAllProductGroup"]:
+            return list(products.values())
+        return [products[gid] for gid in self.members[group["id"]]]
+
+    def groups_of(self, product: Json) -> list[Json]:
+        """The groups that a product is in."""
+        groups = self.entities["ProductGroup"]
+        return [groups[gid] for gid, members in self.members.items() if product["id"] in members]
+
+    def address(self, location: Json) -> str:
+        """A location's address in one line, whichever form it was sent in."""
+        if location.get("address"):
+            return str(location["address"])
+        parts = [location.get(name) for name in _STRUCTURED[:5]]
+        return ", ".join(part for part in parts if part)
+
+    def is_valid(self, product: Json) -> bool:
+        """Whether a kiosk can show it: at least one variant, and an image that can be fetched."""
+        images = [image for variant in self.variants(product) for image in variant["metaimages"]]
+        return any(image["url"].startswith("https://") for image in images)
+
+    def ingestion_stats(self) -> Json:
+        """``IngestionStatsPayload``."""
+        products = self.entities["Product"].values()
+        valid = {product["id"] for product in products if self.is_valid(product)}
+        groups = [group for group in self.entities["ProductGroup"].values() if not group["isAllProductGroup"]]
+        images = sum(len(variant["metaimages"]) for variant in self.entities["ProductVariant"].values())
+        return {
+            "productCount": len(products),
+            "validProductCount": len(valid),
+            "variantCount": len(self.entities["ProductVariant"]),
+            "imageCount": images,
+            "productGroupCount": len(groups),
+            "productGroupWithValidProductCount": sum(
+                not valid.isdisjoint(self.members[group["id"]]) for group in groups
+            ),
+        }
+
+    def report(self, known: Mapping[str, int | None], closed: bool | None) -> None:
+        """Keep what the connector says it knows, beside what is held at this moment."""
+        stats = self.ingestion_stats()
+        held = {
+            "Products": stats["productCount"],
+            "Variants": stats["variantCount"],
+            "ProductGroups": stats["productGroupCount"],
+            "Images": stats["imageCount"],
+        }
+        for what, number in known.items():
+            if number is not None:
+                self.reported[what] = {
+                    "knownNumber": number,
+                    "numberHeldAtTimeOfReporting": held[what],
+                    "asExpected": number == held[what],
+                    "extraInformation": "",
+                    "reportedAt": self.clock.stamp(),
+                }
+        if closed is not None:
+            self.closed = closed
+
+    def canonical(self) -> Json:
+        """What counts when two end states are compared: external ids and content, no timestamps, no own ids."""
+        return {
+            "products": {
+                _name(product): {
+                    **_visible(product, _PRODUCT_FIELDS),
+                    "variants": {
+                        _name(variant): _visible(variant, _VARIANT_FIELDS)
+                        for variant in self.variants(product)
+                    },
+                }
+                for product in self.entities["Product"].values()
+            },
+            "groups": {
+                _name(group): {
+                    **_visible(group, _GROUP_FIELDS),
+                    "products": [_name(product) for product in self.group_products(group)],
+                }
+                for group in self.entities["ProductGroup"].values()
+                if not group["isAllProductGroup"]
+            },
+            "locations": {
+                _name(location): {
+                    **_visible(location, (*_LOCATION_FIELDS, *_STRUCTURED)),
+                    "address": self.address(location),
+                }
+                for location in self.entities["Location"].values()
+            },
+            "stock": self._canonical_stock(),
+            "orders": self._canonical_orders(),
+            "reported": {what: stats["knownNumber"] for what, stats in self.reported.items()},
+        }
+
+    def _canonical_stock(self) -> Json:
+        variants, locations = self.entities["ProductVariant"], self.entities["Location"]
+        return {
+            f"{_name(variants[variant])}@{_name(locations[location])}": [
+                level["quantity"],
+                level["isInStock"],
+            ]
+            for variant, levels in self.stock.items()
+            for location, level in levels.items()
+        }
+
+    def _canonical_orders(self) -> list[Json]:
+        return [
+            {
+                "status": order["status"],
+                "thirdPartyId": order["thirdPartyId"],
+                "lines": [
+                    [line["platformProvidedProductVariantId"], line["quantity"], line["price"]]
+                    for line in order["lines"]
+                ],
+            }
+            for order in self.entities["Order"].values()
+        ]
+
+
+_PRODUCT_FIELDS = (
+    "displayName",
+    "description",
+    "handle",
+    "vendor",
+    "productType",
+    "tags",
+    "metadata",
+    "remoteUpdatedAt",
+)
+_VARIANT_FIELDS = (*_REQUIRED["ProductVariant"], *_DEFAULTS["ProductVariant"])
+_GROUP_FIELDS = ("displayName", "handle", "featuredImage", "metadata")
+_LOCATION_FIELDS = ("displayName", "countryCode", "fulfillsOnlineOrders", "metadata")
+
+
+def _visible(entity: Json, names: Iterable[str]) -> Json:
+    return {name: entity.get(name) for name in names}
+
+
+def _name(entity: Json) -> str:
+    return str(entity["platformProvidedId"] or entity["id"])
+
+
+def _stored_metadata(entry: Json) -> Json:
+    """Namespaces are lower case, and none means ``global``."""
+    namespace = entry["namespace"].lower() or "global"
+    return {"namespace": namespace, "key": entry["key"], "data": entry["data"]}
+
+
+def _handle(display_name: str) -> str:
+    return "-".join("".join(c if c.isalnum() else " " for c in display_name.lower()).split())
+
+
+def derived_id(kind: str, *parts: str) -> str:
+    """Internal id of something that has none of its own in the store (a metadata entry, an image)."""
+    digest = hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).digest()
+    number = int.from_bytes(digest, "big")
+    return f"gid://cloudshelf/{kind}/" + "".join(
+        _CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5)
+    )

@@ -1,0 +1,310 @@
+"""What people do to the two simulated systems: kiosk customers, web-shop customers, merchandisers, stock clerks.
+
+Implements the protocols of :mod:`cogent_ops.sandbox.traffic` and the changes that tests and the demo ask for through
+the control endpoint. Every method takes the locks it needs and may be called from any thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from cogent_ops.domain.identifiers import location_gid, product_gid, variant_gid
+from cogent_ops.sandbox import actions, orders
+from cogent_ops.sandbox.answers import ApiError, Json
+from cogent_ops.sandbox.cloudshelf_state import CloudshelfState, derived_id
+from cogent_ops.sandbox.dataset import all_variants
+from cogent_ops.sandbox.state import CommercetoolsState
+from cogent_ops.sandbox.traffic import (
+    EditKind,
+    KioskOrder,
+    KioskStatus,
+    OnlineOrder,
+    OrderRefused,
+    ProductEdit,
+)
+
+_PRODUCTS = "product-projections"
+
+
+class ShopFloor:
+    """Actors on both sides.
+
+    :param commercetools: the project.
+    :param cloudshelf: the organisation.
+    """
+
+    def __init__(self, commercetools: CommercetoolsState, cloudshelf: CloudshelfState) -> None:
+        self._commercetools, self._cloudshelf = commercetools, cloudshelf
+
+    # Kiosks
+
+    def place_kiosk_order(self, order: KioskOrder) -> str:
+        """Save a basket with status ``DRAFT_BASKET`` and return the order's id.
+
+        :raises OrderRefused: when a kiosk does not show one of the articles.
+        """
+        with self._cloudshelf.lock:
+            for line in order.lines:
+                variant = self._cloudshelf.get("ProductVariant", variant_gid(line.sku))
+                if variant is None or not (variant["isInStock"] or variant["availableToPurchase"]):
+                    raise OrderRefused(f"The kiosk does not offer SKU {line.sku}.")
+            lines = [
+                {
+                    "productID": product_gid(line.product_id),
+                    "productVariantID": variant_gid(line.sku),
+                    "quantity": line.quantity,
+                    "price": float(line.price),
+                    "currencyCode": line.currency,
+                }
+                for line in order.lines
+            ]
+            made = self._cloudshelf.place_order(
+                lines, session=self._session(order), discount_code=order.discount_code
+            )
+            return str(made["id"])
+
+    def _session(self, order: KioskOrder) -> Json:
+        location = None
+        if order.channel_key:
+            location = self._cloudshelf.get("Location", location_gid(order.channel_key))
+        shop = "kiosk" if location is None else location["displayName"]
+        return {
+            "locationId": None if location is None else location["id"],
+            "locationName": None if location is None else location["displayName"],
+            "deviceId": derived_id("Device", order.channel_key),
+            "deviceName": f"Kiosk {shop}",
+            "cloudshelfId": derived_id("Cloudshelf", "main"),
+            "cloudshelfName": "Endless aisle",
+            "salesAssistantId": derived_id("SalesAssistant", order.sales_assistant),
+            "salesAssistantName": order.sales_assistant,
+            "visibilityType": "CLOUDSHELF_INTERNAL" if order.internal else "RETAILER",
+        }
+
+    def set_kiosk_order_status(self, order_id: str, status: KioskStatus) -> None:
+        """Move an order on.
+
+        :raises OrderRefused: when the order is gone.
+        """
+        self.set_order_status(order_id, status.value)
+
+    def set_order_status(self, order_id: str, status: str) -> None:
+        """Move an order to any status, also one that traffic itself never sets.
+
+        :raises OrderRefused: when the order is gone.
+        """
+        with self._cloudshelf.lock:
+            if self._cloudshelf.set_order_status(order_id, status) is None:
+                raise OrderRefused(f"There is no order {order_id}.")
+
+    # Web shop
+
+    def place_online_order(self, order: OnlineOrder) -> str:
+        """Sell online, which takes the pieces from stock, and return the order's id.
+
+        :raises OrderRefused: when stock does not suffice or an article is gone.
+        """
+        lines = [(line.sku, line.quantity, _cents(line.price)) for line in order.lines]
+        with self._commercetools.lock:
+            try:
+                made = orders.online_order(
+                    self._commercetools,
+                    order.order_number,
+                    lines,
+                    currency=order.lines[0].currency,
+                    email=order.customer_email,
+                    channel_key=order.supply_channel_key,
+                    mode="ReserveOnOrder",
+                )
+            except ApiError as error:
+                raise OrderRefused(str(error)) from error
+            return str(made["id"])
+
+    # Merchandisers
+
+    def edit_product(self, edit: ProductEdit) -> None:
+        """Change a product: a new version, a new ``lastModifiedAt``.
+
+        :raises OrderRefused: when the product is gone.
+        """
+        with self._commercetools.lock:
+            product = self._product(edit.product_id)
+            match edit.kind:
+                case EditKind.PRICE:
+                    self._reprice(product, edit.factor)
+                case EditKind.RENAME:
+                    names = {locale: f"{name}{edit.text}" for locale, name in product["name"].items()}
+                    self._store(product, {"name": names})
+                case EditKind.PUBLISH | EditKind.UNPUBLISH:
+                    self._publish(product, edit.kind is EditKind.PUBLISH)
+
+    def change_product(self, product: str, fields: Mapping[str, Any]) -> None:
+        """Replace fields of a product, named by id or key.
+
+        :raises OrderRefused: when the product is gone.
+        """
+        with self._commercetools.lock:
+            self._store(self._product(product), fields)
+
+    def publish_product(self, product: str, published: bool) -> None:
+        """Publish or unpublish a product, named by id or key.
+
+        :raises OrderRefused: when the product is gone.
+        """
+        with self._commercetools.lock:
+            self._publish(self._product(product), published)
+
+    def delete_product(self, product: str) -> None:
+        """Delete a product, named by id or key.
+
+        :raises OrderRefused: when the product is gone.
+        """
+        with self._commercetools.lock:
+            found = self._product(product)
+            self._commercetools[_PRODUCTS].remove(found["id"])
+            self._commercetools.emit("ProductDeleted", "product", found, removedImageUrls=[])
+
+    def _product(self, named: str) -> Json:
+        products = self._commercetools[_PRODUCTS]
+        found = products.get(named) or products.first("key", named)
+        if found is None:
+            raise OrderRefused(f"There is no product {named}.")
+        return found
+
+    def _store(self, product: Json, fields: Mapping[str, Any]) -> Json:
+        state = self._commercetools
+        changed = state.replace(_PRODUCTS, product, {**product, **fields})
+        if changed["published"]:
+            state.emit(
+                "ProductPublished",
+                "product",
+                changed,
+                productProjection=changed,
+                removedImageUrls=[],
+                scope="All",
+            )
+        return changed
+
+    def _publish(self, product: Json, published: bool) -> None:
+        if product["published"] == published:
+            return
+        changed = self._store(product, {"published": published})
+        if not published:
+            self._commercetools.emit("ProductUnpublished", "product", changed)
+
+    def _reprice(self, product: Json, factor: Decimal) -> None:
+        def priced(variant: Json) -> Json:
+            return {**variant, "prices": [_scaled(price, factor) for price in variant.get("prices", [])]}
+
+        state = self._commercetools
+        for variant in all_variants(product):
+            for price in state["standalone-prices"].by("sku", variant.get("sku") or ""):
+                state.replace("standalone-prices", price, _scaled(price, factor))
+        self._store(
+            product,
+            {
+                "masterVariant": priced(product["masterVariant"]),
+                "variants": [priced(variant) for variant in product["variants"]],
+            },
+        )
+
+    # Stock clerks
+
+    def set_stock(self, sku: str, quantity: int, channel_key: str | None = None) -> Json:
+        """Count: set ``quantityOnStock``, creating the InventoryEntry when there is none.
+
+        :raises ApiError: when the channel does not exist or cannot hold stock.
+        """
+        state = self._commercetools
+        with state.lock:
+            channel = None if channel_key is None else {"typeId": "channel", "key": channel_key}
+            entry = state.entry(sku, None if channel is None else state.find(channel)["id"])
+            if entry is None:
+                draft: Json = {"sku": sku, "quantityOnStock": quantity}
+                return actions.create_inventory(
+                    state, {**draft, **({"supplyChannel": channel} if channel else {})}
+                )
+            change = {"action": "changeQuantity", "quantity": quantity}
+            return actions.update_inventory(state, entry, {"version": entry["version"], "actions": [change]})
+
+    # Anything by name
+
+    def change(self, what: str, given: Mapping[str, Any]) -> Json:
+        """Carry out a change that the control endpoint asks for.
+
+        :param what: one of ``publish``, ``unpublish``, ``delete``, ``edit``, ``stock``, ``kiosk-order``,
+            ``kiosk-status``, ``online-order``.
+        :param given: what it takes, see :data:`CHANGES`.
+        :raises OrderRefused: when it is not possible or not known.
+        """
+        handler = CHANGES.get(what)
+        if handler is None:
+            raise OrderRefused(f"'{what}' is none of: {', '.join(CHANGES)}.")
+        try:
+            return handler(self, given)
+        except (KeyError, TypeError, ValueError) as error:
+            raise OrderRefused(f"'{what}' lacks or misreads {error}.") from error
+
+    def raw_kiosk_order(self, given: Mapping[str, Any]) -> Json:
+        """A kiosk order exactly as given, however odd: ``lines``, ``status``, ``session``, ``discountCode``."""
+        with self._cloudshelf.lock:
+            made = self._cloudshelf.place_order(
+                given["lines"],
+                status=given.get("status", "DRAFT_BASKET"),
+                session=given.get("session"),
+                discount_code=given.get("discountCode"),
+            )
+            return {"id": made["id"]}
+
+    def raw_online_order(self, given: Mapping[str, Any]) -> Json:
+        """A web-shop order: ``orderNumber``, ``currency``, ``lines`` of ``{sku, quantity, centAmount}``."""
+        lines = [(line["sku"], line["quantity"], line["centAmount"]) for line in given["lines"]]
+        with self._commercetools.lock:
+            made = orders.online_order(
+                self._commercetools,
+                given["orderNumber"],
+                lines,
+                currency=given["currency"],
+                channel_key=given.get("channel"),
+                mode=given.get("inventoryMode", "ReserveOnOrder"),
+            )
+            return {"id": made["id"], "orderNumber": made["orderNumber"]}
+
+
+def _done(
+    call: Callable[[ShopFloor, Mapping[str, Any]], None],
+) -> Callable[[ShopFloor, Mapping[str, Any]], Json]:
+    def run(floor: ShopFloor, given: Mapping[str, Any]) -> Json:
+        call(floor, given)
+        return {}
+
+    return run
+
+
+CHANGES: dict[str, Callable[[ShopFloor, Mapping[str, Any]], Json]] = {
+    "publish": _done(lambda floor, given: floor.publish_product(given["product"], True)),
+    "unpublish": _done(lambda floor, given: floor.publish_product(given["product"], False)),
+    "delete": _done(lambda floor, given: floor.delete_product(given["product"])),
+    "edit": _done(lambda floor, given: floor.change_product(given["product"], given["fields"])),
+    "stock": lambda floor, given: floor.set_stock(given["sku"], given["quantity"], given.get("channel")),
+    "kiosk-order": ShopFloor.raw_kiosk_order,
+    "kiosk-status": _done(lambda floor, given: floor.set_order_status(given["order"], given["status"])),
+    "online-order": ShopFloor.raw_online_order,
+}
+"""Changes by name. ``product`` is an id or a key, ``channel`` a key, ``quantity`` a count, ``fields`` raw fields."""
+
+
+def _cents(price: Decimal) -> int:
+    return int((price * 100).quantize(Decimal(1), ROUND_HALF_UP))
+
+
+def _scaled(price: Json, factor: Decimal) -> Json:
+    def money(value: Json) -> Json:
+        cents = (value["centAmount"] * factor).quantize(Decimal(1), ROUND_HALF_UP)
+        return {**value, "centAmount": int(cents)}
+
+    changed = {**price, "value": money(price["value"])}
+    if "discounted" in price:
+        changed["discounted"] = {**price["discounted"], "value": money(price["discounted"]["value"])}
+    return changed

@@ -1,0 +1,460 @@
+"""Everything the simulated commercetools project holds, and what happens to it.
+
+Where the facts leave a behaviour of the real API open, :class:`Behaviour` makes it a switch whose default is the
+answer that is hardest on a client: versions that jump, order-driven stock changes that no delta query shows, product
+versions that move because stock moved.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from cogent_ops.sandbox.answers import (
+    Json,
+    concurrent_modification,
+    invalid_field,
+    invalid_operation,
+    reference_not_found,
+    required_field,
+)
+from cogent_ops.sandbox.collection import Clock, Collection, Ids
+from cogent_ops.sandbox.dataset import Dataset, all_variants, reference
+
+RESOURCE_OF_TYPE = {
+    "product": "product-projections",
+    "category": "categories",
+    "channel": "channels",
+    "product-type": "product-types",
+    "tax-category": "tax-categories",
+    "customer-group": "customer-groups",
+    "store": "stores",
+    "standalone-price": "standalone-prices",
+    "inventory-entry": "inventory",
+    "type": "types",
+    "key-value-document": "custom-objects",
+    "payment": "payments",
+    "order": "orders",
+}
+FRACTION_DIGITS = {
+    "JPY": 0,
+    "KRW": 0,
+    "ISK": 0,
+    "CLP": 0,
+    "VND": 0,
+    "XAF": 0,
+    "XOF": 0,
+    "XPF": 0,
+    "BHD": 3,
+    "IQD": 3,
+    "JOD": 3,
+    "KWD": 3,
+    "LYD": 3,
+    "OMR": 3,
+    "TND": 3,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """Open questions about the commercetools API, as switches.
+
+    :param token_seconds: life time of an access token; the real default is 172,800.
+    :param scopes: scopes of the API client.
+    :param order_lag_seconds: how late an order shows in the inventory (documented: up to about ten seconds).
+    :param order_touches_entry: whether an order bumps version and ``lastModifiedAt`` of the InventoryEntry.
+    :param stock_touches_product: what a change of availability does to the product: nothing, its version, or
+        version and ``lastModifiedAt``.
+    :param message_lag_seconds: how late a Message becomes visible; its ``createdAt`` is not moved.
+    :param version_step_per_action: versions grow by the number of actions instead of by one.
+    :param max_uri_bytes: longer request targets get 414.
+    """
+
+    token_seconds: int = 172_800
+    scopes: tuple[str, ...] = ("manage_project:sandbox",)
+    client_id: str = "sandbox-client"
+    client_secret: str = "sandbox-secret"
+    order_lag_seconds: float = 0.0
+    order_touches_entry: bool = False
+    stock_touches_product: Literal["nothing", "version", "modified"] = "version"
+    message_lag_seconds: float = 0.0
+    version_step_per_action: bool = True
+    max_uri_bytes: int = 8192
+
+
+class CommercetoolsState:
+    """One project. Every method must be called with :attr:`lock` held.
+
+    :param dataset: what the project starts with; it is not changed.
+    """
+
+    def __init__(self, dataset: Dataset, clock: Clock, behaviour: Behaviour, seed: int = 0) -> None:
+        self.clock, self.behaviour = clock, behaviour
+        self.lock = threading.RLock()
+        self.ids = Ids(seed)
+        self.messages_stopped: Callable[[], bool] = lambda: False
+        self._dataset = dataset
+        self.reset()
+
+    def reset(self) -> None:
+        """Return to the dataset."""
+        data = self._dataset
+        self.project: Json = dict(data.project)
+        self.selections: dict[str, list[Json]] = {}
+        self._sequence: dict[str, int] = {}
+        self._pending: list[tuple[datetime, Callable[[], None]]] = []
+        self._reserved: dict[str, int] = {
+            entry["id"]: entry["quantityOnStock"] - entry["availableQuantity"]
+            for entry in data.inventory
+            if entry["quantityOnStock"] != entry["availableQuantity"]
+        }
+        self.collections = _collections()
+        for name, resources in _content(data).items():
+            self.collections[name].load(resources)
+
+    @property
+    def key(self) -> str:
+        """The project key."""
+        return str(self.project["key"])
+
+    def __getitem__(self, resource: str) -> Collection:
+        """The collection behind a path such as ``inventory``."""
+        return self.collections[resource]
+
+    # Time
+
+    def later(self, seconds: float, effect: Callable[[], None]) -> None:
+        """Do something now, or once so much simulated time has passed."""
+        if seconds <= 0:
+            effect()
+        else:
+            self._pending.append((self.clock.now() + timedelta(seconds=seconds), effect))
+
+    def settle(self) -> None:
+        """Carry out what has fallen due."""
+        if not self._pending:
+            return
+        now = self.clock.now()
+        due = [effect for when, effect in self._pending if when <= now]
+        self._pending = [(when, effect) for when, effect in self._pending if when > now]
+        for effect in due:
+            effect()
+
+    # Resources
+
+    def head(self) -> Json:
+        """Id, version and timestamps of a new resource."""
+        stamp = self.clock.stamp()
+        return {"id": self.ids.uuid(), "version": 1, "createdAt": stamp, "lastModifiedAt": stamp}
+
+    def add(self, resource: str, content: Mapping[str, Any]) -> Json:
+        """Store a new resource; fields that are ``None`` are left out, as the API does."""
+        made = {**self.head(), **{name: value for name, value in content.items() if value is not None}}
+        self.collections[resource].put(made)
+        return made
+
+    def replace(self, resource: str, old: Json, new: Json, actions: int = 1) -> Json:
+        """Store a changed resource under a new version; an unchanged one keeps its version."""
+        if new == old:
+            return old
+        step = max(1, actions) if self.behaviour.version_step_per_action else 1
+        made = {**new, "version": old["version"] + step, "lastModifiedAt": self.clock.stamp()}
+        self.collections[resource].put(made)
+        return made
+
+    def touch(self, resource: str, identifier: str) -> None:
+        """Bump a version as another client's harmless update would."""
+        old = self.collections[resource].get(identifier)
+        if old is not None:
+            changed = {**old, "version": old["version"] + 1, "lastModifiedAt": self.clock.stamp()}
+            self.collections[resource].put(changed)
+
+    @staticmethod
+    def check_version(resource: Json, version: int) -> None:
+        """Optimistic locking.
+
+        :raises ApiError: 409 ``ConcurrentModification`` with ``currentVersion``.
+        """
+        if resource["version"] != version:
+            raise concurrent_modification(resource["id"], version, resource["version"])
+
+    def resolve(self, identifier: Mapping[str, Any] | None) -> Json | None:
+        """Turn a ResourceIdentifier into a Reference.
+
+        :raises ApiError: 400 ``ReferencedResourceNotFound``.
+        """
+        return None if identifier is None else reference(identifier["typeId"], self.find(identifier)["id"])
+
+    def find(self, identifier: Mapping[str, Any]) -> Json:
+        """The resource behind a ResourceIdentifier (or a Reference).
+
+        :raises ApiError: 400 ``ReferencedResourceNotFound``.
+        """
+        type_id = identifier["typeId"]
+        collection = self.collections[RESOURCE_OF_TYPE[type_id]]
+        found = None
+        if identifier.get("id") is not None:
+            found = collection.get(identifier["id"])
+        elif identifier.get("key") is not None:
+            found = collection.first("key", identifier["key"])
+        if found is None:
+            raise reference_not_found(type_id, identifier)
+        return found
+
+    # Custom fields
+
+    def custom(self, resource_type_id: str, draft: Mapping[str, Any] | None) -> Json | None:
+        """CustomFields from a draft; every field is checked against its definition.
+
+        :raises ApiError: 400 when the Type does not fit the resource or a field does not fit the Type.
+        """
+        if draft is None:
+            return None
+        definition = self.find(draft["type"])
+        if resource_type_id not in definition["resourceTypeIds"]:
+            allowed = ", ".join(definition["resourceTypeIds"])
+            raise invalid_operation(
+                f"Type '{definition['key']}' is for {allowed}, not for {resource_type_id}."
+            )
+        fields = {name: value for name, value in (draft.get("fields") or {}).items() if value is not None}
+        for name, value in fields.items():
+            _check_custom_field(definition, name, value)
+        for known in definition["fieldDefinitions"]:
+            if known["required"] and known["name"] not in fields:
+                raise required_field(f"custom.fields.{known['name']}")
+        return {"type": reference("type", definition["id"]), "fields": fields}
+
+    def with_custom_field(self, resource: Json, name: str, value: Any) -> Json:
+        """The resource with one custom field set, or removed when the value is ``None``.
+
+        :raises ApiError: 400 when the resource has no Type or the Type has no such field.
+        """
+        if "custom" not in resource:
+            raise invalid_operation("The resource has no custom Type; use setCustomType first.")
+        definition = self.find(resource["custom"]["type"])
+        _check_custom_field(definition, name, value)
+        fields = {**resource["custom"]["fields"], name: value}
+        if value is None:
+            del fields[name]
+        return {**resource, "custom": {**resource["custom"], "fields": fields}}
+
+    # Stock
+
+    def entry(self, sku: str, channel_id: str | None) -> Json | None:
+        """The InventoryEntry of a SKU in a supply channel; ``None`` is the channel-less pool."""
+        for entry in self.collections["inventory"].by("sku", sku):
+            if (entry.get("supplyChannel") or {}).get("id") == channel_id:
+                return entry
+        return None
+
+    def stocked(self, entry: Json, on_stock: int) -> Json:
+        """The entry with another quantity; ``availableQuantity`` is what reservations leave of it."""
+        return {
+            **entry,
+            "quantityOnStock": on_stock,
+            "availableQuantity": on_stock - self._reserved.get(entry["id"], 0),
+        }
+
+    def deduct(self, entry_id: str, quantity: int, *, reserve: bool) -> None:
+        """What an order does to an entry, once the lag is over.
+
+        :param quantity: pieces sold; negative gives back.
+        :param reserve: reserve (available only) instead of taking from stock.
+        """
+        old = self.collections["inventory"].get(entry_id)
+        if old is None:
+            return
+        if reserve:
+            self._reserved[entry_id] = self._reserved.get(entry_id, 0) + quantity
+        new = self.stocked(old, old["quantityOnStock"] - (0 if reserve else quantity))
+        if self.behaviour.order_touches_entry:
+            new = {**new, "version": old["version"] + 1, "lastModifiedAt": self.clock.stamp()}
+        self.collections["inventory"].put(new)
+        self.stock_changed(old["sku"])
+
+    def stock_changed(self, sku: str) -> None:
+        """Let the product's version move because the availability of its variant moved."""
+        how = self.behaviour.stock_touches_product
+        if how == "nothing":
+            return
+        for product in self.collections["product-projections"].by("masterVariant.sku", sku):
+            modified = self.clock.stamp() if how == "modified" else product["lastModifiedAt"]
+            changed = {**product, "version": product["version"] + 1, "lastModifiedAt": modified}
+            self.collections["product-projections"].put(changed)
+
+    def availability(self, sku: str | None) -> Json | None:
+        """``ProductVariantAvailability`` from the inventory; ``None`` when there is no entry."""
+        if sku is None:
+            return None
+        answer: Json = {}
+        channels: Json = {}
+        for entry in self.collections["inventory"].by("sku", sku):
+            quantity = entry["availableQuantity"]
+            part = {
+                "isOnStock": quantity > 0,
+                "availableQuantity": quantity,
+                "id": entry["id"],
+                "version": entry["version"],
+            }
+            if "supplyChannel" in entry:
+                channels[entry["supplyChannel"]["id"]] = part
+            else:
+                answer.update(part)
+        if channels:
+            answer["channels"] = channels
+        return answer or None
+
+    # Messages
+
+    def emit(self, kind: str, type_id: str, resource: Json, **payload: Any) -> None:
+        """Write a Message, unless the project has them off or notifications have stopped."""
+        if not self.project["messages"]["enabled"] or self.messages_stopped():
+            return
+        identifier = resource["id"]
+        self._sequence[identifier] = self._sequence.get(identifier, 0) + 1
+        named = {name: resource[name] for name in ("key", "orderNumber", "sku") if resource.get(name)}
+        message = {
+            **self.head(),
+            "sequenceNumber": self._sequence[identifier],
+            "resource": reference(type_id, identifier),
+            "resourceVersion": resource["version"],
+            "type": kind,
+            **({"resourceUserProvidedIdentifiers": named} if named else {}),
+            **{name: value for name, value in payload.items() if value is not None},
+        }
+        self.later(self.behaviour.message_lag_seconds, lambda: self.collections["messages"].put(message))
+
+    def canonical(self) -> Json:
+        """What counts when two end states are compared: no ids, versions or timestamps of our own making."""
+        channels = {channel["id"]: channel["key"] for channel in self.collections["channels"]}
+        return {
+            "inventory": {
+                f"{entry['sku']}@{channels.get((entry.get('supplyChannel') or {}).get('id', ''), '')}": [
+                    entry["quantityOnStock"],
+                    entry["availableQuantity"],
+                ]
+                for entry in self.collections["inventory"]
+            },
+            "orders": {
+                order.get("orderNumber", order["id"]): {
+                    "orderState": order["orderState"],
+                    "paymentState": order.get("paymentState"),
+                    "shipmentState": order.get("shipmentState"),
+                    "total": order["totalPrice"]["centAmount"],
+                    "lines": [[line["variant"].get("sku"), line["quantity"]] for line in order["lineItems"]],
+                }
+                for order in self.collections["orders"]
+            },
+            "products": {
+                product["id"]: product["published"] for product in self.collections["product-projections"]
+            },
+            "types": sorted(kind["key"] for kind in self.collections["types"]),
+            "channels": {channel["key"]: channel["roles"] for channel in self.collections["channels"]},
+        }
+
+
+def _collections() -> dict[str, Collection]:
+    plain = {name: Collection(type_id) for type_id, name in RESOURCE_OF_TYPE.items()}
+    variants = {"masterVariant.sku": _variant_skus, "variants.sku": _variant_skus}
+    return {
+        **plain,
+        "product-projections": Collection("product", variants),
+        "inventory": Collection("inventory-entry", {"sku": _sku}),
+        "standalone-prices": Collection("standalone-price", {"sku": _sku}),
+        "orders": Collection(
+            "order", {"orderNumber": _order_number, "paymentInfo.payments.id": _payment_ids}
+        ),
+        "payments": Collection("payment", {"interfaceId": _interface_id}),
+        "custom-objects": Collection("key-value-document", {"container/key": _container_and_key}),
+        "messages": Collection("message"),
+    }
+
+
+def _content(data: Dataset) -> dict[str, list[Json]]:
+    return {
+        "product-projections": [
+            {"published": True, "hasStagedChanges": False, "attributes": [], **product}
+            for product in data.products
+        ],
+        "categories": data.categories,
+        "channels": data.channels,
+        "product-types": data.product_types,
+        "tax-categories": data.tax_categories,
+        "customer-groups": data.customer_groups,
+        "stores": data.stores,
+        "standalone-prices": data.standalone_prices,
+        "inventory": data.inventory,
+    }
+
+
+def _variant_skus(product: Json) -> list[str]:
+    return [variant["sku"] for variant in all_variants(product) if variant.get("sku")]
+
+
+def _sku(resource: Json) -> list[str]:
+    return [resource["sku"]]
+
+
+def _order_number(order: Json) -> list[str]:
+    return [order["orderNumber"]] if order.get("orderNumber") else []
+
+
+def _payment_ids(order: Json) -> list[str]:
+    return [payment["id"] for payment in order.get("paymentInfo", {}).get("payments", [])]
+
+
+def _interface_id(payment: Json) -> list[str]:
+    return [payment["interfaceId"]] if payment.get("interfaceId") else []
+
+
+def _container_and_key(custom_object: Json) -> list[str]:
+    return [f"{custom_object['container']}/{custom_object['key']}"]
+
+
+def typed_money(money: Mapping[str, Any]) -> Json:
+    """``CentPrecisionMoney`` from a draft's ``Money``."""
+    currency = money["currencyCode"]
+    return {
+        "type": "centPrecision",
+        "currencyCode": currency,
+        "centAmount": money["centAmount"],
+        "fractionDigits": FRACTION_DIGITS.get(currency, 2),
+    }
+
+
+def field_definition(kind: Mapping[str, Any], name: str) -> Json | None:
+    """A field definition of a Type by name."""
+    return next((known for known in kind["fieldDefinitions"] if known["name"] == name), None)
+
+
+def _check_custom_field(kind: Mapping[str, Any], name: str, value: Any) -> None:
+    definition = field_definition(kind, name)
+    if definition is None:
+        raise invalid_field(f"custom.fields.{name}", value, f"Type '{kind['key']}' has no field '{name}'.")
+    if value is None:
+        if definition["required"]:
+            raise required_field(f"custom.fields.{name}")
+        return
+    if not _fits(definition["type"], value):
+        expected = definition["type"]["name"]
+        raise invalid_field(
+            f"custom.fields.{name}", value, f"Field '{name}' takes values of type {expected}."
+        )
+
+
+def _fits(field_type: Mapping[str, Any], value: Any) -> bool:
+    match field_type["name"]:
+        case "Set":
+            return isinstance(value, list) and all(_fits(field_type["elementType"], one) for one in value)
+        case "Enum":
+            return value in [option["key"] for option in field_type["values"]]
+        case "Boolean":
+            return isinstance(value, bool)
+        case "Number":
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case "LocalizedString" | "Money" | "Reference":
+            return isinstance(value, dict)
+    return isinstance(value, str)

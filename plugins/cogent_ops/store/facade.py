@@ -1,0 +1,77 @@
+"""The store as its users see it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection
+from sqlalchemy.engine import URL
+
+from cogent_ops.store.audits import Audits
+from cogent_ops.store.budget import SharedBudget, shared_budget
+from cogent_ops.store.catalogue import Catalogue
+from cogent_ops.store.engine import Database, database, default_url, parse_url
+from cogent_ops.store.exceptions import Exceptions
+from cogent_ops.store.ledger import AuditLog, Fingerprints, Runs, Watermarks
+from cogent_ops.store.migration import current_revision, require_current, upgrade
+
+
+class Store:
+    """Everything the flows remember, by subject. Get one from :func:`open_store`.
+
+    Methods that take a ``Connection`` work in the caller's transaction (:meth:`begin`) and are stored with
+    whatever else it holds; all others are transactions of their own. Threads and forks may share a store.
+    """
+
+    def __init__(self, opened: Database) -> None:
+        self._database = opened
+        self.watermarks = Watermarks(opened)
+        self.fingerprints = Fingerprints(opened)
+        self.catalogue = Catalogue(opened)
+        self.runs = Runs(opened)
+        self.audit_log = AuditLog(opened)
+        self.audits = Audits(opened, self.audit_log)
+        self.exceptions = Exceptions(opened, self.audit_log)
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A write transaction. See :meth:`cogent_ops.store.engine.Database.begin`."""
+        with self._database.begin() as conn:
+            yield conn
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A read-only transaction, which takes no write lock."""
+        with self._database.read() as conn:
+            yield conn
+
+    def budget(self, target: str, rate: float, burst: float) -> SharedBudget:
+        """The rate budget of a target API, shared by all processes of this store.
+
+        :param target: names the API and the account, e.g. ``commercetools/my-project``.
+        :param rate: requests per second; give the same everywhere.
+        :param burst: requests at once after a quiet time.
+        """
+        return shared_budget(self._database, target, rate, burst)
+
+    def close(self) -> None:
+        """Close this process's connections; the next use opens new ones."""
+        self._database.close()
+
+
+def open_store(url: str | URL | None = None, *, create: bool = False) -> Store:
+    """Open the store.
+
+    :param url: see :func:`cogent_ops.store.engine.parse_url`; ``None``: the embedded file in AIRFLOW_HOME.
+    :param create: create the tables when the embedded store has none yet. Any other database is only ever
+        changed by ``cogent-ops store upgrade``.
+    :raises StoreOutdated: when the schema is not this release's, with the command that mends it.
+    :raises ConnectionConfigError: for an address that cannot be used.
+    :raises StoreUnavailable: when the database is out of reach.
+    """
+    opened = database(parse_url(url))
+    if create and opened.url == default_url() and current_revision(opened.url) is None:
+        upgrade(opened.url)
+    require_current(opened)
+    return Store(opened)

@@ -1,0 +1,1 @@
+"""The store's schema, release by release."""

@@ -1,0 +1,258 @@
+"""Tables of the store. Everything is keyed by link; two links share nothing here but the rate budgets.
+
+A change here needs a migration in ``migrations/versions``; a test compares the two on both databases.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects import postgresql
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC. SQLite gives back naive times, PostgreSQL those of the session's zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse a naive time: nobody could say which moment it means."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("The store takes timezone-aware times only.")
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Attach UTC, or convert to it."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class SafeText(TypeDecorator[str]):
+    """Text that both databases accept and order alike (by code point).
+
+    Catalogue data may hold what a database refuses (NUL, halves of surrogate pairs); a dirty record must be
+    reported, not break the run that reports it, so these become U+FFFD.
+    """
+
+    impl = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Replace what the database cannot hold; a member of a string enumeration becomes its plain value."""
+        if value is None:
+            return None
+        text = str(value)
+        if text.isascii() and "\0" not in text:
+            return text
+        text = text.replace("\0", "\ufffd")
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+#: JSON as text: unlike ``jsonb`` it keeps every escape that dirty data may hold.
+Json = JSON(none_as_null=True)
+Identity = BigInteger().with_variant(Integer(), "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+
+def _key(name: str) -> Column[str]:
+    return Column(name, SafeText, primary_key=True)
+
+
+def _text(name: str, *, nullable: bool = False) -> Column[str]:
+    return Column(name, SafeText, nullable=nullable)
+
+
+def _time(name: str, *, nullable: bool = False) -> Column[datetime]:
+    return Column(name, UtcDateTime, nullable=nullable)
+
+
+watermark = Table(
+    "watermark",
+    metadata,
+    _key("link"),
+    _key("flow"),
+    _time("value"),
+    _time("updated_at"),
+)
+
+fingerprint = Table(
+    "fingerprint",
+    metadata,
+    _key("link"),
+    _key("kind"),
+    _key("id"),
+    _text("hash"),
+    _text("run_key"),
+    _time("updated_at"),
+)
+
+#: Which SKU each variant carries, and carried before the run that saw it last.
+sku_registry = Table(
+    "sku_registry",
+    metadata,
+    _key("link"),
+    _key("product_id"),
+    Column("variant_id", Integer, primary_key=True, autoincrement=False),
+    _text("sku"),
+    _text("folded"),
+    _text("previous_sku", nullable=True),
+    _text("run_key"),
+    _time("updated_at"),
+    Index(None, "link", "sku"),
+    Index(None, "link", "folded"),
+)
+
+#: What the kiosk shows of each product, and the last verdict about it.
+product_state = Table(
+    "product_state",
+    metadata,
+    _key("link"),
+    _key("product_id"),
+    _text("product_key"),
+    _text("product_name"),
+    Column("version", BigInteger, nullable=False),
+    _time("modified_at"),
+    _text("status"),
+    Column("on_kiosk", Boolean, nullable=False),
+    Column("recheck", Boolean, nullable=False),
+    Column("skus", Json, nullable=False),
+    _text("run_key"),
+    _time("updated_at"),
+    CheckConstraint("status IN ('pushed', 'partial', 'held')", name="status"),
+)
+
+group_member = Table(
+    "group_member",
+    metadata,
+    _key("link"),
+    _key("group_id"),
+    _key("product_id"),
+    _text("order_hint", nullable=True),
+    ForeignKeyConstraint(
+        ["link", "product_id"], ["product_state.link", "product_state.product_id"], ondelete="CASCADE"
+    ),
+    Index(None, "link", "product_id"),
+)
+
+sync_run = Table(
+    "sync_run",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    _text("link"),
+    _text("flow"),
+    _text("run_key"),
+    _text("mode"),
+    _time("window_start", nullable=True),
+    _time("window_end", nullable=True),
+    Column("params", Json, nullable=False),
+    _text("status"),
+    Column("attempts", Integer, nullable=False),
+    Column("counts", Json, nullable=False),
+    _text("report_path", nullable=True),
+    _time("started_at"),
+    _time("finished_at", nullable=True),
+    UniqueConstraint("link", "flow", "run_key"),
+)
+
+catalogue_audit = Table(
+    "catalogue_audit",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    _text("link"),
+    _text("run_key"),
+    _text("verdict"),
+    Column("counts", Json, nullable=False),
+    _text("report_path", nullable=True),
+    _time("created_at"),
+    _time("accepted_at", nullable=True),
+    _text("accepted_by", nullable=True),
+    _text("note", nullable=True),
+    UniqueConstraint("link", "run_key"),
+    CheckConstraint("verdict IN ('go', 'no_go')", name="verdict"),
+)
+
+exception = Table(
+    "exception",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    _text("link"),
+    _text("kind"),
+    _text("cause_key"),
+    _text("record"),
+    _text("field"),
+    _text("rule"),
+    _text("message"),
+    _text("cure"),
+    _text("owner"),
+    _text("severity"),
+    _text("status"),
+    _time("deadline", nullable=True),
+    Column("count", Integer, nullable=False),
+    _time("first_seen"),
+    _time("last_seen"),
+    _time("resolved_at", nullable=True),
+    Column("payload", Json, nullable=False),
+    _text("run_key"),
+    UniqueConstraint("link", "kind", "cause_key"),
+    Index(None, "link", "status", "kind"),
+    CheckConstraint(
+        "status IN ('new', 'acknowledged', 'in_progress', 'fixed', 'expected', 'rejected')", name="status"
+    ),
+)
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    _time("at"),
+    _text("link", nullable=True),
+    _text("actor"),
+    _text("action"),
+    _text("subject"),
+    Column("detail", Json, nullable=False),
+    Index(None, "subject"),
+)
+
+#: One token bucket per target API, in seconds since 1970 UTC by the database's clock. See ``budget``.
+rate_budget = Table(
+    "rate_budget",
+    metadata,
+    _key("target"),
+    Column("tokens", Double, nullable=False),
+    Column("refilled_at", Double, nullable=False),
+    Column("factor", Double, nullable=False),
+    Column("cut_at", Double, nullable=False),
+    Column("blocked_until", Double, nullable=False),
+)

@@ -1,0 +1,135 @@
+"""Statements that both databases understand: bulk upserts and lookups by many keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, TypeVar
+
+from sqlalchemy import (
+    JSON,
+    Column,
+    Connection,
+    Select,
+    Table,
+    Text,
+    cast,
+    column,
+    func,
+    literal,
+    select,
+    tuple_,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Row
+
+from cogent_ops.store.engine import Database
+from cogent_ops.store.schema import UtcDateTime
+
+Item = TypeVar("Item")
+Values = dict[str, Any]
+
+#: Keys named in one statement. SQLite allows 999 variables where it is old, PostgreSQL 65,535.
+KEYS_PER_STATEMENT = 900
+ROWS_PER_PAGE = 1000
+
+
+def now() -> datetime:
+    """The process's clock."""
+    return datetime.now(UTC)
+
+
+def chunks(items: Iterable[Item], size: int = KEYS_PER_STATEMENT) -> Iterator[list[Item]]:
+    """Cut ``items`` into lists of at most ``size``."""
+    source = iter(items)
+    while chunk := list(islice(source, size)):
+        yield chunk
+
+
+def insert(conn: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """The database's own INSERT, the one with ``ON CONFLICT``."""
+    return sqlite.insert(table) if conn.dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def upsert(
+    conn: Connection,
+    table: Table,
+    rows: Iterable[Values],
+    *,
+    key: Sequence[str] = (),
+    fixed: Sequence[str] = (),
+    changes: Values | None = None,
+) -> None:
+    """Insert ``rows``, which all have the same columns, or update those that exist.
+
+    :param key: columns of the unique constraint; the primary key when empty.
+    :param fixed: columns that an update leaves as they are.
+    :param changes: by column, an expression to set instead of the new row's value.
+    """
+    names = tuple(key) or tuple(column.name for column in table.primary_key)
+    # The same order in every process: two of them upserting the same rows must not wait for each other.
+    ordered = sorted(rows, key=lambda row: tuple(row[name] for name in names))
+    if not ordered:
+        return
+    statement = insert(conn, table)
+    updated: Values = {
+        name: statement.excluded[name] for name in ordered[0] if name not in names and name not in fixed
+    }
+    updated.update(changes or {})
+    if isinstance(statement, postgresql.Insert):
+        statement = statement.from_select(list(ordered[0]), _recordset(conn, table, ordered))
+        conn.execute(statement.on_conflict_do_update(index_elements=names, set_=updated))
+    else:
+        conn.execute(statement.on_conflict_do_update(index_elements=names, set_=updated), ordered)
+
+
+def _recordset(conn: Connection, table: Table, rows: Sequence[Values]) -> Select[Any]:
+    """All rows as one JSON parameter: several times faster on PostgreSQL than a statement for each row."""
+    columns = [table.c[name] for name in rows[0]]
+    plain = {target.name: _plain(conn, target) for target in columns}
+    records = json.dumps([{name: convert(row[name]) for name, convert in plain.items()} for row in rows])
+    source = (
+        func.json_to_recordset(cast(literal(records, Text), JSON))
+        .table_valued(*(column(c.name, Text if _is_json(c) else c.type) for c in columns))
+        .render_derived(name="source", with_types=True)
+    )
+    return select(*(cast(source.c[c.name], JSON) if _is_json(c) else source.c[c.name] for c in columns))
+
+
+def _is_json(target: Column[Any]) -> bool:
+    return isinstance(target.type, JSON)
+
+
+def _plain(conn: Connection, target: Column[Any]) -> Callable[[Any], Any]:
+    """How a column's values become JSON. JSON itself goes as text: PostgreSQL keeps its escapes only unread."""
+    if _is_json(target):
+        return json.dumps
+    convert = target.type.dialect_impl(conn.dialect).bind_processor(conn.dialect)
+    if isinstance(target.type, UtcDateTime):
+        return lambda value: value and value.isoformat()
+    return convert or (lambda value: value)
+
+
+def pages(database: Database, query: Select[Any], *cursor: Column[Any]) -> Iterator[Row[Any]]:
+    """All rows of a query, a page at a time, each page in a read of its own.
+
+    The caller may take as long as it likes between rows: no transaction stays open. So it is no snapshot:
+    rows that others add or remove meanwhile may or may not be seen, all others are seen once.
+
+    :param cursor: columns that order the rows; selected, never null and together unique.
+    """
+    ordered = query.order_by(*cursor).limit(ROWS_PER_PAGE)
+    page = _page(database, ordered)
+    while page:
+        yield from page
+        if len(page) < ROWS_PER_PAGE:
+            return
+        last = tuple_(*(literal(page[-1]._mapping[column], column.type) for column in cursor))
+        page = _page(database, ordered.where(tuple_(*cursor) > last))
+
+
+def _page(database: Database, query: Select[Any]) -> Sequence[Row[Any]]:
+    with database.read() as conn:
+        return conn.execute(query).all()
