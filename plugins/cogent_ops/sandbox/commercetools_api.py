@@ -32,7 +32,7 @@ from cogent_ops.sandbox.answers import (
     resource_not_found,
 )
 from cogent_ops.sandbox.collection import Page
-from cogent_ops.sandbox.dataset import all_variants, reference
+from cogent_ops.sandbox.dataset import reference
 from cogent_ops.sandbox.predicates import parse_all
 from cogent_ops.sandbox.shapes import FIELDS
 from cogent_ops.sandbox.state import CommercetoolsState

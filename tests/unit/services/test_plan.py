@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cogent_ops.config import LinkConfig
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogent_ops.config import LinkConfig
 from cogent_ops.services.catalogue.plan import (
     CatalogueRequest,
     Flow,
@@ -37,11 +37,17 @@ def request(**wishes: object) -> CatalogueRequest:
         pytest.param({}, NOON - HOUR, NOON - 10 * HOUR, Mode.DELTA, id="by day only what changed"),
         pytest.param({"now": NIGHT}, NIGHT - HOUR, NIGHT - 24 * HOUR, Mode.FULL, id="nightly full pass"),
         pytest.param({"now": NIGHT}, NIGHT - HOUR, NIGHT - HOUR, Mode.DELTA, id="one full pass a night"),
-        pytest.param({}, NOON - HOUR, NOON - 40 * HOUR, Mode.FULL, id="an overdue full pass waits for no hour"),
+        pytest.param(
+            {}, NOON - HOUR, NOON - 40 * HOUR, Mode.FULL, id="an overdue full pass waits for no hour"
+        ),
         pytest.param({"full_refresh": True}, NOON - HOUR, NOON - HOUR, Mode.FULL, id="asked for"),
         pytest.param({"skus": ("A",)}, NOON - HOUR, None, Mode.SKUS, id="single SKUs"),
-        pytest.param({"interval": INTERVAL, "full_refresh": True}, None, None, Mode.BACKFILL, id="backfill wins"),
-        pytest.param({"flow": Flow.AUDIT}, NOON - HOUR, NOON - HOUR, Mode.FULL, id="an audit reads everything"),
+        pytest.param(
+            {"interval": INTERVAL, "full_refresh": True}, None, None, Mode.BACKFILL, id="backfill wins"
+        ),
+        pytest.param(
+            {"flow": Flow.AUDIT}, NOON - HOUR, NOON - HOUR, Mode.FULL, id="an audit reads everything"
+        ),
     ],
 )
 def test_mode(
@@ -66,7 +72,7 @@ def test_backfill_reads_its_interval_and_touches_nothing_else() -> None:
     assert not chosen.finds_removals
 
 
-moments = st.datetimes(min_value=datetime(2026, 1, 1), max_value=datetime(2027, 1, 1), timezones=st.just(UTC))
+moments = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 
 
 @given(previous=st.none() | moments, newest=st.none() | moments, started=moments)

@@ -40,7 +40,9 @@ class Extract:
     :param client: commercetools client of the link.
     """
 
-    def __init__(self, config: LinkConfig, store: Store, client: CommercetoolsClient, folder: RunFolder) -> None:
+    def __init__(
+        self, config: LinkConfig, store: Store, client: CommercetoolsClient, folder: RunFolder
+    ) -> None:
         self.config, self.store, self.client, self.folder = config, store, client, folder
 
     def run(self, request: CatalogueRequest) -> dict[str, int | str]:
@@ -104,9 +106,7 @@ class Extract:
             projections = [line["projection"] for line in lines]
             seen += [projection["id"] for projection in projections]
             newest = max(newest, *(projection["lastModifiedAt"] for projection in projections))
-            counts.update(
-                parts=1, products=len(lines), variants=sum(len(_variants(p)) for p in projections)
-            )
+            counts.update(parts=1, products=len(lines), variants=sum(len(_variants(p)) for p in projections))
         self.folder.write_lines("extract", part_name("seen", 1), map(json.dumps, seen))
         if chosen.finds_removals:
             self.store.catalogue.prune_skus(self.config.name, request.run_key)

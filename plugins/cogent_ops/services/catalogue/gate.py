@@ -7,16 +7,12 @@ from the SKU registry, which the extract has filled before.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from cogent_ops.config import LinkConfig
-from cogent_ops.domain.catalogue import CatalogueContext, ExtractLine, MappedProduct, map_product
-from cogent_ops.quality import Finding, Gate, Severity, gate_products, write_data_docs
-from cogent_ops.services.catalogue.gated import GatedProduct
+from cogent_ops.domain.catalogue import CatalogueContext, ExtractLine
+from cogent_ops.quality import Gate, write_data_docs
 from cogent_ops.services.catalogue.runfolder import RunFolder, part_name
 from cogent_ops.store import Store
 
@@ -44,11 +40,15 @@ class GateStage:
         context = CatalogueContext.build(self.folder.read_json("reference.json"), self.config, now)
         gate = Gate(self.suite, self.config.name)
         self.folder.clear("gate")
-        counts: Counter[str] = Counter(products_accepted=0, products_held=0, variants_accepted=0, variants_held=0)
+        counts: Counter[str] = Counter(
+            products_accepted=0, products_held=0, variants_accepted=0, variants_held=0
+        )
         for number, chunk in enumerate(self._chunks(context), start=1):
             gated, findings = self._judge(chunk, gate)
             self.folder.write_lines("gate", part_name("products", number), (g.to_line() for g in gated))
-            self.folder.write_lines("gate", part_name("findings", number), (f.model_dump_json() for f in findings))
+            self.folder.write_lines(
+                "gate", part_name("findings", number), (f.model_dump_json() for f in findings)
+            )
             counts.update(_count(gated, findings))
         write_data_docs(gate, self.folder.stage("report"))
         self.folder.write_json("gate.json", dict(counts))

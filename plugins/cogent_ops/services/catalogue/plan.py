@@ -113,7 +113,9 @@ def full_pass_due(now: datetime, last_full: datetime | None, hour: int) -> bool:
     return age >= OVERDUE or (now.hour == hour and age >= NIGHTLY - SLACK)
 
 
-def next_watermark(previous: datetime | None, newest_seen: datetime | None, started: datetime) -> datetime | None:
+def next_watermark(
+    previous: datetime | None, newest_seen: datetime | None, started: datetime
+) -> datetime | None:
     """Where the next delta starts: the newest change seen, by commercetools' clock, but never after our start.
 
     A product changed behind the reading cursor of a long pass is older than the newest one seen, hence the

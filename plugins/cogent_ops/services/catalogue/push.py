@@ -122,7 +122,9 @@ class Push:
     def products(self, gated: Iterable[GatedProduct]) -> None:
         """Upsert the products themselves; their variants follow in a pass of their own."""
         records = ((line.product, "") for line in gated if line.product is not None)
-        self._send("product", records, self.config.batches.products, self._upsert(self.client.upsert_products))
+        self._send(
+            "product", records, self.config.batches.products, self._upsert(self.client.upsert_products)
+        )
 
     def variants(self, gated: Iterable[GatedProduct]) -> None:
         """Upsert the variants of every product that Cloudshelf has."""
@@ -137,9 +139,7 @@ class Push:
     def states(self, gated: Iterable[GatedProduct]) -> None:
         """Note for each product what is on the kiosk now, and take off variants that no longer exist."""
         for chunk in batches(gated, LOOKUP):
-            before = self.store.catalogue.states(
-                self.config.name, [line.product_id for line in chunk]
-            )
+            before = self.store.catalogue.states(self.config.name, [line.product_id for line in chunk])
             now = [line.state(before.get(line.product_id), self.result.failures) for line in chunk]
             for line, state in zip(chunk, now, strict=True):
                 old = before.get(line.product_id)

@@ -110,7 +110,12 @@ class CatalogueSync:
             mode=str(stages["extract"].get("mode", "")),
             started=request.now,
             dry_run=request.dry_run,
-            counts={key: value for stage in stages.values() for key, value in stage.items() if isinstance(value, int)},
+            counts={
+                key: value
+                for stage in stages.values()
+                for key, value in stage.items()
+                if isinstance(value, int)
+            },
             preview=[json.loads(line) for line in folder.read_lines("gate", "preview")],
         )
         address = str(write_reports(folder.stage("report"), summary, findings))
@@ -185,6 +190,3 @@ def _optional(folder: RunFolder, name: str) -> Summary:
         return folder.read_json(name)
     except FileNotFoundError:
         return {}
-
-
-
