@@ -1,0 +1,247 @@
+"""What the business decides: ``include/mapping.yaml`` and ``include/locations.yaml``, validated.
+
+Credentials are never here, only in Airflow Connections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints
+
+from cogent_ops.domain.rules import CatalogueRules, LocationOverride, Rules
+from cogent_ops.errors import ConfigError
+from cogent_ops.links import MAPPING_FILE, include_candidates
+from cogent_ops.yaml_file import Loc, YamlFile, did_you_mean
+
+__all__ = [
+    "ApiLimits",
+    "Batches",
+    "Config",
+    "Limits",
+    "LinkConfig",
+    "LinkSettings",
+    "LocationOverride",
+    "LocationsFile",
+    "MappingFile",
+    "RemovalGuard",
+    "load_config",
+]
+
+LOCATIONS_FILE = "locations.yaml"
+_MAPPING = f"include/{MAPPING_FILE}"
+
+LinkName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+
+
+class ApiLimits(Rules):
+    """How hard one API may be used, by all workers together."""
+
+    rate: Annotated[float, Field(gt=0)] = Field(
+        description="Requests that may be sent in a second, on average.",
+        json_schema_extra={"unit": "requests/s"},
+    )
+    burst: Annotated[int, Field(ge=1)] = Field(
+        description="Requests that may be sent at once after a pause.", json_schema_extra={"unit": "requests"}
+    )
+    timeout_seconds: Annotated[float, Field(gt=0)] = Field(
+        description="Longest wait for an answer.", json_schema_extra={"unit": "s"}
+    )
+
+
+def _commercetools() -> ApiLimits:
+    return ApiLimits(rate=50, burst=100, timeout_seconds=65)
+
+
+def _cloudshelf() -> ApiLimits:
+    return ApiLimits(rate=10, burst=20, timeout_seconds=30)
+
+
+class Limits(Rules):
+    """The rate budgets of both APIs. Neither publishes its limits: the defaults are cautious."""
+
+    commercetools: ApiLimits = Field(
+        default_factory=_commercetools, description="The commercetools HTTP API."
+    )
+    cloudshelf: ApiLimits = Field(default_factory=_cloudshelf, description="The Cloudshelf GraphQL API.")
+
+
+Size = Annotated[int, Field(ge=1, le=5000)]
+
+
+class Batches(Rules):
+    """How many records one call to Cloudshelf carries."""
+
+    locations: Size = Field(50, description="Locations in a call.", json_schema_extra={"unit": "records"})
+    products: Size = Field(250, description="Products in a call.", json_schema_extra={"unit": "records"})
+    variants: Size = Field(
+        500,
+        description="Variants in a call, of all its products together.",
+        json_schema_extra={"unit": "records"},
+    )
+    groups: Size = Field(100, description="Product groups in a call.", json_schema_extra={"unit": "records"})
+    memberships: Size = Field(
+        5, description="Groups whose members are set in a call.", json_schema_extra={"unit": "groups"}
+    )
+
+
+class RemovalGuard(Rules):
+    """Holds a removal that is so large that it is more likely a mistake."""
+
+    max_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.1,
+        description="Share of the products on the kiosks that may vanish in one full pass without a person.",
+        json_schema_extra={"unit": "share 0..1"},
+    )
+
+    def holds(self, count: int, total: int) -> bool:
+        """Whether removing ``count`` of ``total`` products needs a person."""
+        return count > total * self.max_share
+
+
+class LinkSettings(CatalogueRules):
+    """One link as it stands in the file: a commercetools project seen as one Cloudshelf organisation needs it."""
+
+    query: tuple[Annotated[str, StringConstraints(min_length=1, max_length=2000)], ...] = Field(
+        (),
+        description="Query predicates of commercetools that a product must fulfil to be shown on kiosks, "
+        "e.g. categories(id is defined). Empty: every published product.",
+    )
+    full_pass_hour: Annotated[int, Field(ge=0, le=23)] = Field(
+        2,
+        description="Hour of the nightly full pass, which finds deletions.",
+        json_schema_extra={"unit": "h UTC"},
+    )
+    overlap_seconds: Annotated[int, Field(ge=0, le=86_400)] = Field(
+        300,
+        description="How far a run looks back behind the last one, for changes that became visible late.",
+        json_schema_extra={"unit": "s"},
+    )
+    audit_tolerance: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0,
+        description="Share of held records with which an audit still passes by itself.",
+        json_schema_extra={"unit": "share 0..1"},
+    )
+    removal_guard: RemovalGuard = Field(default_factory=RemovalGuard, description="Guard of mass removals.")
+    concurrency: Annotated[int, Field(ge=1, le=64)] = Field(
+        4, description="Calls under way at the same time in one task.", json_schema_extra={"unit": "calls"}
+    )
+    page_size: Annotated[int, Field(ge=1, le=500)] = Field(
+        500, description="Products read from commercetools in a page.", json_schema_extra={"unit": "products"}
+    )
+    batches: Batches = Field(default_factory=Batches, description="Sizes of calls to Cloudshelf.")
+    limits: Limits = Field(default_factory=Limits, description="Rate budgets of both APIs.")
+    data_root: str | None = Field(
+        None,
+        description="Object storage URL for run folders and reports, e.g. s3://bucket/cogent_ops. "
+        "Empty: AIRFLOW_HOME/cogent_ops.",
+    )
+
+
+class LinkConfig(LinkSettings):
+    """One link with its name: what services and clients work with."""
+
+    name: str
+
+
+class MappingFile(Rules):
+    """``include/mapping.yaml``."""
+
+    defaults: dict[str, Any] = Field(
+        default_factory=dict, description="Settings that all links share; a link's own setting wins."
+    )
+    links: Annotated[dict[LinkName, LinkSettings], Field(min_length=1)] = Field(
+        description="The links by name. 'default' has the plain DAG and connection ids; another, such as "
+        "'austria', has catalogue_sync__austria, commercetools_austria and cloudshelf_austria."
+    )
+
+
+class LocationsFile(Rules):
+    """``include/locations.yaml``: what is known about stores besides their commercetools Channels."""
+
+    locations: dict[str, LocationOverride] = Field(
+        default_factory=dict, description="Stores by the key of their commercetools Channel."
+    )
+
+
+class Config(Rules):
+    """Both files together."""
+
+    source: str
+    links: Mapping[str, LinkConfig]
+    locations: Mapping[str, LocationOverride]
+
+    def link(self, name: str) -> LinkConfig:
+        """The settings of one link.
+
+        :raises ConfigError: when the file has no such link.
+        """
+        if name not in self.links:
+            cure = f"{did_you_mean(name, self.links)}Configured are: {', '.join(self.links)}."
+            raise ConfigError(self.source, f"there is no link '{name}'", cure, field="links")
+        return self.links[name]
+
+
+def load_config(include: Path | None = None) -> Config:
+    """Read both files.
+
+    :param include: the folder; ``None`` looks where :func:`~cogent_ops.links.include_candidates` says.
+    :raises ConfigError: naming file, line, field and cure.
+    """
+    folder = _folder([include] if include is not None else include_candidates())
+    locations = _locations(folder / LOCATIONS_FILE)
+    file = YamlFile(folder / MAPPING_FILE)
+    closed = tuple(key for key, override in locations.items() if override.exclude)
+    links = {name: _link(file, name, closed) for name in _link_names(file)}
+    return Config(source=file.name, links=links, locations=locations)
+
+
+def _folder(candidates: list[Path]) -> Path:
+    for folder in candidates:
+        if (folder / MAPPING_FILE).is_file():
+            return folder
+    raise ConfigError(
+        _MAPPING,
+        f"not found in {', '.join(map(str, candidates))}",
+        "Put the include folder beside dags/ and plugins/, or name it in the environment variable "
+        "COGENT_OPS_INCLUDE.",
+    )
+
+
+def _locations(path: Path) -> dict[str, LocationOverride]:
+    if not path.is_file():
+        return {}
+    file = YamlFile(path)
+    return file.validate(LocationsFile, file.data).locations
+
+
+def _link_names(file: YamlFile) -> list[str]:
+    """Check the file's outline, so that each link can then be judged with its defaults merged in."""
+    outline = {**file.data}
+    links = outline.get("links")
+    if isinstance(links, dict) and links:
+        outline["links"] = dict.fromkeys(links, _SOUND)
+    return list(file.validate(MappingFile, outline).links)
+
+
+_SOUND = {"country": "DE", "currency": "EUR", "locales": ["de"], "required_locales": ["de"]}
+
+
+def _link(file: YamlFile, name: str, closed: tuple[str, ...]) -> LinkConfig:
+    own, shared = file.data["links"][name], file.data.get("defaults", {})
+    places: tuple[Loc, ...] = (("links", name), ("defaults",))
+    merged = _merged(shared, own)
+    settings = file.validate(LinkSettings, merged, places[0], also=places[1:])
+    locations = settings.locations.model_copy(update={"exclude": (*settings.locations.exclude, *closed)})
+    return LinkConfig.model_validate({**dict(settings), "locations": locations, "name": name})
+
+
+def _merged(shared: Any, own: Any) -> Any:
+    """``own`` over ``shared``, mapping by mapping; a list is replaced as a whole."""
+    if own is None:
+        return shared
+    if not isinstance(shared, dict) or not isinstance(own, dict):
+        return own
+    return {**shared, **{key: _merged(shared.get(key), value) for key, value in own.items()}}

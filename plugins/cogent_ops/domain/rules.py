@@ -1,0 +1,204 @@
+"""What a person decides about the catalogue of one link, as the mapping needs it.
+
+:mod:`cogent_ops.config` reads these from ``include/mapping.yaml``. They live here because the mapping is pure and
+knows nothing of files; the descriptions become the configuration reference and the hints of editors.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from cogent_ops.domain.iso import COUNTRIES, CURRENCY_EXPONENTS
+
+_LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|\d{3}))?")
+
+
+def _currency(code: str) -> str:
+    if code not in CURRENCY_EXPONENTS:
+        raise ValueError(f"'{code}' is not a currency code of ISO 4217 (three capitals, e.g. EUR)")
+    return code
+
+
+def _country(code: str) -> str:
+    if code not in COUNTRIES:
+        raise ValueError(f"'{code}' is not a country code of ISO 3166-1 (two capitals, e.g. DE)")
+    return code
+
+
+def _locale(tag: str) -> str:
+    if not _LOCALE.fullmatch(tag):
+        raise ValueError(f"'{tag}' is not a locale as commercetools writes it (e.g. de, de-AT, zh-Hans-CN)")
+    return tag
+
+
+Currency = Annotated[str, AfterValidator(_currency)]
+Country = Annotated[str, AfterValidator(_country)]
+Locale = Annotated[str, AfterValidator(_locale)]
+Name = Annotated[str, StringConstraints(min_length=1, pattern=r"\S")]
+Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{2,256}$")]
+"""A commercetools key."""
+
+
+class Rules(BaseModel):
+    """Base: immutable, and a field that does not exist is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PriceRules(Rules):
+    """Which of a variant's prices the kiosk shows.
+
+    As commercetools selects prices: those that fit currency, country, channel, customer group and date; the most
+    specific wins, a customer group before a channel before a country, and at equal scope one with dates.
+    """
+
+    channel: Key | None = Field(
+        None, description="Key of the Channel whose prices count. Empty: only prices without a Channel."
+    )
+    customer_group: Key | None = Field(
+        None, description="Key of the customer group whose prices count. Empty: only prices for everybody."
+    )
+
+
+class MetadataRule(Rules):
+    """One attribute that becomes Cloudshelf metadata, for labels, filters and content blocks."""
+
+    attribute: Name = Field(description="Name of the commercetools attribute.")
+    namespace: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$")] = Field(
+        "commercetools", description="Namespace in Cloudshelf, lower case."
+    )
+    key: Name | None = Field(None, description="Key in Cloudshelf. Empty: the attribute's name.")
+    level: Literal["product", "variant"] = Field(
+        "product", description="Whether products carry it (from the master variant) or each variant does."
+    )
+
+
+class AttributeRules(Rules):
+    """Which attributes mean what."""
+
+    options: Literal["auto"] | Annotated[tuple[Name, ...], Field(min_length=1)] = Field(
+        "auto",
+        description="Attributes that tell the variants of a product apart, in the order a shopper chooses. "
+        "auto: the readable attributes of the product type whose values differ within the product.",
+    )
+    ignore: tuple[Name, ...] = Field(
+        (), description="Attributes that auto never takes, e.g. article numbers that differ but say nothing."
+    )
+    barcode: tuple[Name, ...] = Field(
+        (), description="Attributes that may hold the barcode (GTIN); the first filled one counts."
+    )
+    vendor: Name | None = Field(None, description="Attribute that holds the brand.")
+    tags: tuple[Name, ...] = Field((), description="Attributes whose values become tags.")
+    product_type: Annotated[str, StringConstraints(pattern=r"^(name|key|attribute:\S+)$")] = Field(
+        "name",
+        description="Where the kiosk's product type comes from: name or key of the commercetools product type, "
+        "or attribute:NAME.",
+    )
+    metadata: tuple[MetadataRule, ...] = Field((), description="Attributes that become metadata.")
+
+
+class GroupRules(Rules):
+    """How the category tree becomes Cloudshelf's flat product groups."""
+
+    separator: Annotated[str, StringConstraints(min_length=1, max_length=10)] = Field(
+        " > ", description="Stands between the names of a path: Women > Shoes > Boots."
+    )
+    include_ancestors: bool = Field(
+        False, description="Whether a product is a member of the groups above its own category too."
+    )
+    exclude: tuple[Key, ...] = Field(
+        (), description="Keys of categories that become no group, with everything below them."
+    )
+    max_depth: Annotated[int, Field(ge=1, le=50)] | None = Field(
+        None, description="Deepest level that becomes a group; what lies below joins it. Empty: all levels."
+    )
+
+
+class InventoryPolicy(StrEnum):
+    """What the kiosk does with a variant that is out of stock."""
+
+    DENY = "DENY"
+    CONTINUE = "CONTINUE"
+
+
+class StockRules(Rules):
+    """When a variant counts as in stock and may be bought."""
+
+    channels: Literal["all", "locations"] | Annotated[tuple[Key, ...], Field(min_length=1)] = Field(
+        "all",
+        description="Supply Channels whose stock counts: all, locations (those of this link's stores), "
+        "or a list of Channel keys.",
+    )
+    count_channelless: bool = Field(
+        True, description="Whether stock without a Channel (the central pool) counts."
+    )
+    safety_stock: Annotated[int, Field(ge=0)] = Field(
+        0,
+        description="In stock means: more than this is available in all counting Channels together.",
+        json_schema_extra={"unit": "pieces"},
+    )
+    when_out_of_stock: InventoryPolicy = Field(
+        InventoryPolicy.DENY,
+        description="DENY: out of stock cannot be bought. CONTINUE: it can (back order, pre-order).",
+    )
+    back_order_attribute: Name | None = Field(
+        None, description="Boolean attribute that, where filled, overrules when_out_of_stock per variant."
+    )
+
+
+class LocationRules(Rules):
+    """Which supply Channels become Cloudshelf locations."""
+
+    countries: tuple[Country, ...] = Field((), description="Only stores in these countries. Empty: all.")
+    exclude: tuple[Key, ...] = Field((), description="Keys of Channels that are no store of this link.")
+
+
+class LocationOverride(Rules):
+    """What is known about one store besides its commercetools Channel; a filled field wins over the Channel's."""
+
+    display_name: Name | None = Field(None, description="Name of the store as kiosks show it.")
+    address1: Name | None = Field(None, description="Street and number.")
+    address2: str | None = Field(None, description="Second address line.")
+    city: Name | None = Field(None, description="City.")
+    province_code: str | None = Field(None, description="Region or state.")
+    zip: str | None = Field(None, description="Postal code.")
+    country: Country | None = Field(None, description="Country code.")
+    phone: str | None = Field(None, description="Phone number of the store.")
+    email: str | None = Field(None, description="E-mail address of the store.")
+    fulfils_online_orders: bool = Field(
+        False, description="Whether online orders are delivered from this store."
+    )
+    exclude: bool = Field(False, description="Whether this Channel is no store, in any link.")
+
+
+class CatalogueRules(Rules):
+    """Everything the mapping of one link depends on."""
+
+    country: Country = Field(description="Country of the organisation; selects prices.")
+    currency: Currency = Field(description="The organisation's one currency; selects prices.")
+    locales: Annotated[tuple[Locale, ...], Field(min_length=1)] = Field(
+        description="Languages in the order of preference; a text that lacks one is taken from the next."
+    )
+    required_locales: Annotated[tuple[Locale, ...], Field(min_length=1)] = Field(
+        description="Languages in which every product must have its name and slug; a part of locales."
+    )
+    prices: PriceRules = Field(default_factory=PriceRules, description="Price selection.")
+    attributes: AttributeRules = Field(default_factory=AttributeRules, description="Meaning of attributes.")
+    description_tags: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*$")], ...] = Field(
+        ("p", "br", "ul", "ol", "li", "strong", "em", "b", "i", "h2", "h3", "h4"),
+        description="HTML tags that survive in descriptions, without their attributes; of others the text stays.",
+    )
+    groups: GroupRules = Field(default_factory=GroupRules, description="Categories to product groups.")
+    stock: StockRules = Field(default_factory=StockRules, description="Stock flags.")
+    locations: LocationRules = Field(default_factory=LocationRules, description="Channels to locations.")
+
+    @model_validator(mode="after")
+    def _required_locales_are_read(self) -> CatalogueRules:
+        missing = [locale for locale in self.required_locales if locale not in self.locales]
+        if missing:
+            raise ValueError(f"required_locales names {', '.join(missing)}, which locales does not")
+        return self
