@@ -29,14 +29,18 @@ def include_candidates() -> list[Path]:
     return [Path(__file__).parents[2] / "include", home / "include", Path.cwd() / "include"]
 
 
+def include_folder() -> Path | None:
+    """The folder with the business's files; ``None`` when there is none."""
+    return next((folder for folder in include_candidates() if (folder / MAPPING_FILE).is_file()), None)
+
+
 def link_names() -> tuple[str, ...]:
     """Names of the links in ``include/mapping.yaml``; ``("default",)`` when it cannot be read."""
-    for folder in include_candidates():
-        path = folder / MAPPING_FILE
-        if path.is_file():
-            try:
-                links = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)["links"]
-                return tuple(str(name) for name in links) or (DEFAULT_LINK,)
-            except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
-                return (DEFAULT_LINK,)
-    return (DEFAULT_LINK,)
+    folder = include_folder()
+    if folder is None:
+        return (DEFAULT_LINK,)
+    try:
+        links = yaml.load((folder / MAPPING_FILE).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)["links"]
+        return tuple(str(name) for name in links) or (DEFAULT_LINK,)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
+        return (DEFAULT_LINK,)

@@ -1,0 +1,97 @@
+"""What every DAG of the package has in common: owner, tags, time limits, retries by kind of error, deadline.
+
+Read while DAG files are parsed, so it imports nothing heavier than the task SDK.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import DAG, AsyncCallback, Asset, Context, DeadlineAlert, DeadlineReference, RetryDecision, RetryPolicy
+
+from cogent_ops.errors import PermanentError, RetryableError
+from cogent_ops.links import DEFAULT_LINK, link_names
+
+#: The longest wait that a target may ask of a task; longer ones are cut, so that a wrong header cannot park a flow.
+LONGEST_RETRY_DELAY = timedelta(minutes=30)
+
+
+class FlowRetryPolicy(RetryPolicy):
+    """Retry what can succeed later, after the time the target asked for; fail at once what needs a person."""
+
+    def evaluate(
+        self,
+        exception: BaseException,
+        try_number: int,  # noqa: ARG002
+        max_tries: int,  # noqa: ARG002
+        context: Context | None = None,  # noqa: ARG002
+    ) -> RetryDecision:
+        """Decide by the exception tree alone; everything we do not know keeps the task's own delay."""
+        if isinstance(exception, PermanentError):
+            return RetryDecision.fail(reason=f"needs a person: {type(exception).__name__}")
+        if isinstance(exception, RetryableError) and exception.retry_after is not None:
+            delay = min(timedelta(seconds=exception.retry_after), LONGEST_RETRY_DELAY)
+            return RetryDecision.retry(delay=delay, reason="the target said when to come back")
+        return RetryDecision.default()
+
+
+DEFAULT_ARGS: dict[str, Any] = {
+    "owner": "data/platform",
+    "retries": 3,
+    "retry_delay": timedelta(minutes=1),
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": LONGEST_RETRY_DELAY,
+    "retry_policy": FlowRetryPolicy(),
+    "execution_timeout": timedelta(hours=2),
+}
+
+
+def dag_id(flow: str, link: str) -> str:
+    """``catalogue_sync`` for the default link, ``catalogue_sync__<link>`` for another."""
+    return flow if link == DEFAULT_LINK else f"{flow}__{link}"
+
+
+def flow_dag(flow: str, link: str, *, tags: Iterable[str], late_after: timedelta, **options: Any) -> DAG:
+    """A DAG of one flow and link.
+
+    :param late_after: a run that has not finished this long after it was queued raises a deadline alert. Counted
+        from the queueing, so that a backfill of the past does not alarm.
+    :param options: further arguments of :class:`airflow.sdk.DAG`.
+    """
+    settings: dict[str, Any] = {
+        "default_args": DEFAULT_ARGS,
+        "tags": ["cogent_ops", f"link:{link}", *tags],
+        "start_date": datetime(2026, 1, 1, tzinfo=UTC),
+        "catchup": False,
+        "max_active_runs": 1,
+        "dagrun_timeout": timedelta(hours=6),
+        "render_template_as_native_obj": True,
+        "deadline": _deadline(flow, link, late_after),
+        **options,
+    }
+    return DAG(dag_id(flow, link), **settings)
+
+
+def _deadline(flow: str, link: str, late_after: timedelta) -> DeadlineAlert:
+    return DeadlineAlert(
+        name=f"{dag_id(flow, link)} is late",
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=late_after,
+        callback=AsyncCallback(
+            "cogent_ops.notifiers.deadline_missed",
+            kwargs={"link": link, "flow": flow, "minutes": int(late_after.total_seconds() // 60)},
+        ),
+    )
+
+
+def for_each_link(build: Callable[[str], None]) -> None:
+    """Make a flow's DAG once per link of ``include/mapping.yaml``."""
+    for link in link_names():
+        build(link)
+
+
+def catalogue_asset(link: str) -> Asset:
+    """What ``catalogue_sync`` produces: the link's catalogue on the kiosks."""
+    return Asset(name=dag_id("cloudshelf_catalogue", link), uri=f"cogent-ops://cloudshelf/{link}/catalogue")

@@ -1,0 +1,113 @@
+"""A link put together: its configuration, its store and its two clients, from ``include/`` and the connections.
+
+Operators, the command line and the web pages start here, so that each of them reads a connection once and only when
+it needs it.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cogent_ops.domain.priorities import Priority
+from cogent_ops.hooks import CloudshelfHook, CommercetoolsHook, connection_id, open_link_store
+from cogent_ops.links import include_folder
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+
+    from cogent_ops.clients.cloudshelf import CloudshelfClient
+    from cogent_ops.clients.commercetools import CommercetoolsClient
+    from cogent_ops.config import ApiLimits, Config, LinkConfig
+    from cogent_ops.services.catalogue.sync import CatalogueSync
+    from cogent_ops.store import SharedBudget, Store
+
+SUITE = "schemas/product_master.json"
+
+
+class Runtime:
+    """Everything a task of one link needs, each part made when it is first used.
+
+    :param link: name of the link, as in ``include/mapping.yaml``.
+    """
+
+    def __init__(self, link: str) -> None:
+        self.link = link
+
+    @cached_property
+    def files(self) -> Config:
+        """The business's configuration files.
+
+        :raises ConfigError: naming file, line, field and cure.
+        """
+        from cogent_ops.config import load_config
+
+        return load_config()
+
+    @property
+    def config(self) -> LinkConfig:
+        """The link's part of the configuration."""
+        return self.files.link(self.link)
+
+    @cached_property
+    def store(self) -> Store:
+        """The store. See :func:`cogent_ops.hooks.open_link_store`."""
+        return open_link_store()
+
+    @property
+    def suite(self) -> Path:
+        """The product master suite."""
+        return (include_folder() or Path("include")) / SUITE
+
+    @property
+    def data_root(self) -> ObjectStoragePath:
+        """Where runs keep what they hand from task to task, and their reports."""
+        return data_root(self.config.data_root)
+
+    def commercetools(self, priority: Priority) -> CommercetoolsClient:
+        """The link's commercetools client, within the project's shared rate budget."""
+        hook = CommercetoolsHook(connection_id("commercetools", self.link))
+        limit = self.config.limits.commercetools
+        budget = self._budget(hook.account().budget_name, limit)
+        return hook.client(budget, priority, limit.tuning())
+
+    def cloudshelf(self, priority: Priority) -> CloudshelfClient:
+        """The link's Cloudshelf client, within the organisation's shared rate budget."""
+        hook = CloudshelfHook(connection_id("cloudshelf", self.link))
+        limit = self.config.limits.cloudshelf
+        return hook.client(self._budget(hook.account().budget_name, limit), priority, limit.tuning())
+
+    def _budget(self, target: str, limit: ApiLimits) -> SharedBudget:
+        return self.store.budget(target, limit.rate, limit.burst)
+
+    def catalogue(self, *, reads: bool = False, writes: bool = False) -> CatalogueSync:
+        """The catalogue flow.
+
+        :param reads: with a commercetools client.
+        :param writes: with a Cloudshelf client.
+        """
+        from cogent_ops.services.catalogue.sync import CatalogueSync
+
+        return CatalogueSync(
+            config=self.config,
+            store=self.store,
+            root=self.data_root,
+            suite=self.suite,
+            commercetools=self.commercetools(Priority.CATALOGUE) if reads else None,
+            cloudshelf=self.cloudshelf(Priority.CATALOGUE) if writes else None,
+            locations=self.files.locations,
+        )
+
+
+def data_root(configured: str | None) -> ObjectStoragePath:
+    """The data root: what the configuration names, else ``cogent_ops`` in AIRFLOW_HOME.
+
+    :param configured: a URL such as ``s3://aws_default@bucket/cogent_ops``, or a local path.
+    """
+    from airflow.sdk import ObjectStoragePath
+
+    home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
+    named = configured or str(home / "cogent_ops")
+    return ObjectStoragePath(named if "://" in named else f"file://{Path(named).absolute()}")
