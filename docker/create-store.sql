@@ -1,0 +1,1 @@
+CREATE DATABASE cogent_ops OWNER airflow;
