@@ -12,9 +12,10 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints
 
 from cogent_ops.domain.rules import CatalogueRules, LocationOverride, Rules
+from cogent_ops.domain.text import did_you_mean
 from cogent_ops.errors import ConfigError
 from cogent_ops.links import MAPPING_FILE, include_candidates
-from cogent_ops.yaml_file import Loc, YamlFile, did_you_mean
+from cogent_ops.yaml_file import Loc, YamlFile
 
 __all__ = [
     "ApiLimits",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
-from difflib import get_close_matches
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -11,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from cogent_ops.domain.text import did_you_mean
 from cogent_ops.errors import ConfigError
 
 Loc = tuple[str | int, ...]
@@ -141,12 +141,6 @@ def dotted(loc: Loc) -> str:
     """``prices.channel``, ``attributes.metadata[0].key``."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
     return text.removeprefix(".")
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """``Did you mean 'x'? `` or nothing."""
-    close = get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"Did you mean '{close[0]}'? " if close else ""
 
 
 def _issues(error: ValidationError, model: type[BaseModel], data: Any) -> list[_Issue]:

@@ -100,6 +100,7 @@ class ProductProjection(Resource):
     description: Localized = Field(default_factory=dict)
     categories: tuple[Reference, ...] = ()
     category_order_hints: dict[str, str] = Field(default_factory=dict)
+    attributes: tuple[Attribute, ...] = ()
     master_variant: Variant
     variants: tuple[Variant, ...] = ()
     tax_category: Reference | None = None
@@ -157,11 +158,22 @@ class InventoryEntry(Resource):
     available_quantity: int
 
 
+class AttributeType(Resource):
+    """What values an attribute takes: ``text``, ``ltext``, ``enum``, ``lenum``, ``number``, ``set`` …"""
+
+    name: str
+
+
 class AttributeDefinition(Resource):
-    """An attribute of a product type; the label is what a shopper may read."""
+    """An attribute of a product type; the label is what a shopper may read.
+
+    ``attribute_constraint`` is ``None``, ``Unique``, ``CombinationUnique`` or ``SameForAll`` (as text).
+    """
 
     name: str
     label: Localized = Field(default_factory=dict)
+    type: AttributeType = AttributeType(name="text")
+    attribute_constraint: str = "None"
 
 
 class ProductType(Resource):

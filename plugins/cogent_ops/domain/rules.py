@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from cogent_ops.domain.iso import COUNTRIES, CURRENCY_EXPONENTS
+from cogent_ops.domain.markup import UNREADABLE
 
 _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|\d{3}))?")
 
@@ -35,9 +36,16 @@ def _locale(tag: str) -> str:
     return tag
 
 
+def _harmless(tag: str) -> str:
+    if tag in UNREADABLE:
+        raise ValueError(f"'{tag}' is no tag that a description may keep: its content is never shown as text")
+    return tag
+
+
 Currency = Annotated[str, AfterValidator(_currency)]
 Country = Annotated[str, AfterValidator(_country)]
 Locale = Annotated[str, AfterValidator(_locale)]
+Tag = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*$"), AfterValidator(_harmless)]
 Name = Annotated[str, StringConstraints(min_length=1, pattern=r"\S")]
 Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{2,256}$")]
 """A commercetools key."""
@@ -188,7 +196,7 @@ class CatalogueRules(Rules):
     )
     prices: PriceRules = Field(default_factory=PriceRules, description="Price selection.")
     attributes: AttributeRules = Field(default_factory=AttributeRules, description="Meaning of attributes.")
-    description_tags: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*$")], ...] = Field(
+    description_tags: tuple[Tag, ...] = Field(
         ("p", "br", "ul", "ol", "li", "strong", "em", "b", "i", "h2", "h3", "h4"),
         description="HTML tags that survive in descriptions, without their attributes; of others the text stays.",
     )

@@ -2,12 +2,49 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+
+#: Control characters, line ends of their own kind and halves of a character: nothing a reader can see.
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
 
 def visible(text: str) -> str:
-    """Text with its control characters spelled out (``\\x00``).
+    r"""Text with its control characters spelled out (``\x00``).
 
     A bad record must spoil neither a terminal nor the store: PostgreSQL text cannot hold NUL.
     """
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def one_line(text: str) -> str:
+    """Text without control characters and without superfluous spaces."""
+    return " ".join(CONTROL.sub(" ", text).split())
+
+
+def has_control_characters(text: str) -> bool:
+    """Whether the text holds characters that no reader can see (:data:`CONTROL`)."""
+    return not text.isprintable() and CONTROL.search(text) is not None
+
+
+def localized(texts: Mapping[str, str], locales: Iterable[str]) -> str:
+    """The first of ``locales`` that has a text, without surrounding spaces; empty when none has."""
+    for locale in locales:
+        text = texts.get(locale)
+        if text and (text := text.strip()):
+            return text
+    return ""
+
+
+def any_language(texts: Mapping[str, str], locales: Iterable[str]) -> str:
+    """Like :func:`localized`, but in any other language rather than not at all."""
+    return localized(texts, locales) or localized(texts, sorted(texts))
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``Did you mean 'x'? `` or nothing."""
+    close = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"Did you mean '{close[0]}'? " if close else ""
