@@ -66,12 +66,14 @@ def _slices() -> dict[Priority, _Slice]:
 class _Share:
     """One process's part of a budget; times are monotonic. Use it with ``changed`` held.
 
+    :param recorded_until: the end of the longest pause that the store was told of.
     :param epoch: changes with every pause; a lease from an earlier epoch is void.
     """
 
     changed: Condition = field(default_factory=Condition)
     slices: dict[Priority, _Slice] = field(default_factory=_slices)
     blocked_until: float = 0.0
+    recorded_until: float = 0.0
     returned: int = 0
     healthy: bool = False
     epoch: int = 0
@@ -137,10 +139,10 @@ class SharedBudget:
         pause = min(asked, LONGEST_PAUSE_SECONDS)
         share, until = self._share(), time.monotonic() + pause
         with share.changed:
-            known = share.blocked_until > until - KNOWN_SECONDS
             share.block(until)
-        if known:
-            return
+            if share.recorded_until > until - KNOWN_SECONDS:
+                return
+            share.recorded_until = until
         with self._database.begin() as conn:
             bucket = self._locked(conn)
             self._save(conn, bucket.throttled(self._database.epoch(conn), pause))

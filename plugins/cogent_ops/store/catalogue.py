@@ -15,7 +15,7 @@ from sqlalchemy.engine import Row
 
 from cogent_ops.store.engine import Database
 from cogent_ops.store.schema import group_member, product_state, sku_registry, sync_run
-from cogent_ops.store.sql import KEYS_PER_STATEMENT, ROWS_PER_PAGE, Values, chunks, now, pages, upsert
+from cogent_ops.store.sql import KEYS_PER_STATEMENT, ROWS_PER_PAGE, Values, chunks, lock, now, pages, upsert
 
 ProductStatus = Literal["pushed", "partial", "held"]
 VariantKey = tuple[str, int]
@@ -74,6 +74,8 @@ class Catalogue:
         concerned = sorted({*product_ids, *(product_id for product_id, _ in carried)})
         moment = now()
         with self._database.begin() as conn:
+            for chunk in chunks(concerned):
+                lock(conn, sku_registry, sku_registry.c.link == link, sku_registry.c.product_id.in_(chunk))
             before = _registered(conn, link, concerned)
             upsert(
                 conn,
@@ -258,7 +260,9 @@ class Catalogue:
         with self._database.begin() as conn:
             for chunk in chunks(listed):
                 for table in (product_state, sku_registry):  # memberships go with the state
-                    conn.execute(delete(table).where(table.c.link == link, table.c.product_id.in_(chunk)))
+                    gone = and_(table.c.link == link, table.c.product_id.in_(chunk))
+                    lock(conn, table, gone)
+                    conn.execute(delete(table).where(gone))
 
 
 def fold(sku: str) -> str:

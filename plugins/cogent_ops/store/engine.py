@@ -7,26 +7,36 @@ it. A read takes no lock and is refused the right to write.
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from cogent_ops.errors import ConnectionConfigError, StoreUnavailable
+from cogent_ops.errors import CogentOpsError, ConnectionConfigError, StoreUnavailable
 
 CONNECTION_ID = "cogent_ops_store"
 #: How long a connection waits for SQLite's write lock before it gives up.
 BUSY_TIMEOUT_SECONDS = 30
+#: How long PostgreSQL may take to accept a connection.
 CONNECT_TIMEOUT_SECONDS = 10
+#: How long it may leave data unacknowledged, or stay silent, before the connection counts as dead.
+SILENCE_SECONDS = 30
+
+#: How JSON columns are written. NaN is refused: PostgreSQL would not take it, and SQLite could not say why.
+to_json = partial(json.dumps, allow_nan=False)
 
 _WRITES = "cogent_ops_writes"
 _POSTGRESQL_NAMES = ("postgres", "postgresql", "postgresql+psycopg")
@@ -39,13 +49,58 @@ _SQLITE_TRANSIENT = frozenset(
         sqlite3.SQLITE_CANTOPEN,
     }
 )
-#: SQLSTATEs by prefix: connection, rollback (deadlock), resources, operator intervention, lock not available.
-_POSTGRESQL_TRANSIENT = ("08", "40", "53", "57", "55P03")
+#: SQLSTATEs by prefix: connection, rollback (deadlock), resources, operator intervention, lock not available,
+#: idle or over-long transaction ended by the server.
+_POSTGRESQL_TRANSIENT = ("08", "40", "53", "57", "55P03", "25P03", "25P04")
+#: A path that this user may not use: the problem and its cure.
+_BARRED = (
+    "this user may not write the file or its folder",
+    "Give both to the user that runs Airflow, or name another path.",
+)
+#: What somebody must mend, by SQLite's code: the problem and its cure.
+_SQLITE_FAULTS = {
+    sqlite3.SQLITE_NOTADB: ("the file is no SQLite database", "Name another file, or move this one away."),
+    sqlite3.SQLITE_CORRUPT: ("the file is damaged", "Restore the last backup of it."),
+}
+#: The same for PostgreSQL: SQLSTATE or the server's words (a refused connection has no SQLSTATE), the
+#: connection's field, the problem and its cure.
+_POSTGRESQL_FAULTS = (
+    (
+        r"42501",
+        "login",
+        "the user lacks a permission in the database",
+        "Make it the database's owner, or: GRANT USAGE, CREATE ON SCHEMA public TO <user>",
+    ),
+    (
+        r"password authentication failed|no password supplied",
+        "password",
+        "the server refused login and password",
+        "Correct them.",
+    ),
+    (
+        r'role ".*" does not exist',
+        "login",
+        "the server does not know the user",
+        "Correct it, or create the role.",
+    ),
+    (
+        r'database ".*" does not exist',
+        "schema (database)",
+        "the server has no such database",
+        "Correct the name, or: CREATE DATABASE <name> OWNER <user>",
+    ),
+    (
+        r"no pg_hba.conf entry",
+        "host",
+        "the server admits no connection from this machine with this user, database and encryption",
+        "Have an entry added to its pg_hba.conf.",
+    ),
+)
 
 
 def default_url() -> URL:
     """The embedded store: a SQLite file in AIRFLOW_HOME."""
-    home = Path(os.environ.get("AIRFLOW_HOME") or Path.home() / "airflow")
+    home = Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser().absolute()
     return URL.create("sqlite", database=str(home / "cogent_ops.db"))
 
 
@@ -53,21 +108,25 @@ def parse_url(url: str | URL | None) -> URL:
     """The store's address in the form this package uses; ``None`` means the embedded default.
 
     :param url: ``sqlite:///<path>`` or ``postgresql://...``; also ``postgres://``, which Airflow writes.
-    :raises ConnectionConfigError: for another database, an in-memory one, or text that is no URL.
+    :raises ConnectionConfigError: for another database, one in memory or with a relative path, or text that
+        is no URL.
     """
     if url is None:
         return default_url()
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise _unusable("it is not a database URL") from None
     if parsed.drivername in _POSTGRESQL_NAMES:
         return parsed.set(drivername="postgresql+psycopg")
     if parsed.get_backend_name() != "sqlite":
         raise _unusable(f"'{parsed.drivername}' is not supported")
-    if sqlite_path(parsed) is None:
+    path = sqlite_path(parsed)
+    if path is None:
         raise _unusable("an in-memory database cannot be shared by processes")
-    return parsed.set(drivername="sqlite")
+    if not path.is_absolute():
+        raise _unusable(f"'{path}' would be another file in every working directory")
+    return URL.create("sqlite", database=str(path))
 
 
 def sqlite_path(url: URL) -> Path | None:
@@ -114,14 +173,17 @@ class Database:
 
         Keep it short and call no other system inside: on SQLite every other writer waits meanwhile.
 
+        On PostgreSQL others may write meanwhile: lock what you read and then change (``with_for_update``).
+
         :raises StoreUnavailable: when the database is out of reach or its lock stayed taken.
+        :raises ConnectionConfigError: when it cannot be used as it is, with the cure.
         :raises RuntimeError: when this thread has one open already (a second one would wait for the first).
         """
         if self.is_writing:
             raise RuntimeError("This thread has a write transaction open: pass its connection on instead.")
         self._thread.writing = True
         try:
-            with _translated(self.url), self.engine.connect() as conn:
+            with translated(self.url), self.engine.connect() as conn:
                 conn.execution_options(**{_WRITES: True})
                 with conn.begin():
                     yield conn
@@ -133,8 +195,9 @@ class Database:
         """A read-only transaction; it takes no write lock and the database refuses writes in it.
 
         :raises StoreUnavailable: when the database is out of reach.
+        :raises ConnectionConfigError: when it cannot be used as it is, with the cure.
         """
-        with _translated(self.url), self.engine.connect() as conn:
+        with translated(self.url), self.engine.connect() as conn:
             conn.execution_options(postgresql_readonly=True)
             yield conn
 
@@ -163,24 +226,42 @@ def database(url: URL) -> Database:
 
 
 def _create_engine(url: URL) -> Engine:
-    if url.get_backend_name() == "sqlite":
-        engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
-        event.listen(engine, "connect", _prepare_sqlite)
+    path = sqlite_path(url)
+    if path is not None:
+        engine = create_engine(
+            url, hide_parameters=True, json_serializer=to_json, creator=partial(_connect_sqlite, path)
+        )
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    # Server-side prepared statements break behind a pooler in transaction mode, which many sites run.
     options: dict[str, Any] = {
         "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        "tcp_user_timeout": SILENCE_SECONDS * 1000,
+        "keepalives_idle": SILENCE_SECONDS,
         "application_name": "cogent_ops",
+        # Server-side prepared statements break behind a pooler in transaction mode, which many sites run.
         "prepare_threshold": None,
     }
-    return create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args=options)
+    return create_engine(
+        url, hide_parameters=True, json_serializer=to_json, pool_pre_ping=True, connect_args=options
+    )
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    connection.isolation_level = None  # the driver must not begin transactions of its own
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA foreign_keys=ON")
+def _connect_sqlite(path: Path) -> sqlite3.Connection:
+    """Open the file, which must exist: only an upgrade creates it."""
+    connection = sqlite3.connect(
+        f"file:{quote(str(path))}?mode=rw",
+        uri=True,
+        timeout=BUSY_TIMEOUT_SECONDS,
+        isolation_level=None,  # the driver must not begin transactions of its own
+        check_same_thread=False,  # the pool hands a connection to one thread at a time
+    )
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA foreign_keys=ON")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
 
 
 def _begin_sqlite(conn: Connection) -> None:
@@ -192,32 +273,91 @@ def _begin_sqlite(conn: Connection) -> None:
 def describe(url: URL) -> str:
     """The store's address for messages: no user, no password, no options."""
     path = sqlite_path(url)
-    return f"sqlite:///{path}" if path else f"postgresql://{url.host}:{url.port or 5432}/{url.database}"
+    host = url.host or url.query.get("host", "localhost")
+    return f"sqlite:///{path}" if path else f"postgresql://{host}:{url.port or 5432}/{url.database}"
 
 
 @contextmanager
-def _translated(url: URL) -> Iterator[None]:
-    """Turn "busy" and "out of reach" into the error that retry policies know; anything else stays a bug."""
+def translated(url: URL) -> Iterator[None]:
+    """Turn what the database says into the errors that retry policies and people know; the rest is a bug."""
     try:
         yield
     except PoolTimeout as error:
         raise StoreUnavailable(f"All connections of this process to {describe(url)} are in use.") from error
     except DBAPIError as error:
-        reason = _transient_reason(error)
-        if reason is None:
+        known = _known_error(url, error)
+        if known is None:
             raise
-        raise StoreUnavailable(f"The store {describe(url)} is busy or out of reach: {reason}.") from error
+        raise known from error
 
 
-def _transient_reason(error: DBAPIError) -> str | None:
-    """Why trying again can help, without anything from statement or data; ``None`` when it cannot."""
+def _known_error(url: URL, error: DBAPIError) -> CogentOpsError | None:
+    """The error in this package's terms, without anything from statement or data; ``None`` for any other."""
     cause = error.orig
-    if isinstance(cause, sqlite3.OperationalError):
-        transient = getattr(cause, "sqlite_errorcode", 0) & 0xFF in _SQLITE_TRANSIENT
-        return cause.sqlite_errorname if transient else None
+    if isinstance(cause, sqlite3.Error):
+        return _known_sqlite_error(url, cause)
     state = getattr(cause, "sqlstate", None)
+    text = str(cause).partition("\n")[0]
+    for pattern, field, problem, cure in _POSTGRESQL_FAULTS:
+        if re.search(pattern, state or text):
+            return _faulty(url, field, problem, cure)
     if state is not None:
-        return f"SQLSTATE {state}" if state.startswith(_POSTGRESQL_TRANSIENT) else None
-    if isinstance(error, OperationalError):
-        return str(cause).partition("\n")[0]
-    return None
+        return _unavailable(url, f"SQLSTATE {state}") if state.startswith(_POSTGRESQL_TRANSIENT) else None
+    return _unavailable(url, text) if isinstance(error, OperationalError) else None
+
+
+def _known_sqlite_error(url: URL, cause: sqlite3.Error) -> CogentOpsError | None:
+    code, path = getattr(cause, "sqlite_errorcode", 0) & 0xFF, Path(str(url.database))
+    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM) and _is_barred(path):
+        return _faulty(url, "host (file path)", *_BARRED)
+    if code in _SQLITE_FAULTS:
+        return _faulty(url, "host (file path)", *_SQLITE_FAULTS[code])
+    return _unavailable(url, cause.sqlite_errorname) if code in _SQLITE_TRANSIENT else None
+
+
+def is_missing(url: URL) -> bool:
+    """Whether the URL names a SQLite file that is not there; opening it would fail."""
+    path = sqlite_path(url)
+    if path is None:
+        return False
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass  # it cannot be used, and SQLite will say why
+    return False
+
+
+def _is_barred(path: Path) -> bool:
+    """Whether this user may not write the file, or not add SQLite's own files beside it."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return not (os.access(path, os.R_OK | os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK))
+
+
+def create_file(url: URL) -> None:
+    """Create a SQLite store's folder and an empty file, where they are missing; does nothing for PostgreSQL.
+
+    :raises ConnectionConfigError: when this user may not.
+    """
+    path = sqlite_path(url)
+    if path is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    except OSError as error:
+        raise _faulty(url, "host (file path)", *_BARRED) from error
+
+
+def _unavailable(url: URL, reason: str) -> StoreUnavailable:
+    return StoreUnavailable(f"The store {describe(url)} is busy or out of reach: {reason}.")
+
+
+def _faulty(url: URL, field: str, problem: str, cure: str) -> ConnectionConfigError:
+    return ConnectionConfigError(CONNECTION_ID, field, f"{problem} ({describe(url)})", cure)

@@ -8,14 +8,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, case, literal, select, update
+from sqlalchemy import Connection, and_, case, func, literal, select, update
 
 from cogent_ops.domain.exceptions import NewException
 from cogent_ops.errors import PermanentError
 from cogent_ops.store.engine import Database
 from cogent_ops.store.ledger import AuditLog
 from cogent_ops.store.schema import exception
-from cogent_ops.store.sql import Values, chunks, now, upsert
+from cogent_ops.store.sql import Values, chunks, lock, now, upsert
 
 
 class Status(StrEnum):
@@ -36,7 +36,7 @@ OPEN = (Status.NEW, Status.ACKNOWLEDGED, Status.IN_PROGRESS)
 class StoredException:
     """An exception as the store holds it; the meaning of the first ten fields is :class:`NewException`'s.
 
-    :param count: how often the cause was seen, ``first_seen`` and ``last_seen`` included.
+    :param count: how many runs saw the cause, ``first_seen`` and ``last_seen`` included.
     :param deadline: until when its owner should have acted.
     :param run_key: the run that touched it last.
     """
@@ -91,12 +91,13 @@ class Exceptions:
     ) -> None:
         """Raise exceptions in the given transaction; the same kind and cause folds into the record there is.
 
-        A repeat brings message and payload up to date and counts. It opens a fixed record again, with the new
-        ``deadline``; a decision of a person (expected, rejected) and a running deadline stay.
+        A repeat brings message and payload up to date, and counts unless the same run raised it before. It
+        opens a fixed record again, with the new ``deadline``; a decision of a person (expected, rejected) and
+        a deadline that runs stay.
         """
         moment = now()
         e = exception.c
-        reopened = e.status == Status.FIXED
+        reopened, given = e.status == Status.FIXED, literal(deadline, e.deadline.type)
         upsert(
             conn,
             exception,
@@ -104,9 +105,9 @@ class Exceptions:
             key=("link", "kind", "cause_key"),
             fixed=("first_seen",),
             changes={
-                "count": e.count + 1,
+                "count": case((e.run_key == run_key, e.count), else_=e.count + 1),
                 "status": case((reopened, literal(Status.NEW, e.status.type)), else_=e.status),
-                "deadline": case((reopened, literal(deadline, e.deadline.type)), else_=e.deadline),
+                "deadline": case((reopened, given), else_=func.coalesce(e.deadline, given)),
                 "resolved_at": case((reopened, None), else_=e.resolved_at),
             },
         )
@@ -115,13 +116,11 @@ class Exceptions:
         """Close open exceptions whose cause was verified to be gone; returns how many were open."""
         e = exception.c
         closed = 0
-        for chunk in chunks(cause_keys):
-            closing = (
-                update(exception)
-                .where(e.link == link, e.kind == kind, e.cause_key.in_(chunk), e.status.in_(OPEN))
-                .values(status=Status.FIXED, resolved_at=now(), run_key=run_key)
-            )
-            closed += conn.execute(closing).rowcount
+        fixed = {"status": Status.FIXED, "resolved_at": now(), "run_key": run_key}
+        for chunk in chunks(sorted(set(cause_keys))):
+            gone = and_(e.link == link, e.kind == kind, e.cause_key.in_(chunk), e.status.in_(OPEN))
+            lock(conn, exception, gone, order=(e.cause_key,))
+            closed += conn.execute(update(exception).where(gone).values(fixed)).rowcount
         return closed
 
     def decide(self, link: str, exception_id: int, status: Status, *, actor: str, note: str) -> None:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, and_, delete, select, update
 
 from cogent_ops.errors import PermanentError
 from cogent_ops.store.engine import Database
 from cogent_ops.store.schema import audit_log, fingerprint, sync_run, watermark
-from cogent_ops.store.sql import chunks, now, pages, upsert
+from cogent_ops.store.sql import chunks, lock, now, pages, upsert
 
 
 class Watermarks:
@@ -63,12 +63,14 @@ class Fingerprints:
     def forget(self, link: str, kind: str, ids: Iterable[str]) -> None:
         """Drop the hashes, so that the records are sent again or are known to be gone."""
         f = fingerprint.c
-        listed = list(ids)
+        listed = sorted(set(ids))
         if not listed:
             return
         with self._database.begin() as conn:
             for chunk in chunks(listed):
-                conn.execute(delete(fingerprint).where(f.link == link, f.kind == kind, f.id.in_(chunk)))
+                named = and_(f.link == link, f.kind == kind, f.id.in_(chunk))
+                lock(conn, fingerprint, named)
+                conn.execute(delete(fingerprint).where(named))
 
     def ids(self, link: str, kind: str) -> Iterator[str]:
         """Ids that have a hash, in order; no transaction stays open between pages."""

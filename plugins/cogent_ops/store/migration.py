@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, String, column, func, inspect, select, table
 from sqlalchemy.engine import URL
 
 from cogent_ops.errors import StoreOutdated
-from cogent_ops.store.engine import Database, database, describe, parse_url, sqlite_path
+from cogent_ops.store.engine import Database, create_file, database, describe, is_missing, parse_url
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -35,6 +35,7 @@ def current_revision(url: str | URL | None = None) -> str | None:
     """The store's schema revision; ``None`` when it has no tables of ours (a missing file is not created).
 
     :raises StoreUnavailable: when the database is out of reach.
+    :raises ConnectionConfigError: when it cannot be used as it is, with the cure.
     """
     return _current(database(parse_url(url)))
 
@@ -44,15 +45,14 @@ def upgrade(url: str | URL | None = None) -> str:
 
     :raises StoreOutdated: when the store is newer than this release.
     :raises StoreUnavailable: when the database is out of reach.
+    :raises ConnectionConfigError: when it cannot be used as it is, with the cure.
     """
     parsed = parse_url(url)
-    path = sqlite_path(parsed)
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    create_file(parsed)
     opened = database(parsed)
     with opened.begin() as conn:
         if not opened.is_sqlite:
-            conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _UPGRADE_LOCK})
+            conn.execute(select(func.pg_advisory_xact_lock(_UPGRADE_LOCK)))
         current = _revision(conn)
         if current is not None:
             _refuse_newer(parsed, current)
@@ -87,9 +87,8 @@ def _refuse_newer(url: URL, current: str) -> None:
 
 
 def _current(opened: Database) -> str | None:
-    path = sqlite_path(opened.url)
-    if path is not None and not path.exists():
-        return None  # connecting would create the file
+    if is_missing(opened.url):
+        return None
     with opened.read() as conn:
         return _revision(conn)
 
@@ -97,8 +96,8 @@ def _current(opened: Database) -> str | None:
 def _revision(conn: Connection) -> str | None:
     if not inspect(conn).has_table(VERSION_TABLE):
         return None
-    revision: str | None = conn.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one_or_none()
-    return revision
+    query = select(column("version_num", String)).select_from(table(VERSION_TABLE))
+    return conn.execute(query).scalar_one_or_none()
 
 
 def _config() -> Config:

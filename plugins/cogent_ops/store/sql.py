@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
@@ -11,6 +10,7 @@ from typing import Any, TypeVar
 from sqlalchemy import (
     JSON,
     Column,
+    ColumnElement,
     Connection,
     Select,
     Table,
@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Row
 
-from cogent_ops.store.engine import Database
+from cogent_ops.store.engine import Database, to_json
 from cogent_ops.store.schema import UtcDateTime
 
 Item = TypeVar("Item")
@@ -85,11 +85,25 @@ def upsert(
         conn.execute(statement.on_conflict_do_update(index_elements=names, set_=updated), ordered)
 
 
+def lock(
+    conn: Connection, table: Table, *where: ColumnElement[bool], order: Sequence[ColumnElement[Any]] = ()
+) -> None:
+    """Lock rows before they are changed, in the order in which :func:`upsert` locks them.
+
+    On SQLite, whose writers take turns anyway, it does nothing.
+
+    :param order: columns of the unique constraint that upserts name; the primary key when empty.
+    """
+    if conn.dialect.name != "sqlite":
+        rows = select(literal(1)).select_from(table).where(*where)
+        conn.execute(rows.order_by(*(order or table.primary_key)).with_for_update())
+
+
 def _recordset(conn: Connection, table: Table, rows: Sequence[Values]) -> Select[Any]:
     """All rows as one JSON parameter: several times faster on PostgreSQL than a statement for each row."""
     columns = [table.c[name] for name in rows[0]]
     plain = {target.name: _plain(conn, target) for target in columns}
-    records = json.dumps([{name: convert(row[name]) for name, convert in plain.items()} for row in rows])
+    records = to_json([{name: convert(row[name]) for name, convert in plain.items()} for row in rows])
     source = (
         func.json_to_recordset(cast(literal(records, Text), JSON))
         .table_valued(*(column(c.name, Text if _is_json(c) else c.type) for c in columns))
@@ -105,11 +119,12 @@ def _is_json(target: Column[Any]) -> bool:
 def _plain(conn: Connection, target: Column[Any]) -> Callable[[Any], Any]:
     """How a column's values become JSON. JSON itself goes as text: PostgreSQL keeps its escapes only unread."""
     if _is_json(target):
-        return json.dumps
-    convert = target.type.dialect_impl(conn.dialect).bind_processor(conn.dialect)
+        return to_json
+    bind = target.type.dialect_impl(conn.dialect).bind_processor(conn.dialect)
+    convert: Callable[[Any], Any] = bind or (lambda value: value)
     if isinstance(target.type, UtcDateTime):
-        return lambda value: value and value.isoformat()
-    return convert or (lambda value: value)
+        return lambda value: None if value is None else convert(value).isoformat()
+    return convert
 
 
 def pages(database: Database, query: Select[Any], *cursor: Column[Any]) -> Iterator[Row[Any]]:

@@ -1,0 +1,70 @@
+"""Stores on both databases."""
+
+# ruff: noqa: PLC0415  (most tests need no store, so they do not pay for its imports)
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
+    from tests.support.databases import Databases
+
+    from cogent_ops.store import Store
+
+
+@pytest.fixture(scope="session")
+def sqlite_databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    from tests.support.databases import SqliteDatabases
+
+    databases = SqliteDatabases(tmp_path_factory.mktemp("sqlite"))
+    yield databases
+    databases.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql_databases() -> Iterator[Databases]:
+    from tests.support.databases import PostgresDatabases
+    from tests.support.postgres import NoPostgres, postgres_server
+
+    try:
+        with postgres_server() as server:
+            databases = PostgresDatabases(server)
+            yield databases
+            databases.close()
+    except NoPostgres as error:
+        pytest.skip(f"HALF OF THE STORE'S TESTS IS MISSING: no PostgreSQL: {error}")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def databases(request: pytest.FixtureRequest) -> Databases:
+    """Makes databases on the engine under test."""
+    found: Databases = request.getfixturevalue(f"{request.param}_databases")
+    return found
+
+
+@pytest.fixture
+def empty_url(databases: Databases) -> Iterator[URL]:
+    """A database without tables."""
+    with databases.empty() as url:
+        yield url
+
+
+@pytest.fixture
+def store_url(databases: Databases) -> Iterator[URL]:
+    """A database with the store's tables."""
+    with databases.current() as url:
+        yield url
+
+
+@pytest.fixture
+def store(store_url: URL) -> Iterator[Store]:
+    """An empty store, on each engine in turn."""
+    from cogent_ops.store import open_store
+
+    opened = open_store(store_url)
+    yield opened
+    opened.close()
