@@ -48,9 +48,8 @@ NAMESPACE = "commercetools"
 #: Key of the inventory entries without a supply Channel.
 CHANNELLESS = ""
 
-GATE_COLUMNS: Mapping[str, str] = MappingProxyType(
+PRODUCT_COLUMNS: Mapping[str, str] = MappingProxyType(
     {
-        # Equal in all rows of a product
         "product_id": "commercetools id of the product",
         "product_key": "key of the product; null when it has none",
         "product_name": "name in the first of the link's languages that has one; empty when none has",
@@ -66,7 +65,12 @@ GATE_COLUMNS: Mapping[str, str] = MappingProxyType(
         "tax_category": "id of the tax category; null when there is none",
         "tax_category_known": "whether that tax category exists; false when there is none",
         "variant_count": "how many variants the product has",
-        # The variant's own
+    }
+)
+"""Columns that are equal in all rows of a product, with their meaning."""
+
+VARIANT_COLUMNS: Mapping[str, str] = MappingProxyType(
+    {
         "variant_id": "commercetools id of the variant, 1 is the master variant",
         "sku": "SKU exactly as commercetools has it; null when there is none",
         "previous_sku": "SKU that this variant carried before, when that was another; else null",
@@ -82,13 +86,17 @@ GATE_COLUMNS: Mapping[str, str] = MappingProxyType(
         "barcode_valid": "whether the barcode is a GTIN with a right check digit; true when there is none",
         "options": "what tells the variant from its siblings, as a shopper reads it",
         "distinguishable": "whether that differs from all siblings; true for a product with one variant",
-        "inventory_entry": "whether any inventory entry exists for the SKU",
+        "inventory_entry": "whether any inventory entry exists for the SKU; null when no entry can be asked for, "
+        "because the SKU is missing, blank or holds control characters",
         "available": "pieces available in the channels that count for the link",
         "variant_name_length": "characters of the variant's name as it is sent",
         "longest_option": "characters of the longest option value",
-        "variant_control_characters": "fields with control characters (sku, barcode, options), comma separated",
+        "option_control_characters": "options with control characters by their labels, comma separated",
     }
 )
+"""Columns of the variant's own, with their meaning."""
+
+GATE_COLUMNS: Mapping[str, str] = MappingProxyType({**PRODUCT_COLUMNS, **VARIANT_COLUMNS})
 """Columns of the rows that the product master schema judges, with their meaning."""
 
 
@@ -438,13 +446,11 @@ class _Mapping:
             "barcode_valid": not facts.barcode or is_gtin(facts.barcode),
             "options": ", ".join(f"{label}: {value}" for label, value in options),
             "distinguishable": self.distinct[facts.place],
-            "inventory_entry": facts.stock is not None,
+            "inventory_entry": facts.stock is not None if _is_askable(variant.sku) else None,
             "available": self.context.available(facts.stock or {}),
             "variant_name_length": len(facts.name),
             "longest_option": max(map(len, values), default=0),
-            "variant_control_characters": _spoilt(
-                sku=(variant.sku or "",), barcode=(facts.barcode,), options=values
-            ),
+            "option_control_characters": _spoilt(**{label: (value,) for label, value in options}),
         }
 
     def _variant_record(self, variant: Variant, facts: _Facts) -> KioskVariant | None:
@@ -506,6 +512,11 @@ def _spoilt(**texts: Iterable[str]) -> str:
 def _is_usable(sku: str) -> bool:
     """Whether an identifier can be made of the SKU: it is not blank and holds no half characters."""
     return bool(sku.strip()) and not any("\ud800" <= char <= "\udfff" for char in sku)
+
+
+def _is_askable(sku: str | None) -> bool:
+    """Whether a query may name the SKU: the extract asks for no stock of one that could spoil the query."""
+    return sku is not None and bool(sku.strip()) and sku.isprintable()
 
 
 def _known(key: str | None, ids: Mapping[str, str], field: str, what: str) -> str | None:
