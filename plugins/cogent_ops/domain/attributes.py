@@ -76,7 +76,10 @@ def by_name(attributes: Iterable[Attribute]) -> dict[str, Any]:
 
 def first_filled(values: Values, names: Iterable[str], locales: Sequence[str]) -> str:
     """The first of the attributes that holds something; empty when none does."""
-    return next(filter(None, (render(values.get(name), locales) for name in names)), "")
+    for name in names:
+        if text := render(values.get(name), locales):
+            return text
+    return ""
 
 
 def tags(values: Values, names: Iterable[str], locales: Sequence[str]) -> tuple[str, ...]:

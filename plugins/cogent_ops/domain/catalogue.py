@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -364,8 +365,8 @@ class _Mapping:
         return attrs.render(self.shared.get(source.removeprefix("attribute:")), self.locales)
 
     def _metadata(self, values: Values, level: str) -> tuple[Metadata, ...]:
-        rules = self.rules.attributes.metadata
-        return attrs.metadata(values, (rule for rule in rules if rule.level == level), self.locales)
+        rules = [rule for rule in self.rules.attributes.metadata if rule.level == level]
+        return attrs.metadata(values, rules, self.locales)
 
     def _product_row(self, record: KioskProduct) -> dict[str, Any]:
         projection, context = self.projection, self.context
@@ -410,10 +411,11 @@ class _Mapping:
         variant, options = self.variants[place], self.options[place]
         prices = self._prices(variant)
         price = self.context.scope.select(prices)
+        stock = self.line.inventory.get(variant.sku) if variant.sku else None
         facts = _Facts(
             place=place,
             amounts=None if price is None else amounts(price),
-            stock=self.line.inventory.get(variant.sku) if variant.sku else None,
+            available=None if stock is None else self.context.available(stock),
             barcode=attrs.first_filled(self.values[place], self.rules.attributes.barcode, self.locales),
             images=_images(variant),
             name=" / ".join(value for _, value in options) or self.name,
@@ -446,8 +448,8 @@ class _Mapping:
             "barcode_valid": not facts.barcode or is_gtin(facts.barcode),
             "options": ", ".join(f"{label}: {value}" for label, value in options),
             "distinguishable": self.distinct[facts.place],
-            "inventory_entry": facts.stock is not None if _is_askable(variant.sku) else None,
-            "available": self.context.available(facts.stock or {}),
+            "inventory_entry": facts.available is not None if _is_askable(variant.sku) else None,
+            "available": facts.available or 0,
             "variant_name_length": len(facts.name),
             "longest_option": max(map(len, values), default=0),
             "option_control_characters": _spoilt(**{label: (value,) for label, value in options}),
@@ -459,8 +461,7 @@ class _Mapping:
         if not sku or not _is_usable(sku) or facts.amounts is None:
             return None
         values = self.values[facts.place]
-        available = self.context.available(facts.stock or {})
-        in_stock = available > self.rules.stock.safety_stock
+        in_stock = (facts.available or 0) > self.rules.stock.safety_stock
         policy = self._policy(values)
         return KioskVariant(
             id=variant_gid(sku),
@@ -488,11 +489,14 @@ class _Mapping:
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """What row and record of a variant are both made from."""
+    """What row and record of a variant are both made from.
+
+    :param available: pieces for sale; ``None`` when there is no inventory entry at all.
+    """
 
     place: int
     amounts: Amounts | None
-    stock: Mapping[str, int] | None
+    available: int | None
     barcode: str
     images: tuple[KioskImage, ...]
     name: str
@@ -501,11 +505,19 @@ class _Facts:
 def _images(variant: Variant) -> tuple[KioskImage, ...]:
     """The images with an https address, each once; the first is preferred."""
     urls = dict.fromkeys(image.url for image in variant.images if image.url.startswith("https://"))
-    return tuple(KioskImage(url=url, preferred=place == 0) for place, url in enumerate(urls))
+    return tuple(_image(url, place == 0) for place, url in enumerate(urls))
 
 
-def _spoilt(**texts: Iterable[str]) -> str:
+@lru_cache(maxsize=4096)
+def _image(url: str, preferred: bool) -> KioskImage:
+    """Variants of one colour share their images, so one record serves them all."""
+    return KioskImage(url=url, preferred=preferred)
+
+
+def _spoilt(**texts: Sequence[str]) -> str:
     """Names of the fields in which a text holds control characters."""
+    if all("".join(found).isprintable() for found in texts.values()):
+        return ""
     return ", ".join(name for name, found in texts.items() if any(map(has_control_characters, found)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container
+from functools import lru_cache
 from html import escape, unescape
 from html.parser import HTMLParser
 
@@ -31,7 +32,7 @@ _MOJIBAKE = re.compile(
 )
 
 
-def clean_html(text: str, tags: Container[str]) -> str:
+def clean_html(text: str, tags: tuple[str, ...]) -> str:
     """Balanced HTML with no tags but ``tags``, none of them with attributes.
 
     Scripts and the like go with their content; of other tags the text stays. Text that was escaped twice or
@@ -39,10 +40,22 @@ def clean_html(text: str, tags: Container[str]) -> str:
     """
     if len(text) > LONGEST:
         return escape(readable(text), quote=False)
+    if _flat(tags).fullmatch(text):
+        return readable(text).strip()
     cleaner = _Cleaner(tags)
     cleaner.feed(text.replace("<![CDATA[", "").replace("]]>", ""))
     cleaner.close()
     return cleaner.result()
+
+
+@lru_cache(maxsize=16)
+def _flat(tags: tuple[str, ...]) -> re.Pattern[str]:
+    """Text with at most one level of the tags and no entity: most descriptions, which need no parser."""
+    void = [tag for tag in tags if tag in _VOID]
+    pairs = [tag for tag in tags if tag not in _VOID]
+    kept = [rf"<(?:{'|'.join(void)})>"] if void else []
+    kept += [rf"<({'|'.join(pairs)})>[^<>&]*+</\1>"] if pairs else []
+    return re.compile(f"(?:{'|'.join(('[^<>&]++', *kept))})*+")
 
 
 def readable(text: str) -> str:
