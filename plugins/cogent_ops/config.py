@@ -20,6 +20,8 @@ from cogent_ops.yaml_file import Loc, YamlFile
 __all__ = [
     "ApiLimits",
     "Batches",
+    "CloudshelfLimits",
+    "CommercetoolsLimits",
     "Config",
     "Limits",
     "LinkConfig",
@@ -28,6 +30,7 @@ __all__ = [
     "LocationsFile",
     "MappingFile",
     "RemovalGuard",
+    "json_schemas",
     "load_config",
 ]
 
@@ -37,55 +40,61 @@ _MAPPING = f"include/{MAPPING_FILE}"
 LinkName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 
 
+Rate = Annotated[float, Field(gt=0, json_schema_extra={"unit": "requests/s"})]
+Burst = Annotated[int, Field(ge=1, json_schema_extra={"unit": "requests"})]
+Seconds = Annotated[float, Field(gt=0, json_schema_extra={"unit": "s"})]
+
+
 class ApiLimits(Rules):
     """How hard one API may be used, by all workers together."""
 
-    rate: Annotated[float, Field(gt=0)] = Field(
-        description="Requests that may be sent in a second, on average.",
-        json_schema_extra={"unit": "requests/s"},
-    )
-    burst: Annotated[int, Field(ge=1)] = Field(
-        description="Requests that may be sent at once after a pause.", json_schema_extra={"unit": "requests"}
-    )
-    timeout_seconds: Annotated[float, Field(gt=0)] = Field(
-        description="Longest wait for an answer.", json_schema_extra={"unit": "s"}
-    )
+    rate: Rate = Field(description="Requests that may be sent in a second, on average.")
+    burst: Burst = Field(description="Requests that may be sent at once after a pause.")
+    timeout_seconds: Seconds = Field(description="Longest wait for an answer.")
 
 
-def _commercetools() -> ApiLimits:
-    return ApiLimits(rate=50, burst=100, timeout_seconds=65)
+class CommercetoolsLimits(ApiLimits):
+    """Limits of the commercetools HTTP API, which publishes none, but ends every request after 60 s."""
+
+    rate: Rate = Field(50, description="Requests that may be sent in a second, on average.")
+    burst: Burst = Field(100, description="Requests that may be sent at once after a pause.")
+    timeout_seconds: Seconds = Field(65, description="Longest wait for an answer.")
 
 
-def _cloudshelf() -> ApiLimits:
-    return ApiLimits(rate=10, burst=20, timeout_seconds=30)
+class CloudshelfLimits(ApiLimits):
+    """Limits of the Cloudshelf GraphQL API, which publishes none but the cost of single queries."""
+
+    rate: Rate = Field(10, description="Requests that may be sent in a second, on average.")
+    burst: Burst = Field(20, description="Requests that may be sent at once after a pause.")
+    timeout_seconds: Seconds = Field(30, description="Longest wait for an answer.")
 
 
 class Limits(Rules):
-    """The rate budgets of both APIs. Neither publishes its limits: the defaults are cautious."""
+    """The rate budgets of both APIs."""
 
-    commercetools: ApiLimits = Field(
-        default_factory=_commercetools, description="The commercetools HTTP API."
+    commercetools: CommercetoolsLimits = Field(
+        default_factory=CommercetoolsLimits, description="The commercetools HTTP API."
     )
-    cloudshelf: ApiLimits = Field(default_factory=_cloudshelf, description="The Cloudshelf GraphQL API.")
+    cloudshelf: CloudshelfLimits = Field(
+        default_factory=CloudshelfLimits, description="The Cloudshelf GraphQL API."
+    )
 
 
-Size = Annotated[int, Field(ge=1, le=5000)]
+Size = Annotated[int, Field(ge=1, le=5000, json_schema_extra={"unit": "records"})]
 
 
 class Batches(Rules):
     """How many records one call to Cloudshelf carries."""
 
-    locations: Size = Field(50, description="Locations in a call.", json_schema_extra={"unit": "records"})
-    products: Size = Field(250, description="Products in a call.", json_schema_extra={"unit": "records"})
+    locations: Size = Field(50, description="Locations in a call.")
+    products: Size = Field(250, description="Products in a call.")
     variants: Size = Field(
         500,
         description="Variants in a call, of all its products together.",
         json_schema_extra={"unit": "records"},
     )
-    groups: Size = Field(100, description="Product groups in a call.", json_schema_extra={"unit": "records"})
-    memberships: Size = Field(
-        5, description="Groups whose members are set in a call.", json_schema_extra={"unit": "groups"}
-    )
+    groups: Size = Field(100, description="Product groups in a call.")
+    memberships: Size = Field(5, description="Groups whose members are set in a call.")
 
 
 class RemovalGuard(Rules):
@@ -148,7 +157,7 @@ class LinkConfig(LinkSettings):
 
 
 class MappingFile(Rules):
-    """``include/mapping.yaml``."""
+    """``include/mapping.yaml``: which commercetools project feeds which Cloudshelf organisation, and how."""
 
     defaults: dict[str, Any] = Field(
         default_factory=dict, description="Settings that all links share; a link's own setting wins."
@@ -183,6 +192,23 @@ class Config(Rules):
             cure = f"{did_you_mean(name, self.links)}Configured are: {', '.join(self.links)}."
             raise ConfigError(self.source, f"there is no link '{name}'", cure, field="links")
         return self.links[name]
+
+
+def json_schemas() -> dict[str, dict[str, Any]]:
+    """JSON Schemas of both files by file name, with which editors complete and check while a person types."""
+    mapping = MappingFile.model_json_schema()
+    # What a link requires may stand in the defaults, so neither has to hold it.
+    link = mapping["$defs"]["LinkSettings"]
+    link["recommended"] = link.pop("required")
+    mapping["$defs"]["Defaults"] = {**link, "title": "Defaults"}
+    mapping["properties"]["defaults"] = {
+        "$ref": "#/$defs/Defaults",
+        "description": MappingFile.model_fields["defaults"].description,
+    }
+    return {
+        name: {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+        for name, schema in ((MAPPING_FILE, mapping), (LOCATIONS_FILE, LocationsFile.model_json_schema()))
+    }
 
 
 def load_config(include: Path | None = None) -> Config:
@@ -240,8 +266,8 @@ def _link(file: YamlFile, name: str, closed: tuple[str, ...]) -> LinkConfig:
 
 
 def _merged(shared: Any, own: Any) -> Any:
-    """``own`` over ``shared``, mapping by mapping; a list is replaced as a whole."""
-    if own is None:
+    """``own`` over ``shared``, mapping by mapping; a list is replaced as a whole, an empty section says nothing."""
+    if own is None and isinstance(shared, dict):
         return shared
     if not isinstance(shared, dict) or not isinstance(own, dict):
         return own

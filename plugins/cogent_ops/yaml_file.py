@@ -18,6 +18,17 @@ Model = TypeVar("Model", bound=BaseModel)
 
 REFERENCE = "See docs/configuration.md"
 
+_EXPECTED = {
+    **dict.fromkeys(
+        ("model_type", "model_attributes_type", "dict_type"), "must be a section of name: value lines"
+    ),
+    **dict.fromkeys(("tuple_type", "list_type"), "must be a list, such as [a, b]"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
+    "string_type": "must be text",
+}
+
 
 class YamlFile:
     """One file, parsed.
@@ -149,7 +160,11 @@ def _issues(error: ValidationError, model: type[BaseModel], data: Any) -> list[_
     for detail in error.errors(include_url=False):
         loc = _existing(detail, data)
         issues.setdefault(loc, _issue(loc, detail, model))
-    return list(issues.values())
+    return [issue for loc, issue in issues.items() if not any(_is_inside(other, loc) for other in issues)]
+
+
+def _is_inside(loc: Loc, other: Loc) -> bool:
+    return len(loc) > len(other) and loc[: len(other)] == other
 
 
 def _existing(detail: ErrorDetails, data: Any) -> Loc:
@@ -166,35 +181,35 @@ def _existing(detail: ErrorDetails, data: Any) -> Loc:
 
 
 def _issue(loc: Loc, detail: ErrorDetails, model: type[BaseModel]) -> _Issue:
-    owner = _model_at(model, loc[:-1]) if loc else model
-    name = str(loc[-1]) if loc else ""
+    owner, described = _described(model, loc)
+    meaning = f"Expected here: {described}" if described else f"{REFERENCE}."
     if detail["type"] == "extra_forbidden":
-        known = sorted(owner.model_fields) if owner else []
-        return _Issue(loc, "is not known here", f"{did_you_mean(name, known)}Known are: {', '.join(known)}.")
-    described = owner.model_fields[name].description if owner and name in owner.model_fields else None
-    meaning = f"It is: {described}" if described else f"{REFERENCE}."
+        known = sorted(owner.model_fields)
+        hint = did_you_mean(str(loc[-1]), known)
+        return _Issue(loc, "is not known here", f"{hint}Known are: {', '.join(known)}.")
     if detail["type"] == "missing":
         return _Issue(loc, "is missing", f"Add it. {meaning}")
-    if isinstance(detail["input"], bool):
-        return _Issue(
-            loc,
-            f"{detail['msg'].lower()}, but YAML reads this word as {str(detail['input']).lower()}",
-            f"Write words such as NO, on or yes in quotes. {meaning}",
-        )
     if detail["type"] == "value_error":
         return _Issue(loc, str(detail["ctx"]["error"]), meaning)
-    return _Issue(loc, f"{detail['msg'].lower()} (found: {_short(detail['input'])})", meaning)
+    problem = f"{_EXPECTED.get(detail['type'], detail['msg'])}, not {_short(detail['input'])}"
+    if isinstance(detail["input"], bool) and detail["type"] == "string_type":
+        return _Issue(
+            loc, problem, f"YAML takes NO, on and yes for true or false: write it in quotes. {meaning}"
+        )
+    return _Issue(loc, problem, meaning)
 
 
-def _model_at(model: type[BaseModel], loc: Loc) -> type[BaseModel] | None:
-    """The model whose fields stand at ``loc``."""
-    current: type[BaseModel] | None = model
-    for part in loc:
-        if current is None:
-            return None
-        if isinstance(part, str) and part in current.model_fields:
-            current = model_in(current.model_fields[part].annotation)
-    return current
+def _described(model: type[BaseModel], loc: Loc) -> tuple[type[BaseModel], str | None]:
+    """The innermost model on the way to ``loc``, and what the innermost field on that way means."""
+    owner, described = model, model.__doc__
+    for place, part in enumerate(loc):
+        if isinstance(part, str) and part in owner.model_fields:
+            field = owner.model_fields[part]
+            described = field.description
+            inner = model_in(field.annotation)
+            if inner is not None and place < len(loc) - 1:
+                owner = inner
+    return owner, described
 
 
 def model_in(annotation: Any) -> type[BaseModel] | None:

@@ -8,25 +8,37 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from cogent_ops.domain.iso import COUNTRIES, CURRENCY_EXPONENTS
 from cogent_ops.domain.markup import UNREADABLE
+from cogent_ops.domain.text import did_you_mean
 
 _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|\d{3}))?")
 
 
 def _currency(code: str) -> str:
     if code not in CURRENCY_EXPONENTS:
-        raise ValueError(f"'{code}' is not a currency code of ISO 4217 (three capitals, e.g. EUR)")
+        hint = did_you_mean(code, CURRENCY_EXPONENTS) or "It has three capitals, e.g. EUR"
+        raise ValueError(f"'{code}' is not a currency code of ISO 4217 ({hint.strip()})")
     return code
 
 
 def _country(code: str) -> str:
     if code not in COUNTRIES:
-        raise ValueError(f"'{code}' is not a country code of ISO 3166-1 (two capitals, e.g. DE)")
+        hint = did_you_mean(code, COUNTRIES) or "It has two capitals, e.g. DE"
+        raise ValueError(f"'{code}' is not a country code of ISO 3166-1 ({hint.strip()})")
     return code
 
 
@@ -42,9 +54,9 @@ def _harmless(tag: str) -> str:
     return tag
 
 
-Currency = Annotated[str, AfterValidator(_currency)]
-Country = Annotated[str, AfterValidator(_country)]
-Locale = Annotated[str, AfterValidator(_locale)]
+Currency = Annotated[str, AfterValidator(_currency), Field(examples=["EUR"])]
+Country = Annotated[str, AfterValidator(_country), Field(examples=["DE"])]
+Locale = Annotated[str, AfterValidator(_locale), Field(examples=["de", "de-AT"])]
 Tag = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*$"), AfterValidator(_harmless)]
 Name = Annotated[str, StringConstraints(min_length=1, pattern=r"\S")]
 Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{2,256}$")]
@@ -55,6 +67,14 @@ class Rules(BaseModel):
     """Base: immutable, and a field that does not exist is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_means_default(cls, data: Any) -> Any:
+        """A field without a value counts as left out: all lines of a section may be comments."""
+        if not isinstance(data, dict):
+            return data
+        return {key: value for key, value in data.items() if value is not None or key not in cls.model_fields}
 
 
 class PriceRules(Rules):
@@ -90,8 +110,8 @@ class AttributeRules(Rules):
 
     options: Literal["auto"] | Annotated[tuple[Name, ...], Field(min_length=1)] = Field(
         "auto",
-        description="Attributes that tell the variants of a product apart, in the order a shopper chooses. "
-        "auto: the readable attributes of the product type whose values differ within the product.",
+        description="What tells the variants of a product apart: a list of attributes in the order a shopper "
+        "chooses, or auto: the readable attributes of the product type whose values differ within the product.",
     )
     ignore: tuple[Name, ...] = Field(
         (), description="Attributes that auto never takes, e.g. article numbers that differ but say nothing."
@@ -186,8 +206,8 @@ class LocationOverride(Rules):
 class CatalogueRules(Rules):
     """Everything the mapping of one link depends on."""
 
-    country: Country = Field(description="Country of the organisation; selects prices.")
-    currency: Currency = Field(description="The organisation's one currency; selects prices.")
+    country: Country = Field(description="Country of the organisation (ISO 3166-1); selects prices.")
+    currency: Currency = Field(description="The organisation's one currency (ISO 4217); selects prices.")
     locales: Annotated[tuple[Locale, ...], Field(min_length=1)] = Field(
         description="Languages in the order of preference; a text that lacks one is taken from the next."
     )
@@ -204,9 +224,10 @@ class CatalogueRules(Rules):
     stock: StockRules = Field(default_factory=StockRules, description="Stock flags.")
     locations: LocationRules = Field(default_factory=LocationRules, description="Channels to locations.")
 
-    @model_validator(mode="after")
-    def _required_locales_are_read(self) -> CatalogueRules:
-        missing = [locale for locale in self.required_locales if locale not in self.locales]
+    @field_validator("required_locales")
+    @classmethod
+    def _are_read(cls, required: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        missing = [locale for locale in required if locale not in info.data.get("locales", required)]
         if missing:
-            raise ValueError(f"required_locales names {', '.join(missing)}, which locales does not")
-        return self
+            raise ValueError(f"names {', '.join(missing)}, which is not among the locales")
+        return required
