@@ -1,4 +1,4 @@
-"""Write what is generated from code: the configuration reference and the JSON Schemas of include/.
+"""Write what is generated from code: configuration reference, JSON Schemas of include/, DAG reference.
 
 ``python scripts/generate_docs.py [subject]`` writes the pages of one subject or of all; with ``--check`` it writes
 nothing and fails when a page on disk differs from what the code says.
@@ -58,7 +58,14 @@ def schemas() -> Pages:
     }
 
 
-GENERATORS: dict[str, Callable[[], Pages]] = {"configuration": configuration, "schemas": schemas}
+def dags() -> Pages:
+    """``docs/dags.md``."""
+    from dag_reference import reference  # noqa: PLC0415  (brings Airflow, which the other subjects do not need)
+
+    return {Path("docs/dags.md"): reference(ROOT)}
+
+
+GENERATORS: dict[str, Callable[[], Pages]] = {"configuration": configuration, "schemas": schemas, "dags": dags}
 
 
 def main(arguments: list[str] | None = None) -> int:
