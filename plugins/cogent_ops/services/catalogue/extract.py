@@ -134,7 +134,10 @@ class Extract:
 
     def _projections(self, *, where: tuple[str, ...] = ()) -> Iterator[list[Raw]]:
         return self.client.pages(
-            "product-projections", where=where, params={"staged": "false"}, page_size=self.config.page_size
+            "product-projections",
+            where=(*where, *self.config.query),
+            params={"staged": "false"},
+            page_size=self.config.page_size,
         )
 
     def _products_of(self, skus: tuple[str, ...]) -> Iterator[list[Raw]]:
