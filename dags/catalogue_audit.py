@@ -5,8 +5,7 @@ and the fix list, **verdict** records go or no-go. When the findings stand in th
 a person under *Required Actions*: approve with a note, or reject and have the catalogue mended first. No answer means
 *hold*.
 
-To accept beforehand, give a reason in `accept_findings` when you trigger the run. On the command line:
-`cogent-ops audit list` and `cogent-ops audit accept`.
+To accept beforehand, give a reason in `accept_findings`; on the command line, `cogent-ops audit accept`.
 """
 
 from __future__ import annotations
@@ -17,13 +16,12 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import CronDataIntervalTimetable, Param
 
 from cogent_ops import operators as ops
-from cogent_ops.dag_defaults import flow_dag, for_each_link
+from cogent_ops.dag_defaults import HOLD_WITHOUT_ANSWER, flow_dag, for_each_link
 
-PARAMS = {
-    "accept_findings": Param(
-        "", type="string", description="Your reason to accept the findings of this run, whatever they are. Empty: ask."
-    )
-}
+REASON = Param(
+    "", type="string", description="Your reason to accept this run's findings, unseen. Empty: ask."
+)
+NOTE = Param("", type="string", description="Why the findings are acceptable.")
 
 
 def build(link: str) -> None:
@@ -35,31 +33,27 @@ def build(link: str) -> None:
         late_after=timedelta(days=1),
         dagrun_timeout=timedelta(days=8),
         tags=["catalogue"],
-        params=PARAMS,
+        params={"accept_findings": REASON},
         doc_md=__doc__,
     ):
         run = {"link": link, "flow": "catalogue_audit"}
         extract = ops.CommercetoolsCatalogueExtractOperator(task_id="extract", **run)
         gate = ops.ProductMasterGateOperator(task_id="gate", **run)
         report = ops.CatalogueReportOperator(task_id="report", **run)
-        verdict = ops.CatalogueVerdictOperator(
-            task_id="verdict", accept_findings="{{ params.accept_findings }}", **run
-        )
+        reason = "{{ params.accept_findings }}"
+        verdict = ops.CatalogueVerdictOperator(task_id="verdict", accept_findings=reason, **run)
         accept = ApprovalOperator(
             task_id="accept",
             subject=f"Catalogue of link '{link}': no-go. Accept its findings and begin to push?",
-            body="{{ ti.xcom_pull(task_ids='verdict') | tojson }}\n\nThe report task has the page with all findings.",
-            defaults="Reject",
-            response_timeout=timedelta(days=7),
-            execution_timeout=None,
-            params={"note": Param("", type="string", description="Why the findings are acceptable.")},
+            body="{{ ti.xcom_pull(task_ids='verdict')['findings'] }}",
+            params={"note": NOTE},
+            **HOLD_WITHOUT_ANSWER,
         )
-        record = ops.AcceptAuditOperator(
-            task_id="record_acceptance",
-            link=link,
-            audit="{{ ti.xcom_pull(task_ids='verdict')['audit'] }}",
-            approval="{{ ti.xcom_pull(task_ids='accept') }}",
+        audit, answer = (
+            "{{ ti.xcom_pull(task_ids='verdict')['audit'] }}",
+            "{{ ti.xcom_pull(task_ids='accept') }}",
         )
+        record = ops.AcceptAuditOperator(task_id="record_acceptance", link=link, audit=audit, approval=answer)
         extract >> gate >> report >> verdict >> accept >> record
 
 

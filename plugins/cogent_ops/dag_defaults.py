@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import DAG, AsyncCallback, Asset, Context, DeadlineAlert, DeadlineReference, RetryDecision, RetryPolicy
+from airflow.sdk import DAG, Asset, Context, RetryDecision, RetryPolicy
+from airflow.sdk.definitions.callback import AsyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
 from cogent_ops.errors import PermanentError, RetryableError
 from cogent_ops.links import DEFAULT_LINK, link_names
@@ -24,9 +26,9 @@ class FlowRetryPolicy(RetryPolicy):
     def evaluate(
         self,
         exception: BaseException,
-        try_number: int,  # noqa: ARG002
-        max_tries: int,  # noqa: ARG002
-        context: Context | None = None,  # noqa: ARG002
+        try_number: int,
+        max_tries: int,
+        context: Context | None = None,
     ) -> RetryDecision:
         """Decide by the exception tree alone; everything we do not know keeps the task's own delay."""
         if isinstance(exception, PermanentError):
@@ -45,6 +47,13 @@ DEFAULT_ARGS: dict[str, Any] = {
     "max_retry_delay": LONGEST_RETRY_DELAY,
     "retry_policy": FlowRetryPolicy(),
     "execution_timeout": timedelta(hours=2),
+}
+
+#: For tasks that ask a person: no answer within a week means hold, never go.
+HOLD_WITHOUT_ANSWER: dict[str, Any] = {
+    "defaults": "Reject",
+    "response_timeout": timedelta(days=7),
+    "execution_timeout": None,
 }
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cogent_ops.runtime import Runtime
     from cogent_ops.services.catalogue.plan import CatalogueRequest
     from cogent_ops.services.catalogue.sync import CatalogueSync
+    from cogent_ops.store import Audit
 
 Summary = dict[str, Any]
 REPORTS_PREFIX = "/cogent_ops/reports"
@@ -50,11 +51,11 @@ class CatalogueOperator(BaseOperator):
     :param flow: ``catalogue_sync`` or ``catalogue_audit``.
     :param full_refresh: read the whole catalogue and find what is gone, instead of what changed. (templated)
     :param skus: read only the products that hold these SKUs. (templated)
-    :param dry_run: gate and compare, send and store nothing. (templated)
+    :param is_dry_run: gate and compare, send and store nothing. (templated)
     :param accept_removals: how many removals a person has reviewed and accepts. (templated)
     """
 
-    template_fields: Sequence[str] = ("link", "full_refresh", "skus", "dry_run", "accept_removals")
+    template_fields: Sequence[str] = ("link", "full_refresh", "skus", "is_dry_run", "accept_removals")
     ui_color: str = "#dbeafe"
     reads: ClassVar[bool] = False
     writes: ClassVar[bool] = False
@@ -66,14 +67,14 @@ class CatalogueOperator(BaseOperator):
         flow: str = "catalogue_sync",
         full_refresh: bool | str = False,
         skus: Sequence[str] | str = (),
-        dry_run: bool | str = False,
+        is_dry_run: bool | str = False,
         accept_removals: int | str = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.link, self.flow = link, flow
         self.full_refresh, self.skus = full_refresh, skus
-        self.dry_run, self.accept_removals = dry_run, accept_removals
+        self.is_dry_run, self.accept_removals = is_dry_run, accept_removals
 
     def execute(self, context: Context) -> Any:
         """Run the stage.
@@ -102,11 +103,11 @@ class CatalogueOperator(BaseOperator):
         return CatalogueRequest(
             link=self.link,
             run_key=run_key(run.run_id),
-            now=run.start_date,
+            now=run.start_date or run.run_after,
             flow=Flow(self.flow),
             full_refresh=bool(self.full_refresh),
             skus=tuple(str(sku).strip() for sku in _listed(self.skus) if str(sku).strip()),
-            dry_run=bool(self.dry_run),
+            dry_run=bool(self.is_dry_run),
             accept_removals=int(self.accept_removals),
             interval=(start, end) if is_backfill and start is not None and end is not None else None,
         )
@@ -182,9 +183,11 @@ class CatalogueVerdictOperator(CatalogueOperator, SkipMixin):
         audit = flow.verdict(request)
         if not audit.is_clear and self.accept_findings:
             actor = context["dag_run"].triggering_user_name or "whoever triggered the run"
-            audit = runtime.store.audits.accept(self.link, audit.id, actor=actor, note=str(self.accept_findings))
+            audit = runtime.store.audits.accept(
+                self.link, audit.id, actor=actor, note=str(self.accept_findings)
+            )
         cleared = audit.is_clear or runtime.store.audits.clearance(self.link) is not None
-        summary = {"audit": audit.id, "verdict": audit.verdict, "cleared": cleared, **audit.counts}
+        summary = {"audit": audit.id, "verdict": audit.verdict, "cleared": cleared, "findings": _findings(audit)}
         self.log.info("Audit %d of link '%s': %s.", audit.id, self.link, audit.verdict)
         if cleared:
             # Skipping ends the task there and then, so its result must be stored before.
@@ -208,7 +211,7 @@ class AcceptAuditOperator(BaseOperator):
         super().__init__(**kwargs)
         self.link, self.audit, self.approval = link, audit, approval
 
-    def execute(self, context: Context) -> Summary:  # noqa: ARG002
+    def execute(self, context: Context) -> Summary:
         """Accept the audit.
 
         :raises PermanentError: when the link has no such audit.
@@ -221,6 +224,12 @@ class AcceptAuditOperator(BaseOperator):
         note = str((answer.get("params_input") or {}).get("note") or "")
         audit = Runtime(self.link).store.audits.accept(self.link, int(self.audit), actor=actor, note=note)
         return {"audit": audit.id, "accepted_by": actor}
+
+
+def _findings(audit: Audit) -> str:
+    """An audit in Markdown, for the person who is asked."""
+    counts = "\n".join(f"- {name.replace('_', ' ')}: {count}" for name, count in sorted(audit.counts.items()))
+    return f"{counts}\n\nEvery finding, with owner and cure: {audit.report_path}"
 
 
 def _listed(value: Sequence[str] | str) -> Sequence[str]:

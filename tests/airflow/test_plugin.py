@@ -1,0 +1,134 @@
+"""The plugins folder, as Airflow loads it: it executes every file there, which must not replace anybody's module."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PLUGINS = ROOT / "plugins"
+
+pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow")]
+
+
+def test_airflow_executes_one_file_only() -> None:
+    from airflow._shared.module_loading import find_path_from_directory
+
+    executed = [
+        Path(path).relative_to(PLUGINS)
+        for path in find_path_from_directory(str(PLUGINS), ".airflowignore", "glob")
+        if path.endswith(".py")
+    ]
+    assert executed == [Path("cogent_ops_plugin.py")]
+
+
+def test_no_file_there_has_a_name_that_could_shadow_another_module() -> None:
+    taken = sys.stdlib_module_names | {"airflow", "pydantic", "sqlalchemy", "pandas", "httpx"}
+    assert not [file.name for file in PLUGINS.glob("*.py") if file.stem in taken]
+
+
+def test_loads_without_error_and_brings_the_reports() -> None:
+    script = (
+        "import http, queue, sys; before = (http, queue);"
+        "from airflow.plugins_manager import get_import_errors, get_plugin_info;"
+        "import airflow.plugins_manager as manager;"
+        "names = [p['name'] for p in get_plugin_info()]; assert 'cogent_ops' in names, names;"
+        "assert not get_import_errors(), get_import_errors();"
+        "assert (sys.modules['http'], sys.modules['queue']) == before;"
+        "import cogent_ops.errors; assert 'errors' not in sys.modules; print('ok')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=os.environ, check=False
+    )
+    assert done.stdout.strip().endswith("ok"), done.stderr
+
+
+def test_loading_it_imports_nothing_heavy() -> None:
+    script = (
+        "import sys; import airflow.sdk, airflow.plugins_manager; before = set(sys.modules);"
+        "from cogent_ops.plugin import CogentOpsPlugin; print('\\n'.join(set(sys.modules) - before))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=os.environ, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert "cogent_ops.plugin" in loaded
+    heavy = (
+        "pandas",
+        "great_expectations",
+        "sqlalchemy",
+        "fastapi",
+        "cogent_ops.services",
+        "cogent_ops.web.reports",
+    )
+    assert not [name for name in loaded if name.startswith(heavy)]
+
+
+def test_provider_metadata_is_valid_and_names_things_that_exist() -> None:
+    import importlib
+    import json
+
+    import jsonschema
+
+    import airflow
+    from cogent_ops.provider_info import get_provider_info
+
+    info = get_provider_info()
+    schema = json.loads((Path(airflow.__file__).parent / "provider_info.schema.json").read_text())
+    jsonschema.validate(info, schema)
+    for kind in info["connection-types"]:
+        module, _, name = kind["hook-class-name"].rpartition(".")
+        hook = getattr(importlib.import_module(module), name)
+        assert hook.conn_type == kind["connection-type"]
+        assert callable(hook.test_connection)
+
+
+@pytest.fixture(scope="module")
+def client() -> Any:
+    from airflow.api_fastapi.app import create_app
+    from airflow.utils.db import initdb
+    from fastapi.testclient import TestClient
+
+    initdb()
+    return TestClient(create_app(apps="core"), base_url="http://testserver", raise_server_exceptions=False)
+
+
+def login(client: Any, name: str) -> dict[str, str]:
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+    role = {"ada": "admin", "vic": "viewer"}[name]
+    token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=name, role=role))
+    return {"Authorization": f"Bearer {token}"}
+
+
+PAGES = ["/", "/default/some-run/index.html", "/default/some-run/fix_list.csv", "/nobody/x/y"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_refuses_without_login(client: Any, page: str) -> None:
+    assert client.get(f"/cogent_ops/reports{page}").status_code == 401
+    assert client.get(
+        f"/cogent_ops/reports{page}", headers={"Authorization": "Bearer wrong"}
+    ).status_code in (401, 403)
+
+
+def test_no_page_exists_that_a_stranger_may_read(client: Any) -> None:
+    for path in ("/docs", "/openapi.json", "/redoc"):
+        assert client.get(f"/cogent_ops/reports{path}").status_code in (401, 404)
+
+
+def test_a_viewer_reads_the_list_and_no_file_outside_the_reports(client: Any) -> None:
+    headers = login(client, "vic")
+    answer = client.get("/cogent_ops/reports/", headers=headers)
+    assert answer.status_code == 200
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    for page in PAGES[1:]:
+        assert client.get(f"/cogent_ops/reports{page}", headers=headers).status_code == 404
+    for escape in ("%2e%2e/%2e%2e/airflow.cfg", "..%2f..%2fairflow.cfg", "x/..%5c..%5cairflow.cfg"):
+        assert client.get(f"/cogent_ops/reports/default/{escape}", headers=headers).status_code in (401, 404)
