@@ -8,7 +8,6 @@ from airflow.plugins_manager import AirflowPlugin
 
 from cogent_ops.operators import REPORTS_PREFIX, ReportLink
 
-
 VIEWS = [
     {
         "name": "Catalogue reports",
