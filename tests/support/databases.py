@@ -1,11 +1,11 @@
-"""Databases for tests on both engines, made by copying a template and removed after use."""
+"""Databases for tests on both engines, removed after use."""
 
 from __future__ import annotations
 
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from itertools import count
 from pathlib import Path
 from uuid import uuid4
@@ -16,47 +16,23 @@ from tests.support.postgres import connect
 
 from cogent_ops.store import upgrade
 from cogent_ops.store.engine import database
+from cogent_ops.store.schema import metadata
 
 
 class Databases(ABC):
-    """Makes databases on one engine."""
+    """Lends databases on one engine."""
 
-    @contextmanager
-    def empty(self) -> Iterator[URL]:
+    @abstractmethod
+    def empty(self) -> AbstractContextManager[URL]:
         """One without tables."""
-        with self._copied(None) as url:
-            yield url
 
-    @contextmanager
-    def current(self) -> Iterator[URL]:
-        """One with this release's tables, all empty."""
-        with self._copied(self._template) as url:
-            yield url
+    @abstractmethod
+    def current(self) -> AbstractContextManager[URL]:
+        """One with this release's tables, all empty; only one at a time, and its tables must stay as they are."""
 
+    @abstractmethod
     def close(self) -> None:
         """Remove what remains."""
-        database(self._template).close()
-        self._remove(self._template)
-
-    def __init__(self) -> None:
-        self._template = self._create(None)
-        upgrade(self._template)
-        database(self._template).close()
-
-    @contextmanager
-    def _copied(self, template: URL | None) -> Iterator[URL]:
-        url = self._create(template)
-        try:
-            yield url
-        finally:
-            database(url).close()
-            self._remove(url)
-
-    @abstractmethod
-    def _create(self, template: URL | None) -> URL: ...
-
-    @abstractmethod
-    def _remove(self, url: URL) -> None: ...
 
 
 class SqliteDatabases(Databases):
@@ -64,38 +40,75 @@ class SqliteDatabases(Databases):
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._numbers = folder, count()
-        super().__init__()
+        self._template = self._url()
+        upgrade(self._template)
+        database(self._template).close()
 
-    def _create(self, template: URL | None) -> URL:
-        file = self._folder / f"{next(self._numbers)}" / "store.db"
-        if template is not None:
-            file.parent.mkdir()
-            shutil.copy(str(template.database), file)
-        return URL.create("sqlite", database=str(file))
+    @contextmanager
+    def empty(self) -> Iterator[URL]:
+        url = self._url()
+        try:
+            yield url
+        finally:
+            _remove(url)
 
-    def _remove(self, url: URL) -> None:
-        shutil.rmtree(Path(str(url.database)).parent, ignore_errors=True)
+    @contextmanager
+    def current(self) -> Iterator[URL]:
+        with self.empty() as url:
+            Path(str(url.database)).parent.mkdir()
+            shutil.copy(str(self._template.database), str(url.database))
+            yield url
+
+    def close(self) -> None:
+        _remove(self._template)
+
+    def _url(self) -> URL:
+        return URL.create("sqlite", database=str(self._folder / str(next(self._numbers)) / "store.db"))
 
 
 class PostgresDatabases(Databases):
-    """Databases on a server."""
+    """Databases on a server. Creating one takes long, so the one with tables is emptied and used again."""
 
     def __init__(self, server: URL) -> None:
         self._server, self._prefix, self._numbers = server, f"cogent_ops_test_{uuid4().hex[:8]}", count()
-        super().__init__()
+        self._reused = self._create()
+        upgrade(self._reused)
 
-    def _create(self, template: URL | None) -> URL:
+    @contextmanager
+    def empty(self) -> Iterator[URL]:
+        url = self._create()
+        try:
+            yield url
+        finally:
+            self._drop(url)
+
+    @contextmanager
+    def current(self) -> Iterator[URL]:
+        tables = sql.SQL(", ").join(map(sql.Identifier, metadata.tables))
+        with closing(connect(self._reused)) as connection:
+            connection.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY").format(tables))
+        try:
+            yield self._reused
+        finally:
+            database(self._reused).close()
+
+    def close(self) -> None:
+        self._drop(self._reused)
+
+    def _create(self) -> URL:
         url = self._server.set(database=f"{self._prefix}_{next(self._numbers)}")
-        self._execute(
-            "CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE {}",
-            str(url.database),
-            "template0" if template is None else str(template.database),
-        )
+        self._execute("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0", url)
         return url
 
-    def _remove(self, url: URL) -> None:
-        self._execute("DROP DATABASE {} WITH (FORCE)", str(url.database))
+    def _drop(self, url: URL) -> None:
+        database(url).close()
+        self._execute("DROP DATABASE {} WITH (FORCE)", url)
 
-    def _execute(self, statement: str, *names: str) -> None:
+    def _execute(self, statement: str, url: URL) -> None:
         with closing(connect(self._server)) as connection:
-            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+            connection.execute(sql.SQL(statement).format(sql.Identifier(str(url.database))))
+
+
+def _remove(url: URL) -> None:
+    database(url).close()
+    shutil.rmtree(Path(str(url.database)).parent, ignore_errors=True)

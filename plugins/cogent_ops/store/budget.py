@@ -43,19 +43,21 @@ JITTER = 0.1
 class _Slice:
     """Tokens held for one priority until ``expires``; after a refusal, when another lease may be tried.
 
-    :param soonest: before it, the wish that was refused cannot be met.
+    :param wish: how many tokens were refused last.
+    :param soonest: before it, this wish cannot be met.
     :param ready: at it, a whole slice should be there.
     """
 
     tokens: int = 0
     expires: float = 0.0
+    wish: int = 0
     soonest: float = 0.0
     ready: float = 0.0
     leasing: bool = False
 
-    def next_try(self, deadline: float) -> float:
+    def next_try(self, tokens: int, deadline: float) -> float:
         """When a waiter should lease: once a whole slice is there, or its wish at the deadline."""
-        return min(self.ready, max(self.soonest, deadline))
+        return 0.0 if tokens < self.wish else min(self.ready, max(self.soonest, deadline))
 
 
 def _slices() -> dict[Priority, _Slice]:
@@ -164,10 +166,10 @@ class SharedBudget:
                 if share.blocked_until <= now:
                     if share.take(tokens, priority, now):
                         return True
-                    if not held.leasing and held.next_try(deadline) <= now:
+                    if not held.leasing and held.next_try(tokens, deadline) <= now:
                         held.leasing = True
                         return False
-                self._wait(share, max(share.blocked_until, held.next_try(deadline)), now, deadline)
+                self._wait(share, max(share.blocked_until, held.next_try(tokens, deadline)), now, deadline)
 
     def _wait(self, share: _Share, until: float, now: float, deadline: float) -> None:
         if until > deadline or now >= deadline:
@@ -226,12 +228,12 @@ def _arrive(share: _Share, priority: Priority, lease: Lease, tokens: int) -> boo
     now, held = time.monotonic(), share.slices[priority]
     if lease.tokens:
         held.tokens, held.expires = lease.tokens - tokens, now + SLICE_SECONDS
-        held.soonest = held.ready = 0.0
+        held.wish, held.soonest, held.ready = 0, 0.0, 0.0
         return True
     if lease.blocked:
         share.block(now + lease.soonest)
     else:
-        held.soonest = now + lease.soonest
+        held.wish, held.soonest = tokens, now + lease.soonest
         held.ready = now + lease.ready * random.uniform(1.0, 1.0 + JITTER)
     return False
 

@@ -15,7 +15,16 @@ from sqlalchemy.engine import Row
 
 from cogent_ops.store.engine import Database
 from cogent_ops.store.schema import group_member, product_state, sku_registry, sync_run
-from cogent_ops.store.sql import KEYS_PER_STATEMENT, ROWS_PER_PAGE, Values, chunks, lock, now, pages, upsert
+from cogent_ops.store.sql import (
+    KEYS_PER_STATEMENT,
+    ROWS_PER_PAGE,
+    Values,
+    chunks,
+    now,
+    pages,
+    take_turns,
+    upsert,
+)
 
 ProductStatus = Literal["pushed", "partial", "held"]
 VariantKey = tuple[str, int]
@@ -74,8 +83,7 @@ class Catalogue:
         concerned = sorted({*product_ids, *(product_id for product_id, _ in carried)})
         moment = now()
         with self._database.begin() as conn:
-            for chunk in chunks(concerned):
-                lock(conn, sku_registry, sku_registry.c.link == link, sku_registry.c.product_id.in_(chunk))
+            take_turns(conn, "catalogue", link)
             before = _registered(conn, link, concerned)
             upsert(
                 conn,
@@ -156,9 +164,9 @@ class Catalogue:
         began = select(func.min(r.started_at)).where(r.link == link, r.run_key == run_key).scalar_subquery()
         older = or_(began.is_(None), s.updated_at < began)
         with self._database.begin() as conn:
-            return conn.execute(
-                delete(sku_registry).where(s.link == link, s.run_key != run_key, older)
-            ).rowcount
+            take_turns(conn, "catalogue", link)
+            gone = delete(sku_registry).where(s.link == link, s.run_key != run_key, older)
+            return conn.execute(gone).rowcount
 
     # What the kiosk shows.
 
@@ -172,6 +180,7 @@ class Catalogue:
         members = [row for state in by_id.values() for row in _member_rows(link, state)]
         m = group_member.c
         with self._database.begin() as conn:
+            take_turns(conn, "catalogue", link)
             upsert(conn, product_state, rows)
             for chunk in chunks(sorted(by_id)):
                 conn.execute(delete(group_member).where(m.link == link, m.product_id.in_(chunk)))
@@ -258,11 +267,10 @@ class Catalogue:
         if not listed:
             return
         with self._database.begin() as conn:
+            take_turns(conn, "catalogue", link)
             for chunk in chunks(listed):
                 for table in (product_state, sku_registry):  # memberships go with the state
-                    gone = and_(table.c.link == link, table.c.product_id.in_(chunk))
-                    lock(conn, table, gone)
-                    conn.execute(delete(table).where(gone))
+                    conn.execute(delete(table).where(table.c.link == link, table.c.product_id.in_(chunk)))
 
 
 def fold(sku: str) -> str:

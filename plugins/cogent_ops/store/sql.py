@@ -62,7 +62,7 @@ def upsert(
     fixed: Sequence[str] = (),
     changes: Values | None = None,
 ) -> None:
-    """Insert ``rows``, which all have the same columns, or update those that exist.
+    """Insert ``rows``, which all have the same columns, or update those that exist; of equal keys the last counts.
 
     :param key: columns of the unique constraint; the primary key when empty.
     :param fixed: columns that an update leaves as they are.
@@ -79,7 +79,7 @@ def upsert(
     }
     updated.update(changes or {})
     if isinstance(statement, postgresql.Insert):
-        statement = statement.from_select(list(ordered[0]), _recordset(conn, table, ordered))
+        statement = statement.from_select(list(ordered[0]), _recordset(conn, table, ordered, names))
         conn.execute(statement.on_conflict_do_update(index_elements=names, set_=updated))
     else:
         conn.execute(statement.on_conflict_do_update(index_elements=names, set_=updated), ordered)
@@ -99,13 +99,25 @@ def lock(
         conn.execute(rows.order_by(*(order or table.primary_key)).with_for_update())
 
 
-def _recordset(conn: Connection, table: Table, rows: Sequence[Values]) -> Select[Any]:
+def take_turns(conn: Connection, *subject: str) -> None:
+    """Wait until no other transaction has its turn with a subject; the turn ends with this transaction.
+
+    For transactions that touch rows which :func:`lock` cannot know yet. On SQLite all writers take turns.
+    """
+    if conn.dialect.name != "sqlite":
+        name = "/".join(("cogent_ops", *subject))
+        conn.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
+
+
+def _recordset(conn: Connection, table: Table, rows: Sequence[Values], key: Sequence[str]) -> Select[Any]:
     """All rows as one JSON parameter: several times faster on PostgreSQL than a statement for each row."""
     columns = [table.c[name] for name in rows[0]]
     plain = {target.name: _plain(conn, target) for target in columns}
-    records = to_json([{name: convert(row[name]) for name, convert in plain.items()} for row in rows])
+    records = [{name: convert(row[name]) for name, convert in plain.items()} for row in rows]
+    # Dirty keys may have become equal only now, and PostgreSQL refuses to touch a row twice in a statement.
+    unique = {tuple(record[name] for name in key): record for record in records}
     source = (
-        func.json_to_recordset(cast(literal(records, Text), JSON))
+        func.json_to_recordset(cast(literal(to_json(list(unique.values())), Text), JSON))
         .table_valued(*(column(c.name, Text if _is_json(c) else c.type) for c in columns))
         .render_derived(name="source", with_types=True)
     )
