@@ -1,0 +1,427 @@
+"""Cloudshelf: what this package asks of an organisation, and what became of every record that it sends."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import groupby, islice
+from typing import Any, Literal, TypeVar
+
+from cogent_ops.clients.batches import BatchOutcome, Patience, Problem, RecordFailure, Reply, Settling
+from cogent_ops.clients.graphql_api import (
+    INTERNAL,
+    NAME,
+    TRANSIENT,
+    CloudshelfAccount,
+    GraphqlApi,
+    QueryTooComplex,
+    RequestTooLarge,
+    RoleRefused,
+)
+from cogent_ops.clients.transport import RateBudget, Tuning
+from cogent_ops.domain.kiosk import KioskLocation
+from cogent_ops.domain.priorities import Priority
+from cogent_ops.errors import ApiRejected
+
+__all__ = [
+    "BatchOutcome",
+    "CloudshelfAccount",
+    "CloudshelfClient",
+    "Counts",
+    "LocationForm",
+    "Patience",
+    "RecordFailure",
+    "Status",
+]
+
+log = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+Record = TypeVar("Record")
+LocationForm = Literal["structured", "address"]
+
+#: Keeps an id scan within the complexity limit even if the API multiplies by the page size.
+SCAN_PAGE = 100
+NOT_FOUND = "ENTITY_NOT_FOUND"
+_STRUCTURED = {
+    "address1": "address1",
+    "address2": "address2",
+    "city": "city",
+    "provinceCode": "province_code",
+    "zip": "zip",
+    "phone": "phone",
+    "email": "email",
+}
+
+
+@dataclass(frozen=True)
+class Status:
+    """How the API says it is."""
+
+    version: str
+    in_maintenance: bool
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What the organisation holds.
+
+    :param valid_products: those that a kiosk can show.
+    """
+
+    products: int
+    valid_products: int
+    variants: int
+    images: int
+    groups: int
+
+
+class CloudshelfClient:
+    """One organisation. Threads may share a client, and forks.
+
+    Batches return what was applied and what was not, record by record; they raise only what concerns all records.
+
+    :param location_form: how a location's address is sent; ``None`` asks the API which form it knows.
+    :param patience: what is spent on a batch that is not simply taken.
+    """
+
+    def __init__(
+        self,
+        account: CloudshelfAccount,
+        budget: RateBudget,
+        priority: Priority,
+        tuning: Tuning | None = None,
+        *,
+        location_form: LocationForm | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        self.account, self.tuning = account, tuning or Tuning()
+        self.patience = patience or Patience()
+        self._api = GraphqlApi(account, budget, priority, self.tuning)
+        self._forced_form = location_form
+        self._scan_page = SCAN_PAGE
+        self._largest: dict[str, int] = {}
+
+    # What the organisation is
+
+    def status(self) -> Status:
+        """Version and maintenance mode, asked with the key.
+
+        :raises ConnectionConfigError: when the key is not accepted, or may not read the catalogue.
+        """
+        found = self._api.query("status")
+        return Status(found["version"], found["isInMaintenanceMode"])
+
+    def permissions(self) -> frozenset[str]:
+        """What the key's role allows of ``CATALOGUE`` and ``LOCATIONS``, as ``CATALOGUE:READ`` or ``…:MODIFY``.
+
+        Whether it may modify is tried with batches of no record.
+
+        :raises ConnectionConfigError: when the key is not accepted at all.
+        """
+        nothing = {"input": [], "withIds": False}
+        tries: dict[str, Callable[[], object]] = {
+            "CATALOGUE:READ": lambda: self._api.query("read_catalogue"),
+            "CATALOGUE:MODIFY": lambda: self._api.mutate("upsert_products", nothing),
+            "LOCATIONS:READ": lambda: self._api.query("read_locations"),
+            "LOCATIONS:MODIFY": lambda: self._api.mutate("upsert_locations", nothing),
+        }
+        return frozenset(name for name, attempt in tries.items() if _allowed(attempt))
+
+    def location_form(self) -> LocationForm:
+        """Which form of address this API takes, or the forced one."""
+        return self._forced_form or self._detected_form
+
+    @cached_property
+    def _detected_form(self) -> LocationForm:
+        try:
+            kind = self._api.query("location_form")["__type"]
+        except (ApiRejected, RoleRefused) as error:
+            log.warning(
+                "cloudshelf does not describe its schema, so the newer form of addresses is used: %s", error
+            )
+            return "structured"
+        names = {field["name"] for field in (kind or {}).get("inputFields") or ()}
+        return "address" if "address" in names and "address1" not in names else "structured"
+
+    def counts(self) -> Counts:
+        """How many records the organisation holds."""
+        stats = self._api.query("counts")["ingestionStats"]
+        return Counts(
+            products=stats["productCount"],
+            valid_products=stats["validProductCount"],
+            variants=stats["variantCount"],
+            images=stats["imageCount"],
+            groups=stats["productGroupCount"],
+        )
+
+    def products(self) -> Iterator[list[Json]]:
+        """Every product's ``id``, ``platformProvidedId`` and ``updatedAt``, in pages, oldest id first."""
+        after: str | None = None
+        while True:
+            page = self._product_page(after)
+            nodes = [edge["node"] for edge in page["edges"] or () if edge and edge["node"]]
+            if nodes:
+                yield nodes
+            info = page["pageInfo"]
+            if not info or not info["hasNextPage"]:
+                return
+            if info["endCursor"] in (None, after):
+                raise ApiRejected(
+                    NAME, "PAGING", "the list of products goes on, but not from where it stopped"
+                )
+            after = info["endCursor"]
+
+    def _product_page(self, after: str | None) -> Json:
+        while True:
+            size = self._scan_page
+            try:
+                page: Json = self._api.query("products", first=size, after=after)["products"]
+            except QueryTooComplex:
+                if size == 1:
+                    raise
+                self._scan_page = size // 2
+            else:
+                return page
+
+    def product_variants(self, product: str) -> list[Json]:
+        """A product's variants as inputs that :meth:`upsert_variants` takes; empty for an unknown product."""
+        found = self._api.query("product_variants", id=product)["product"]
+        return [] if found is None else [_variant_input(node) for node in found["productVariants"]]
+
+    # Upserts
+
+    def upsert_products(self, inputs: Sequence[Json]) -> BatchOutcome:
+        """Create or update products.
+
+        :param inputs: ``ProductInput`` objects with ``id``.
+        """
+        return self._upsert("upsert_products", "upsertProducts", "products", inputs)
+
+    def upsert_groups(self, inputs: Sequence[Json]) -> BatchOutcome:
+        """Create or update product groups.
+
+        :param inputs: ``ProductGroupInput`` objects with ``id``.
+        """
+        return self._upsert("upsert_product_groups", "upsertProductGroups", "productGroups", inputs)
+
+    def upsert_locations(self, locations: Sequence[KioskLocation]) -> BatchOutcome:
+        """Create or update locations, with the address in the form that this API takes."""
+        form = self.location_form()
+        inputs = [location_input(location, form) for location in locations]
+        return self._upsert("upsert_locations", "upsertLocations", "locations", inputs)
+
+    def upsert_variants(self, entries: Iterable[tuple[str, Sequence[Json]]]) -> BatchOutcome:
+        """Create or update variants.
+
+        :param entries: a product's gid with ``ProductVariantInput`` objects that have an ``id``.
+        """
+        records = {variant["id"]: (product, variant) for product, variants in entries for variant in variants}
+
+        def variables(part: Mapping[str, tuple[str, Json]]) -> Json:
+            by_product = groupby(part.values(), key=lambda record: record[0])
+            return {
+                "input": [
+                    {"productId": product, "variants": [variant for _, variant in rows]}
+                    for product, rows in by_product
+                ],
+                "withIds": _has_internal(part),
+            }
+
+        return self._settle(
+            "upsert_product_variants",
+            records,
+            variables,
+            lambda data, _: _reply(data, "upsertProductVariants", "productVariants"),
+        )
+
+    def _upsert(self, document: str, root: str, field: str, inputs: Sequence[Json]) -> BatchOutcome:
+        return self._settle(
+            document,
+            {one["id"]: one for one in inputs},
+            lambda part: {"input": list(part.values()), "withIds": _has_internal(part)},
+            lambda data, _: _reply(data, root, field),
+        )
+
+    def set_memberships(self, entries: Iterable[tuple[str, Sequence[str]]]) -> BatchOutcome:
+        """Set the complete, ordered products of groups; the outcome is by group."""
+
+        def variables(part: Mapping[str, Sequence[str]]) -> Json:
+            rows = [
+                {"productGroupId": group, "productIds": list(products)} for group, products in part.items()
+            ]
+            return {"input": {"productGroupUpdateBatch": rows}}
+
+        return self._settle("set_group_members", dict(entries), variables, _membership_reply)
+
+    def report_catalogue_stats(
+        self, *, products: int, variants: int, groups: int, images: int | None
+    ) -> None:
+        """Tell Cloudshelf how much it should hold; ``None`` leaves a number out."""
+        numbers = {"products": products, "variants": variants, "groups": groups}
+        known = numbers if images is None else {**numbers, "images": images}
+        if not self._api.query("report_catalogue_stats", **known)["reportCatalogStats"]:
+            log.warning("cloudshelf did not take the catalogue's numbers: %s", known)
+
+    # Deletions
+
+    def delete_products(self, ids: Sequence[str]) -> BatchOutcome:
+        """Delete products with their variants; one that is not there counts as done."""
+        return self._delete("delete_products", "deleteProducts", "products", ids, "product")
+
+    def delete_groups(self, ids: Sequence[str]) -> BatchOutcome:
+        """Delete product groups, not their products; one that is not there counts as done."""
+        return self._delete(
+            "delete_product_groups", "deleteProductGroups", "productGroups", ids, "product_group"
+        )
+
+    def _delete(self, document: str, root: str, field: str, ids: Sequence[str], kind: str) -> BatchOutcome:
+        def read(data: Json, part: Mapping[str, None]) -> Reply:
+            reply = _reply(data, root, field)
+            return Reply(part.keys()) if data and self._are_gone(part.keys(), reply, kind) else reply
+
+        return self._settle(
+            document,
+            dict.fromkeys(ids),
+            lambda part: {"input": list(part), "withIds": _has_internal(part)},
+            read,
+        )
+
+    def _are_gone(self, ids: Collection[str], reply: Reply, kind: str) -> bool:
+        """Whether those that were not returned are not there at all."""
+        missing = [id_ for id_ in ids if id_ not in reply.confirmed]
+        if missing and not reply.problems and len(ids) == 1:
+            return self._api.query(f"{kind}_exists", id=missing[0])["found"] is None
+        unknown = sum(problem.code == NOT_FOUND for problem in reply.problems)
+        return unknown == len(reply.problems) == len(missing)
+
+    # Batches
+
+    def _settle(
+        self,
+        document: str,
+        records: Mapping[str, Record],
+        variables: Callable[[Mapping[str, Record]], Json],
+        read: Callable[[Json, Mapping[str, Record]], Reply],
+    ) -> BatchOutcome:
+        """Send a batch until every record has an outcome.
+
+        :param variables: a part of the batch as variables of the document.
+        :param read: what the data of an answer says about the part.
+        """
+
+        def send(part: Mapping[str, Record]) -> Reply:
+            return self._send(document, part, variables, read)
+
+        outcome = Settling(records, send, self.patience, self.tuning).run()
+        if not outcome.applied and any(failure.code == INTERNAL for failure in outcome.failed):
+            # Is every record bad, or the API down? If it is down, this raises.
+            self._api.query("read_catalogue")
+        return outcome
+
+    def _send(
+        self,
+        document: str,
+        part: Mapping[str, Record],
+        variables: Callable[[Mapping[str, Record]], Json],
+        read: Callable[[Json, Mapping[str, Record]], Reply],
+    ) -> Reply:
+        """Send a part, in smaller ones where the API takes no more at once."""
+        largest = self._largest.get(document, len(part))
+        if len(part) > largest:
+            return _joined(self._send(document, smaller, variables, read) for smaller in _cut(part, largest))
+        try:
+            answer = self._api.mutate(document, variables(part))
+        except (QueryTooComplex, RequestTooLarge) as error:
+            half = len(part) // 2
+            if half == 0:
+                return Reply(problems=(Problem(error.code, str(error)),))
+            if isinstance(error, QueryTooComplex):
+                self._largest[document] = min(half, self._largest.get(document, half))
+            return _joined(self._send(document, smaller, variables, read) for smaller in _cut(part, half))
+        reply = read(answer.data, part)
+        told = (replace(problem, message=self._api.clean(problem.message)) for problem in reply.problems)
+        return Reply(reply.confirmed, (*told, *answer.problems))
+
+
+def location_input(location: KioskLocation, form: LocationForm) -> Json:
+    """GraphQL ``LocationInput`` in one of its two forms, every field present."""
+    content: Json = {
+        "id": location.id,
+        "displayName": location.display_name,
+        "countryCode": location.country_code,
+        "fulfillsOnlineOrders": location.fulfills_online_orders,
+        "metadata": [entry.to_input() for entry in location.metadata],
+    }
+    if form == "structured":
+        return content | {name: getattr(location, source) or None for name, source in _STRUCTURED.items()}
+    town = f"{location.zip} {location.city}".strip()
+    lines = (location.address1, location.address2, town, location.province_code)
+    return content | {"address": ", ".join(line for line in lines if line)}
+
+
+def _variant_input(node: Json) -> Json:
+    """A variant as read, in the form in which it is written."""
+    content = {name: value for name, value in node.items() if name != "platformProvidedId"}
+    return content | {
+        "id": node["platformProvidedId"] or node["id"],
+        "metaimages": [
+            {"url": image["originalUrl"], "preferredImage": image["preferredImage"]}
+            for image in node["metaimages"]
+        ],
+    }
+
+
+def _reply(data: Json, root: str, field: str) -> Reply:
+    """What a payload with entities and user errors says; an entity answers to both of its ids."""
+    payload = data.get(root) or {}
+    confirmed: set[str] = set()
+    for node in payload.get(field) or ():
+        if node:
+            confirmed.update(id_ for id_ in node.values() if id_)
+    problems = tuple(
+        Problem(error["code"], error["message"], transient=error["code"] in TRANSIENT)
+        for error in payload.get("userErrors") or ()
+    )
+    return Reply(confirmed, problems)
+
+
+def _membership_reply(data: Json, part: Mapping[str, Sequence[str]]) -> Reply:
+    """What the per-group answer says; groups are told apart by id, or by place where other ids come back."""
+    rows = data.get("updateProductsInProductGroupInBatch") or []
+    by_place = len(rows) == len(part) and not all(row["productGroupId"] in part for row in rows)
+    ids = list(part) if by_place else [row["productGroupId"] for row in rows]
+    confirmed = {id_ for id_, row in zip(ids, rows, strict=True) if row["success"]}
+    text = "The members of the group were not set; the group, or one of its members, may be unknown to Cloudshelf."
+    refused = sum(not row["success"] for row in rows)
+    return Reply(confirmed, (Problem("NOT_APPLIED", text, transient=True),) * refused)
+
+
+def _has_internal(ids: Iterable[str]) -> bool:
+    """Whether some record is addressed by Cloudshelf's own id, so that its answer must be known by that id."""
+    return any(not id_.startswith("gid://external/") for id_ in ids)
+
+
+def _cut(part: Mapping[str, Record], size: int) -> Iterator[dict[str, Record]]:
+    rows = iter(part.items())
+    while chunk := dict(islice(rows, size)):
+        yield chunk
+
+
+def _joined(replies: Iterable[Reply]) -> Reply:
+    confirmed: set[str] = set()
+    problems: list[Problem] = []
+    for reply in replies:
+        confirmed.update(reply.confirmed)
+        problems += reply.problems
+    return Reply(confirmed, tuple(problems))
+
+
+def _allowed(attempt: Callable[[], object]) -> bool:
+    try:
+        attempt()
+    except RoleRefused:
+        return False
+    return True
