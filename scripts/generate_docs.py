@@ -60,12 +60,16 @@ def schemas() -> Pages:
 
 def dags() -> Pages:
     """``docs/dags.md``."""
-    from dag_reference import reference  # noqa: PLC0415  (brings Airflow, which the other subjects do not need)
+    from dag_reference import reference  # brings Airflow, which the other subjects do not need
 
     return {Path("docs/dags.md"): reference(ROOT)}
 
 
-GENERATORS: dict[str, Callable[[], Pages]] = {"configuration": configuration, "schemas": schemas, "dags": dags}
+GENERATORS: dict[str, Callable[[], Pages]] = {
+    "configuration": configuration,
+    "schemas": schemas,
+    "dags": dags,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -51,13 +51,16 @@ class TypeView:
         )
 
     def tell_apart(self, variants: Sequence[Values], locales: Sequence[str]) -> list[Options]:
-        """The options of each of a product's variants, in their order; values are as a shopper reads them."""
+        """The options of each of a product's variants, in their order; values are as a shopper reads them.
+
+        Variants that do not differ at all get all their values, so that a person sees what they agree in.
+        """
         table = [[render(values.get(name), locales) for name in self.options] for values in variants]
-        shown = [
-            (place, self.labels.get(name, name))
-            for place, name in enumerate(self.options)
-            if not self.auto or len({row[place] for row in table}) > 1
-        ]
+        columns = list(enumerate(self.labels.get(name, name) for name in self.options))
+        shown = columns
+        if self.auto:
+            differing = [(place, label) for place, label in columns if len({row[place] for row in table}) > 1]
+            shown = differing or (columns if len(variants) > 1 else [])
         return [tuple((label, row[place]) for place, label in shown if row[place]) for row in table]
 
 

@@ -7,7 +7,8 @@ product passed the gate and Cloudshelf confirmed it) closes it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as default
 from enum import StrEnum
 from typing import Any
 
@@ -51,4 +52,4 @@ class NewException:
     cure: str
     owner: Owner
     severity: str = "block"
-    payload: Mapping[str, Any] = field(default_factory=dict)
+    payload: Mapping[str, Any] = default(default_factory=dict)

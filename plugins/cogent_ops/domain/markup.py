@@ -24,6 +24,11 @@ _VOID = frozenset(("br", "hr"))
 _NEVER_IN_ITSELF = frozenset(("p", "li", "h1", "h2", "h3", "h4", "h5", "h6", "dt", "dd", "tr", "td", "th"))
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _MOST_ESCAPES = 4
+_UNFINISHED_TAG = re.compile(r"<[/!a-zA-Z][^<>]*\Z")
+#: Tags that may be dropped from the middle of a word.
+_INLINE = frozenset(
+    ("a", "abbr", "b", "em", "font", "i", "img", "mark", "s", "small", "span", "strong", "sub", "sup", "u")
+)
 #: UTF-8 that was read as Windows-1252: the image of a lead byte and of its continuation bytes.
 _MOJIBAKE = re.compile(
     "[\u00c2\u00c3][\u0080-\u00bf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013-\u203a\u20ac"
@@ -43,7 +48,7 @@ def clean_html(text: str, tags: tuple[str, ...]) -> str:
     if _flat(tags).fullmatch(text):
         return readable(text).strip()
     cleaner = _Cleaner(tags)
-    cleaner.feed(text.replace("<![CDATA[", "").replace("]]>", ""))
+    cleaner.feed(_UNFINISHED_TAG.sub("", text.replace("<![CDATA[", "").replace("]]>", "")))
     cleaner.close()
     return cleaner.result()
 
@@ -77,12 +82,14 @@ class _Cleaner(HTMLParser):
         self._parts: list[str] = []
         self._open: list[str] = []
         self._unreadable: list[str] = []
+        self._gap = False
 
     def result(self) -> str:
         """What was kept, with all open tags closed."""
         return "".join((*self._parts, *(f"</{tag}>" for tag in reversed(self._open)))).strip()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._gap |= tag not in _INLINE
         if tag in UNREADABLE:
             self._unreadable.append(tag)
         if self._unreadable or tag not in self._tags:
@@ -100,6 +107,7 @@ class _Cleaner(HTMLParser):
             self._parts.append(f"<{tag}>")
 
     def handle_endtag(self, tag: str) -> None:
+        self._gap |= tag not in _INLINE
         if self._unreadable:
             if tag in self._unreadable:
                 del self._unreadable[self._unreadable.index(tag) :]
@@ -107,8 +115,13 @@ class _Cleaner(HTMLParser):
             self._close(tag)
 
     def handle_data(self, data: str) -> None:
-        if not self._unreadable:
-            self._parts.append(escape(readable(data), quote=False))
+        if self._unreadable:
+            return
+        text = escape(readable(data), quote=False)
+        if self._gap and self._parts and not self._parts[-1].endswith((" ", ">")):
+            text = f" {text}"
+        self._parts.append(text)
+        self._gap = False
 
     def _close(self, tag: str) -> None:
         """Close the tag and everything that was opened inside it."""
