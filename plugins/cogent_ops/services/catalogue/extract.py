@@ -155,8 +155,11 @@ class Extract:
     def _held_elsewhere(self, changed: set[str]) -> Iterator[list[Raw]]:
         """Products whose hold may have ended without a change of their own (stock entry, price date, other SKU)."""
         waiting = [id_ for id_ in self.store.catalogue.recheck_ids(self.config.name) if id_ not in changed]
+        params = {"staged": "false"}
+        if self.config.query:
+            params["where"] = " and ".join(f"({predicate})" for predicate in self.config.query)
         if waiting:
-            yield from self.client.by_values("product-projections", "id", waiting, params={"staged": "false"})
+            yield from self.client.by_values("product-projections", "id", waiting, params=params)
 
     def _enrich(self, page: list[Raw]) -> list[Raw]:
         """Join a page with stock and standalone prices; runs in a worker thread."""
