@@ -38,7 +38,7 @@ def _dags(root: Path) -> list[Any]:
     os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="cogent-ops-docs-"))
     os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
     os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
-    from airflow.dag_processing.dagbag import DagBag  # noqa: PLC0415  (slow, and must see the settings above)
+    from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag(str(root / "dags"))
     if bag.import_errors:

@@ -95,7 +95,9 @@ class Processes:
             if process.poll() is not None:
                 log = self.logs / f"{name}.log"
                 tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-                raise DemoFailed(f"'{name}' ended with code {process.returncode}:\n{tail}\n(whole log: {log})")
+                raise DemoFailed(
+                    f"'{name}' ended with code {process.returncode}:\n{tail}\n(whole log: {log})"
+                )
 
     def stop(self) -> None:
         """End all, with everything that they started."""
@@ -103,7 +105,10 @@ class Processes:
             for process in self._running.values():
                 _signal_group(process.pid, number)
             deadline = time.monotonic() + END_SECONDS
-            while any(_group_lives(process) for process in self._running.values()) and time.monotonic() < deadline:
+            while (
+                any(_group_lives(process) for process in self._running.values())
+                and time.monotonic() < deadline
+            ):
                 time.sleep(0.1)
         self._running.clear()
 
@@ -137,7 +142,11 @@ class Airflow:
         token = self._client.post("/auth/token", json={"username": USER, "password": PASSWORD})
         self._client.headers["Authorization"] = f"Bearer {token.raise_for_status().json()['access_token']}"
         for dag_id in dag_ids:
-            wait_for(lambda name=dag_id: self._get(f"/api/v2/dags/{name}") is not None, START_SECONDS, self.processes)
+            wait_for(
+                lambda name=dag_id: self._get(f"/api/v2/dags/{name}") is not None,
+                START_SECONDS,
+                self.processes,
+            )
 
     def import_errors(self) -> list[Json]:
         """DAG files that Airflow could not read."""
@@ -185,7 +194,9 @@ class Airflow:
 
         wait_for(finished, RUN_SECONDS, self.processes)
         if self._get(path)["state"] != "success":  # type: ignore[index]
-            raise DemoFailed(f"{dag_id} failed: see the task logs below {self.processes.env['AIRFLOW_HOME']}/logs")
+            raise DemoFailed(
+                f"{dag_id} failed: see the task logs below {self.processes.env['AIRFLOW_HOME']}/logs"
+            )
 
     def approve(self, task_path: str) -> None:
         """Answer a task that waits for a person."""
@@ -276,11 +287,17 @@ def start(processes: Processes, progress: Progress, args: argparse.Namespace) ->
     progress.step("Starting the sandbox (commercetools and Cloudshelf simulated) and Airflow's database")
     source = ["--sunrise", str(args.sunrise)] if args.sunrise else ["--products", str(args.products)]
     traffic = ["--traffic"] if args.keep else []
-    processes.start("sandbox", "cogent-ops", "sandbox", "--port", "0", "--ready-file", str(ready), *source, *traffic)
+    processes.start(
+        "sandbox", "cogent-ops", "sandbox", "--port", "0", "--ready-file", str(ready), *source, *traffic
+    )
     processes.run("db-migrate", "airflow", "db", "migrate")
-    sandbox: Json = json.loads(wait_for(lambda: ready.exists() and ready.read_text(), START_SECONDS, processes))
+    sandbox: Json = json.loads(
+        wait_for(lambda: ready.exists() and ready.read_text(), START_SECONDS, processes)
+    )
     processes.env.update(sandbox["connections"])  # type: ignore[attr-defined]
-    progress.step("Starting Airflow: API server, scheduler, DAG processor" + (", triggerer" if args.keep else ""))
+    progress.step(
+        "Starting Airflow: API server, scheduler, DAG processor" + (", triggerer" if args.keep else "")
+    )
     for component in ("api-server", "scheduler", "dag-processor", *(["triggerer"] if args.keep else [])):
         processes.start(component, "airflow", component)
     return sandbox
@@ -289,7 +306,9 @@ def start(processes: Processes, progress: Progress, args: argparse.Namespace) ->
 def carry(airflow: Airflow, progress: Progress) -> None:
     """Audit, acceptance, sync."""
     airflow.wait_until_ready("catalogue_audit", "catalogue_sync")
-    progress.step("catalogue_audit: the whole catalogue against the product master schema, before anything is pushed")
+    progress.step(
+        "catalogue_audit: the whole catalogue against the product master schema, before anything is pushed"
+    )
 
     def accept(task_path: str) -> None:
         progress.detail("no-go: the findings wait for a person under Required Actions; the demo accepts them")
@@ -319,8 +338,15 @@ def summarise(home: Path, sandbox: Json) -> None:
 
 
 def _print_counts(counts: Mapping[str, Any], kiosk: Json) -> None:
-    names = {"product": "Product", "variant": "ProductVariant", "group": "ProductGroup", "location": "Location"}
-    print(f"\n{'':<12}{'pushed':>9}{'unchanged':>11}{'held':>8}{'refused':>9}   on the kiosks (asked from Cloudshelf)")
+    names = {
+        "product": "Product",
+        "variant": "ProductVariant",
+        "group": "ProductGroup",
+        "location": "Location",
+    }
+    print(
+        f"\n{'':<12}{'pushed':>9}{'unchanged':>11}{'held':>8}{'refused':>9}   on the kiosks (asked from Cloudshelf)"
+    )
     for name, entity in names.items():
         row = [
             counts.get(f"{name}s_created", 0) + counts.get(f"{name}s_updated", 0),
@@ -345,8 +371,12 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     made = argparse.ArgumentParser(description=__doc__)
     made.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
-    made.add_argument("--products", type=int, default=PRODUCTS, help="size of the catalogue (default: %(default)s)")
-    made.add_argument("--sunrise", type=Path, help="folder with commercetools' Sunrise sample data to use instead")
+    made.add_argument(
+        "--products", type=int, default=PRODUCTS, help="size of the catalogue (default: %(default)s)"
+    )
+    made.add_argument(
+        "--sunrise", type=Path, help="folder with commercetools' Sunrise sample data to use instead"
+    )
     return made.parse_args()
 
 

@@ -46,7 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    top = argparse.ArgumentParser(prog="cogent-ops", description="Keeps Cloudshelf kiosks and commercetools in step.")
+    top = argparse.ArgumentParser(
+        prog="cogent-ops", description="Keeps Cloudshelf kiosks and commercetools in step."
+    )
     top.add_argument("--version", action="version", version=f"cogent-ops {__version__}")
     commands = top.add_subparsers(required=True, metavar="command")
     _add_checks(commands)
@@ -71,11 +73,17 @@ def _link_option(made: argparse.ArgumentParser) -> None:
 
 
 def _add_checks(commands: Any) -> None:
-    made = _add(commands, "preflight", preflight, "Check accounts, settings and configuration, and say what to do.")
+    made = _add(
+        commands, "preflight", preflight, "Check accounts, settings and configuration, and say what to do."
+    )
     made.add_argument("--link", action="append", help="only this link; may be repeated (default: every link)")
-    made = _add(commands, "bootstrap", bootstrap, "Install what the flows need in both accounts. Safe to repeat.")
+    made = _add(
+        commands, "bootstrap", bootstrap, "Install what the flows need in both accounts. Safe to repeat."
+    )
     _link_option(made)
-    made.add_argument("--dry-run", action="store_true", help="say what would be installed, and change nothing")
+    made.add_argument(
+        "--dry-run", action="store_true", help="say what would be installed, and change nothing"
+    )
 
 
 def preflight(args: argparse.Namespace) -> int:
@@ -165,7 +173,9 @@ def _add_audit(commands: Any) -> None:
     actions = made.add_subparsers(required=True, metavar="action")
     listing = _add(actions, "list", audit_list, "Show the latest audits.")
     _link_option(listing)
-    accept = _add(actions, "accept", audit_accept, "Accept an audit's findings, so that catalogue_sync may push.")
+    accept = _add(
+        actions, "accept", audit_accept, "Accept an audit's findings, so that catalogue_sync may push."
+    )
     _link_option(accept)
     accept.add_argument("audit", nargs="?", type=int, help="number of the audit (default: the latest)")
     accept.add_argument("--note", required=True, help="why the findings are acceptable")
@@ -176,7 +186,14 @@ def audit_list(args: argparse.Namespace) -> int:
     """Show audits."""
     audits = _open_store().audits.recent(args.link)
     rows = [
-        (a.id, _minute(a.created_at), a.verdict, a.accepted_by or "", a.counts.get("products_held", ""), a.report_path)
+        (
+            a.id,
+            _minute(a.created_at),
+            a.verdict,
+            a.accepted_by or "",
+            a.counts.get("products_held", ""),
+            a.report_path,
+        )
         for a in audits
     ]
     _print_table(("audit", "at (UTC)", "verdict", "accepted by", "products held", "report"), rows)
@@ -189,7 +206,9 @@ def audit_accept(args: argparse.Namespace) -> int:
     latest = audits.latest(args.link)
     number = args.audit or (latest.id if latest else 0)
     audit = audits.accept(args.link, number, actor=args.actor, note=args.note)
-    print(f"Audit {audit.id} of link '{args.link}' is accepted by {audit.accepted_by}. catalogue_sync may push.")
+    print(
+        f"Audit {audit.id} of link '{args.link}' is accepted by {audit.accepted_by}. catalogue_sync may push."
+    )
     return 0
 
 
@@ -197,7 +216,9 @@ def _add_lists(commands: Any) -> None:
     made = _add(commands, "exceptions", exceptions_list, "Show what waits for a person.")
     _link_option(made)
     made.add_argument("--json", action="store_true", help="one JSON object per line")
-    made = _add(commands, "runs", runs_list, "Show the latest runs, what they did and where their reports are.")
+    made = _add(
+        commands, "runs", runs_list, "Show the latest runs, what they did and where their reports are."
+    )
     _link_option(made)
     made.add_argument("--limit", type=int, default=10, help="how many (default: %(default)s)")
     made.add_argument("--json", action="store_true", help="one JSON object per line")
@@ -231,7 +252,9 @@ def runs_list(args: argparse.Namespace) -> int:
 def _add_sandbox(commands: Any) -> None:
     from cogent_ops.sandbox import command
 
-    made = _add(commands, "sandbox", command.run, "Both APIs simulated over real HTTP, with faults and traffic.")
+    made = _add(
+        commands, "sandbox", command.run, "Both APIs simulated over real HTTP, with faults and traffic."
+    )
     command.add_arguments(made)
 
 

@@ -107,7 +107,7 @@ class CommercetoolsHook(LinkHook):
     hook_name = "commercetools"
     example = (
         "--conn-type commercetools --conn-host https://api.<region>.commercetools.com --conn-login <client id> "
-        "--conn-password <client secret> --conn-extra '{\"project_key\": \"…\", \"auth_url\": \"…\"}'"
+        '--conn-password <client secret> --conn-extra \'{"project_key": "…", "auth_url": "…"}\''
     )
 
     def __init__(self, commercetools_conn_id: str = default_conn_name, **kwargs: Any) -> None:
@@ -135,9 +135,13 @@ class CommercetoolsHook(LinkHook):
                 "extra auth_url",
                 "Give the base URL of the OAuth service, e.g. https://auth.europe-west1.gcp.commercetools.com.",
             ),
-            project_key=self.required(extra.get("project_key"), "extra project_key", "Give the project's key."),
+            project_key=self.required(
+                extra.get("project_key"), "extra project_key", "Give the project's key."
+            ),
             client_id=self.required(conn.login, "login (client id)", "Give the API client's id."),
-            client_secret=self.required(conn.password, "password (client secret)", "Give the API client's secret."),
+            client_secret=self.required(
+                conn.password, "password (client secret)", "Give the API client's secret."
+            ),
             scopes=tuple((extra.get("scopes") or "").split()),
         )
 
@@ -168,7 +172,9 @@ class CloudshelfHook(LinkHook):
     default_conn_name = "cloudshelf_default"
     conn_type = "cloudshelf"
     hook_name = "Cloudshelf"
-    example = "--conn-type cloudshelf --conn-host https://ingestapi.cloudshelf.ai/graphql --conn-password <API key>"
+    example = (
+        "--conn-type cloudshelf --conn-host https://ingestapi.cloudshelf.ai/graphql --conn-password <API key>"
+    )
 
     def __init__(self, cloudshelf_conn_id: str = default_conn_name, **kwargs: Any) -> None:
         super().__init__(cloudshelf_conn_id, **kwargs)
@@ -184,7 +190,9 @@ class CloudshelfHook(LinkHook):
         return CloudshelfAccount(
             conn_id=self.conn_id,
             url=self.url(
-                conn.host, "host (GraphQL URL)", "Give the full URL, e.g. https://ingestapi.cloudshelf.ai/graphql.",
+                conn.host,
+                "host (GraphQL URL)",
+                "Give the full URL, e.g. https://ingestapi.cloudshelf.ai/graphql.",
                 conn.port,
             ),
             api_key=self.required(

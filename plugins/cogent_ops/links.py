@@ -40,7 +40,9 @@ def link_names() -> tuple[str, ...]:
     if folder is None:
         return (DEFAULT_LINK,)
     try:
-        links = yaml.load((folder / MAPPING_FILE).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)["links"]
+        links = yaml.load((folder / MAPPING_FILE).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)[
+            "links"
+        ]
         return tuple(str(name) for name in links) or (DEFAULT_LINK,)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
         return (DEFAULT_LINK,)

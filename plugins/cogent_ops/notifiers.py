@@ -35,7 +35,7 @@ class AlertNotifier(BaseNotifier):
         super().__init__(**kwargs)
         self.text, self.http_conn_id = text, http_conn_id
 
-    def notify(self, context: Context) -> None:  # noqa: ARG002
+    def notify(self, context: Context) -> None:
         """Send from a task process."""
         from airflow.providers.http.notifications.http import HttpNotifier
 
@@ -44,7 +44,7 @@ class AlertNotifier(BaseNotifier):
         except AirflowNotFoundException:
             self._undelivered()
 
-    async def async_notify(self, context: Context) -> None:  # noqa: ARG002
+    async def async_notify(self, context: Context) -> None:
         """Send from the triggerer."""
         from airflow.providers.http.notifications.http import HttpNotifier
 
@@ -54,10 +54,14 @@ class AlertNotifier(BaseNotifier):
             await HttpNotifier(http_conn_id=self.http_conn_id, json={"text": self.text}).async_notify({})
 
     def _undelivered(self) -> None:
-        log.warning("Connection '%s' does not exist, so this alert went nowhere: %s", self.http_conn_id, self.text)
+        log.warning(
+            "Connection '%s' does not exist, so this alert went nowhere: %s", self.http_conn_id, self.text
+        )
 
 
-async def deadline_missed(link: str, flow: str, minutes: int, context: Mapping[str, Any] | None = None) -> None:
+async def deadline_missed(
+    link: str, flow: str, minutes: int, context: Mapping[str, Any] | None = None
+) -> None:
     """A run has not finished in time: raise an exception with an owner, and tell the channel.
 
     Runs in the triggerer, at least once per missed deadline. It must return nothing: a dict would end the triggerer.
@@ -67,7 +71,9 @@ async def deadline_missed(link: str, flow: str, minutes: int, context: Mapping[s
     run = dict((context or {}).get("dag_run") or {})
     if run.get("run_type") == "backfill":
         return
-    raised = late_run(flow, minutes, str(run.get("dag_run_id") or run.get("run_id") or ""), str(run.get("dag_id") or flow))
+    raised = late_run(
+        flow, minutes, str(run.get("dag_run_id") or run.get("run_id") or ""), str(run.get("dag_id") or flow)
+    )
     await _record(link, raised)
     await AlertNotifier(text=f"{raised.message} {raised.cure}").async_notify({})
 

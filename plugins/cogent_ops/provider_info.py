@@ -37,7 +37,8 @@ def _commercetools() -> dict[str, Any]:
         "conn-fields": {
             "project_key": _text("Project key", "The key of the project, as in its URLs."),
             "auth_url": _text(
-                "Auth URL", "Base URL of the OAuth service, e.g. https://auth.europe-west1.gcp.commercetools.com."
+                "Auth URL",
+                "Base URL of the OAuth service, e.g. https://auth.europe-west1.gcp.commercetools.com.",
             ),
             "scopes": _text("Scopes", "Separated by spaces. Empty: every scope that the API client has."),
         },

@@ -9,17 +9,18 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from cogent_ops.domain.priorities import Priority
 from cogent_ops.hooks import CloudshelfHook, CommercetoolsHook, connection_id, open_link_store
 from cogent_ops.links import include_folder
 
 if TYPE_CHECKING:
-    from airflow.sdk import ObjectStoragePath
+    from upath import UPath
 
     from cogent_ops.clients.cloudshelf import CloudshelfClient
     from cogent_ops.clients.commercetools import CommercetoolsClient
+    from cogent_ops.clients.transport import Tuning
     from cogent_ops.config import ApiLimits, Config, LinkConfig
     from cogent_ops.services.catalogue.sync import CatalogueSync
     from cogent_ops.store import SharedBudget, Store
@@ -62,7 +63,7 @@ class Runtime:
         return (include_folder() or Path("include")) / SUITE
 
     @property
-    def data_root(self) -> ObjectStoragePath:
+    def data_root(self) -> UPath:
         """Where runs keep what they hand from task to task, and their reports."""
         return data_root(self.config.data_root)
 
@@ -71,16 +72,21 @@ class Runtime:
         hook = CommercetoolsHook(connection_id("commercetools", self.link))
         limit = self.config.limits.commercetools
         budget = self._budget(hook.account().budget_name, limit)
-        return hook.client(budget, priority, limit.tuning())
+        return hook.client(budget, priority, self._tuning(limit))
 
     def cloudshelf(self, priority: Priority) -> CloudshelfClient:
         """The link's Cloudshelf client, within the organisation's shared rate budget."""
         hook = CloudshelfHook(connection_id("cloudshelf", self.link))
         limit = self.config.limits.cloudshelf
-        return hook.client(self._budget(hook.account().budget_name, limit), priority, limit.tuning())
+        return hook.client(self._budget(hook.account().budget_name, limit), priority, self._tuning(limit))
 
     def _budget(self, target: str, limit: ApiLimits) -> SharedBudget:
         return self.store.budget(target, limit.rate, limit.burst)
+
+    def _tuning(self, limit: ApiLimits) -> Tuning:
+        from cogent_ops.clients.transport import Tuning
+
+        return Tuning(read_seconds=limit.timeout_seconds, connections=self.config.concurrency)
 
     def catalogue(self, *, reads: bool = False, writes: bool = False) -> CatalogueSync:
         """The catalogue flow.
@@ -101,7 +107,7 @@ class Runtime:
         )
 
 
-def data_root(configured: str | None) -> ObjectStoragePath:
+def data_root(configured: str | None) -> UPath:
     """The data root: what the configuration names, else ``cogent_ops`` in AIRFLOW_HOME.
 
     :param configured: a URL such as ``s3://aws_default@bucket/cogent_ops``, or a local path.
@@ -110,4 +116,6 @@ def data_root(configured: str | None) -> ObjectStoragePath:
 
     home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
     named = configured or str(home / "cogent_ops")
-    return ObjectStoragePath(named if "://" in named else f"file://{Path(named).absolute()}")
+    address = named if "://" in named else f"file://{Path(named).absolute()}"
+    # It is a UPath to isinstance, too; only its declared bases do not say so.
+    return cast("UPath", ObjectStoragePath(address))

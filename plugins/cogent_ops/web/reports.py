@@ -50,7 +50,9 @@ def create_app() -> FastAPI:
     def report(link: str, run_key: str, file: str) -> Response:
         found = report_file(link, run_key, file)
         if found is None:
-            raise HTTPException(404, "There is no such report. It is written when the run's report task has ended.")
+            raise HTTPException(
+                404, "There is no such report. It is written when the run's report task has ended."
+            )
         kind = mimetypes.guess_type(found.name)[0] or "application/octet-stream"
         return Response(found.read_bytes(), media_type=kind, headers=HEADERS)
 
@@ -61,7 +63,9 @@ def report_file(link: str, run_key: str, file: str) -> UPath | None:
     """A file of a run's report; ``None`` when there is none, or the path leads anywhere else."""
     parts = PurePosixPath(file or "index.html").parts
     names = (run_key, *parts)
-    if link not in link_names() or any(name in ("..", ".") or "\\" in name or name.startswith("/") for name in names):
+    if link not in link_names() or any(
+        name in ("..", ".") or "\\" in name or name.startswith("/") for name in names
+    ):
         return None
     found = RunFolder(Runtime(link).data_root, link, run_key).path.joinpath("report", *parts)
     return found if found.is_file() else None
@@ -71,7 +75,11 @@ def render_index() -> str:
     """The list of runs of all links, the youngest first."""
     from jinja2 import Environment, PackageLoader, select_autoescape
 
-    runs = [run for link in link_names() for run in Runtime(link).store.runs.recent(link=link, limit=RECENT_RUNS)]
+    runs = [
+        run for link in link_names() for run in Runtime(link).store.runs.recent(link=link, limit=RECENT_RUNS)
+    ]
     runs.sort(key=lambda run: run.started_at, reverse=True)
-    pages = Environment(loader=PackageLoader("cogent_ops.web"), autoescape=select_autoescape(), trim_blocks=True)
+    pages = Environment(
+        loader=PackageLoader("cogent_ops.web"), autoescape=select_autoescape(), trim_blocks=True
+    )
     return pages.get_template("runs.html").render(runs=runs)
