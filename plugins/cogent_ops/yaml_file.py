@@ -192,9 +192,9 @@ def _issue(loc: Loc, detail: ErrorDetails, model: type[BaseModel]) -> _Issue:
     if detail["type"] == "value_error":
         return _Issue(loc, str(detail["ctx"]["error"]), meaning)
     problem = f"{_EXPECTED.get(detail['type'], detail['msg'])}, not {_short(detail['input'])}"
-    if isinstance(detail["input"], bool) and detail["type"] == "string_type":
+    if detail["type"] == "string_type" and not isinstance(detail["input"], (dict, list)):
         return _Issue(
-            loc, problem, f"YAML takes NO, on and yes for true or false: write it in quotes. {meaning}"
+            loc, problem, f"YAML takes this for another kind of value: write it in quotes. {meaning}"
         )
     return _Issue(loc, problem, meaning)
 

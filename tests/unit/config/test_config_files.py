@@ -287,6 +287,12 @@ def test_errors_in_the_locations_name_their_file(tmp_path: Path) -> None:
     assert "Did you mean 'country'?" in error.cure
 
 
+def test_a_postal_code_that_yaml_takes_for_a_number(tmp_path: Path) -> None:
+    error = refusal(written(tmp_path, locations="locations:\n  berlin: {zip: 10115}\n"))
+    assert "must be text, not 10115" in error.problem
+    assert "in quotes" in error.cure
+
+
 def test_empty_locations_file_means_none(tmp_path: Path) -> None:
     assert load_config(written(tmp_path, locations="# nothing yet\n")).locations == {}
 
