@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, NamedTuple, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -138,14 +138,15 @@ class YamlFile:
             ) from None
 
 
-class _Issue:
+class _Issue(NamedTuple):
     """One thing that is wrong, in words.
 
     :param loc: place below the validated data.
     """
 
-    def __init__(self, loc: Loc, problem: str, cure: str) -> None:
-        self.loc, self.problem, self.cure = loc, problem, cure
+    loc: Loc
+    problem: str
+    cure: str
 
 
 def dotted(loc: Loc) -> str:
@@ -169,15 +170,15 @@ def _is_inside(loc: Loc, other: Loc) -> bool:
 
 def _existing(detail: ErrorDetails, data: Any) -> Loc:
     """The error's place without the names that pydantic adds for branches of a union."""
+    path = list(detail["loc"])
+    absent = [path.pop()] if detail["type"] in ("missing", "extra_forbidden") else []
     loc: list[str | int] = []
-    *parents, last = detail["loc"] or ("",)
-    for part in (*parents, *(() if detail["type"] in ("missing", "extra_forbidden") else (last,))):
-        if (isinstance(data, dict) and part in data) or (
-            isinstance(data, list) and isinstance(part, int) and part < len(data)
-        ):
+    for part in path:
+        inside: Any = dict(enumerate(data)) if isinstance(data, list) else data
+        if isinstance(inside, dict) and part in inside:
             loc.append(part)
-            data = data[part]
-    return (*loc, last) if detail["type"] in ("missing", "extra_forbidden") else tuple(loc)
+            data = inside[part]
+    return (*loc, *absent)
 
 
 def _issue(loc: Loc, detail: ErrorDetails, model: type[BaseModel]) -> _Issue:
