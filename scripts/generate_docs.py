@@ -1,4 +1,4 @@
-"""Write what is generated from code: configuration reference, JSON Schemas of include/, DAG reference.
+"""Write what is generated: configuration reference, JSON Schemas of include/, DAG and product master reference.
 
 ``python scripts/generate_docs.py [subject]`` writes the pages of one subject or of all; with ``--check`` it writes
 nothing and fails when a page on disk differs from what the code says.
@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "plugins"))
 
 from cogent_ops.config import json_schemas  # noqa: E402
+from cogent_ops.quality.schema import read_schema, schema_reference  # noqa: E402
 
 Json = dict[str, Any]
 Pages = dict[Path, str]
@@ -65,10 +66,17 @@ def dags() -> Pages:
     return {Path("docs/dags.md"): reference(ROOT)}
 
 
+def product_master() -> Pages:
+    """``docs/product-master-schema.md``."""
+    schema = read_schema(ROOT / "include" / "schemas" / "product_master.json")
+    return {Path("docs/product-master-schema.md"): schema_reference(schema)}
+
+
 GENERATORS: dict[str, Callable[[], Pages]] = {
     "configuration": configuration,
     "schemas": schemas,
     "dags": dags,
+    "product-master": product_master,
 }
 
 

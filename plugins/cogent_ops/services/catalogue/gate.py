@@ -1,55 +1,142 @@
 """Map what was extracted, let the product master schema judge it, and write the verdicts down.
 
-The catalogue streams through in chunks; what must be known of the whole catalogue (is this SKU unique?) comes
-from the SKU registry, which the extract has filled before.
+The catalogue streams through in large chunks: the gate costs the same a chunk whatever its size. Records wait for
+their verdict in their final form in a local file, so memory holds no more of them than the columns that are judged.
+What must be known of the whole catalogue (is this SKU unique?) comes from the SKU registry, which the extract has
+filled before.
 """
 
 from __future__ import annotations
 
+import logging
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import IO
 
 from cogent_ops.config import LinkConfig
-from cogent_ops.domain.catalogue import CatalogueContext, ExtractLine
-from cogent_ops.quality import Gate, write_data_docs
+from cogent_ops.domain.catalogue import CatalogueContext, ExtractLine, MappedProduct, accept, map_product
+from cogent_ops.quality import CHUNK, Chunk, Gate, SkuFacts, Verdict, Verdicts, write_data_docs
+from cogent_ops.services.catalogue.gated import GatedProduct
 from cogent_ops.services.catalogue.runfolder import RunFolder, part_name
 from cogent_ops.store import Store
 
-#: Variants judged at once. Great Expectations costs the same per call whatever the size, so not too few.
-CHUNK = 10_000
-
-
-class PartLine(ExtractLine):
-    """A line of the extract with what the SKU registry knew before."""
-
-    previous_skus: dict[int, str] = {}
+log = logging.getLogger(__name__)
 
 
 class GateStage:
     """The second task of a run.
 
     :param suite: path of the product master suite.
+    :param chunk: variants judged at once.
     """
 
-    def __init__(self, config: LinkConfig, store: Store, folder: RunFolder, suite: Path) -> None:
+    def __init__(
+        self, config: LinkConfig, store: Store, folder: RunFolder, suite: Path, *, chunk: int = CHUNK
+    ) -> None:
         self.config, self.store, self.folder, self.suite = config, store, folder, suite
+        self.chunk = chunk
 
     def run(self, now: datetime) -> dict[str, int | str]:
-        """Judge every extracted product; the result counts accepted and held products and variants."""
+        """Judge every extracted product; the result counts accepted and held products and variants.
+
+        :raises ConfigError: when the suite file cannot be used.
+        """
         context = CatalogueContext.build(self.folder.read_json("reference.json"), self.config, now)
         gate = Gate(self.suite, self.config.name)
         self.folder.clear("gate")
         counts: Counter[str] = Counter(
             products_accepted=0, products_held=0, variants_accepted=0, variants_held=0
         )
-        for number, chunk in enumerate(self._chunks(context), start=1):
-            gated, findings = self._judge(chunk, gate)
-            self.folder.write_lines("gate", part_name("products", number), (g.to_line() for g in gated))
+        for number, waiting in enumerate(self._waiting(gate, context), start=1):
+            verdicts = gate.judge(waiting.chunk, self._facts(waiting.chunk))
             self.folder.write_lines(
-                "gate", part_name("findings", number), (f.model_dump_json() for f in findings)
+                "gate",
+                part_name("findings", number),
+                (
+                    finding.model_dump_json()
+                    for verdict in verdicts.values()
+                    for finding in verdict.findings()
+                ),
             )
-            counts.update(_count(gated, findings))
+            self.folder.write_lines("gate", part_name("products", number), waiting.released(verdicts, counts))
+            log.info("judged %d products, %d of them with findings", waiting.chunk.products, len(verdicts))
         write_data_docs(gate, self.folder.stage("report"))
         self.folder.write_json("gate.json", dict(counts))
         return dict(counts)
+
+    def _waiting(self, gate: Gate, context: CatalogueContext) -> Iterator[Waiting]:
+        """The extracted products, mapped, in chunks; each chunk is gone when the next is asked for."""
+        lines = self.folder.read_lines("extract", "part")
+        mapped = (map_product(ExtractLine.model_validate_json(line), context) for line in lines)
+        for first in mapped:
+            with tempfile.TemporaryFile("w+", encoding="utf-8", prefix="cogent-ops-gate-") as file:
+                waiting = Waiting(gate.chunk(), file)
+                waiting.add(first)
+                while waiting.chunk.variants < self.chunk and (product := next(mapped, None)) is not None:
+                    waiting.add(product)
+                yield waiting
+
+    def _facts(self, chunk: Chunk) -> SkuFacts:
+        skus = set(chunk.skus) - {""}
+        catalogue, link = self.store.catalogue, self.config.name
+        return SkuFacts(catalogue.sku_conflicts(link, skus), catalogue.lookalikes(link, skus))
+
+
+class Waiting:
+    """Products that wait for their verdict: what is judged in memory, what is sent later in a local file."""
+
+    def __init__(self, chunk: Chunk, file: IO[str]) -> None:
+        self.chunk, self._lines = chunk, file
+
+    def add(self, mapped: MappedProduct) -> None:
+        """Append a product, as if nothing of it were held."""
+        self.chunk.add(mapped)
+        self._lines.write(everything(mapped).to_line() + "\n")
+
+    def released(self, verdicts: Verdicts, counts: Counter[str]) -> Iterator[str]:
+        """One line a product, without what its verdict holds; counts what is accepted and what is held."""
+        self._lines.seek(0)
+        for place, (line, variants) in enumerate(zip(self._lines, self.chunk.sizes, strict=True)):
+            verdict = verdicts.get(place)
+            if verdict is None or not verdict.holds:
+                counts.update(products_accepted=1, variants_accepted=variants)
+                yield line.rstrip("\n")
+            else:
+                gated = without(GatedProduct.from_line(line), verdict)
+                passed = len(gated.variants)
+                counts["products_held" if gated.product is None else "products_accepted"] += 1
+                counts.update(variants_accepted=passed, variants_held=variants - passed)
+                yield gated.to_line()
+
+
+def everything(mapped: MappedProduct) -> GatedProduct:
+    """A product with every variant that can be sent at all."""
+    accepted = accept(mapped, held=())
+    if accepted is not None:
+        return GatedProduct.accept(accepted, recheck=False)
+    return GatedProduct(
+        product_id=mapped.product_id,
+        product_key=mapped.product_key or "",
+        product_name=mapped.product_name,
+        version=mapped.version,
+        modified_at=mapped.modified_at,
+        held_skus=tuple(variant.sku for variant in mapped.variants if variant.sku),
+    )
+
+
+def without(gated: GatedProduct, verdict: Verdict) -> GatedProduct:
+    """What passes of a product; the product itself is held when no variant passes."""
+    held = set(gated.skus) if verdict.held else verdict.held_skus
+    passed = [place for place, sku in enumerate(gated.skus) if sku not in held]
+    return replace(
+        gated,
+        recheck=verdict.recheck,
+        product=gated.product if passed else None,
+        variants=tuple(gated.variants[place] for place in passed),
+        skus=tuple(gated.skus[place] for place in passed),
+        held_skus=(*gated.held_skus, *(sku for sku in gated.skus if sku in held)),
+    )
