@@ -10,13 +10,12 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Connection, Integer, and_, delete, func, or_, select, tuple_
+from sqlalchemy import Connection, Integer, and_, bindparam, delete, func, or_, select
 from sqlalchemy.engine import Row
 
 from cogent_ops.store.engine import Database
 from cogent_ops.store.schema import group_member, product_state, sku_registry, sync_run
 from cogent_ops.store.sql import (
-    KEYS_PER_STATEMENT,
     ROWS_PER_PAGE,
     Values,
     chunks,
@@ -304,10 +303,13 @@ def _sku_before(row: _Registered | None, run_key: str | None) -> str | None:
 
 
 def _unregister(conn: Connection, link: str, keys: list[VariantKey]) -> None:
+    """One statement a variant: SQLite would look for pairs of (product, variant) in the whole link."""
     s = sku_registry.c
-    for chunk in chunks(keys, KEYS_PER_STATEMENT // 2):
-        named = tuple_(s.product_id, s.variant_id).in_(chunk)
-        conn.execute(delete(sku_registry).where(s.link == link, named))
+    one = delete(sku_registry).where(
+        s.link == link, s.product_id == bindparam("product"), s.variant_id == bindparam("variant")
+    )
+    if keys:
+        conn.execute(one, [{"product": product_id, "variant": variant_id} for product_id, variant_id in keys])
 
 
 def _state_row(link: str, run_key: str, moment: datetime, state: ProductState) -> Values:
