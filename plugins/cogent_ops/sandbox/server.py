@@ -605,12 +605,12 @@ def serve(
     behaviour: Behaviour | None = None,
     kiosk: KioskBehaviour | None = None,
     traffic: Callable[[ShopFloor], AbstractContextManager[object]] | None = None,
-    announce: Callable[[str], None] = print,
+    ready: Callable[[SandboxServer], None] | None = None,
 ) -> None:
     """Run the sandbox until SIGINT or SIGTERM. Must be called in the main thread.
 
     :param traffic: makes the simulated customers; they work while the sandbox runs.
-    :param announce: is told, line by line, where everything is.
+    :param ready: is called once it listens.
     :raises OSError: when the port is taken.
     """
     stop = threading.Event()
@@ -619,8 +619,8 @@ def serve(
         with SandboxServer(
             dataset, faults, host=host, port=port, seed=seed, behaviour=behaviour, kiosk=kiosk
         ) as server:
-            for line in _addresses(server):
-                announce(line)
+            if ready is not None:
+                ready(server)
             with nullcontext() if traffic is None else traffic(server.state.floor):
                 while not stop.wait(0.5):
                     continue
@@ -628,13 +628,3 @@ def serve(
         for number, handler in old.items():
             signal.signal(number, handler)
 
-
-def _addresses(server: SandboxServer) -> list[str]:
-    behaviour, kiosk = server.state.commercetools.behaviour, server.state.cloudshelf.behaviour
-    return [
-        f"commercetools API   {server.commercetools_url} (project {server.state.commercetools.key})",
-        f"commercetools OAuth {server.auth_url}/oauth/token"
-        f" (client {behaviour.client_id}, secret {behaviour.client_secret})",
-        f"Cloudshelf GraphQL  {server.cloudshelf_url} (key {kiosk.api_key})",
-        f"control             {server.control_url}/state",
-    ]
