@@ -24,7 +24,10 @@ _VOID = frozenset(("br", "hr"))
 _NEVER_IN_ITSELF = frozenset(("p", "li", "h1", "h2", "h3", "h4", "h5", "h6", "dt", "dd", "tr", "td", "th"))
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _MOST_ESCAPES = 4
-_UNFINISHED_TAG = re.compile(r"<[/!a-zA-Z][^<>]*\Z")
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_CUT_OFF_TAG = re.compile(r"<[/!a-zA-Z][^<>]*\Z")
+_DECLARATION = re.compile(r"<[!?][^<>]*>")
+_NEVER_CLOSED = re.compile(r"<(?=[^<>]*(?:<|\Z))")
 #: Tags that may be dropped from the middle of a word.
 _INLINE = frozenset(
     ("a", "abbr", "b", "em", "font", "i", "img", "mark", "s", "small", "span", "strong", "sub", "sup", "u")
@@ -48,7 +51,7 @@ def clean_html(text: str, tags: tuple[str, ...]) -> str:
     if _flat(tags).fullmatch(text):
         return readable(text).strip()
     cleaner = _Cleaner(tags)
-    cleaner.feed(_UNFINISHED_TAG.sub("", text.replace("<![CDATA[", "").replace("]]>", "")))
+    cleaner.feed(_parseable(text))
     cleaner.close()
     return cleaner.result()
 
@@ -73,6 +76,18 @@ def readable(text: str) -> str:
     if not text.isascii():
         text = _MOJIBAKE.sub(lambda match: _redecoded(match[0]), text)
     return text if text.isprintable() else CONTROL.sub(" ", text)
+
+
+def _parseable(text: str) -> str:
+    """The text without what the standard parser fails at or takes quadratic time for.
+
+    Those are comments, declarations, and tags that never end.
+    """
+    text = text.replace("<![CDATA[", "").replace("]]>", "")
+    end = text.rfind("-->") + len("-->")
+    if end >= len("-->"):
+        text = _COMMENT.sub("", text[:end]) + text[end:]
+    return _DECLARATION.sub("", _NEVER_CLOSED.sub("&lt;", _CUT_OFF_TAG.sub("", text)))
 
 
 class _Cleaner(HTMLParser):

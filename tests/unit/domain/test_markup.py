@@ -90,10 +90,35 @@ pieces = st.lists(
                 '"',
             ),
             *("&#0;", "&bogus;", "Ã¤", "ä", "\x00", "\ud800", "text", " ", "<p", "</", "<svg><p>", "</svg>"),
+            *("<!", "<![", "<?", "[", "'", "=", "<!doctype html>", "/", "<a href=", "</p ", "<script "),
         ]
     ),
     max_size=15,
 ).map("".join)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "<",
+        "<!--",
+        "<!-->",
+        "<a ",
+        "</p",
+        "<!",
+        "<![>",
+        "<?",
+        "&",
+        "&amp;",
+        "<p a='",
+        "<script>",
+        "<svg>",
+        "<p><b></p>",
+    ],
+)
+def test_hopeless_markup_takes_no_longer_than_its_length(piece: str) -> None:
+    """Quadratic time would let this run for minutes, into the test's time limit."""
+    assert isinstance(clean_html(piece * (LONGEST // len(piece)), TAGS), str)
 
 
 class Balance(HTMLParser):
