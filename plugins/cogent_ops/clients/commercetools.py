@@ -433,7 +433,8 @@ class CommercetoolsClient:
         action = action_for(status, codes)
         correlation = correlation_id(response)
         code = codes[0] if codes else f"HTTP {status}"
-        text = f"commercetools answered {what} with {status} {code}: {message} (correlation id {correlation})"
+        kind = f"{status} {code}" if codes else str(status)
+        text = f"commercetools answered {what} with {kind}: {message} (correlation id {correlation})"
         if status == httpx.codes.TOO_MANY_REQUESTS:
             return RateLimited(text, retry_after=retry_after(response))
         if action is Action.RETRY:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -240,7 +241,7 @@ class GraphqlApi:
         return GraphqlError(
             str(extensions.get("code") or "GRAPHQL_ERROR").upper(),
             self.clean(str(entry.get("message") or "")),
-            float(wait) if isinstance(wait, int | float) else None,
+            max(0.0, float(wait)) if isinstance(wait, int | float) and isfinite(wait) else None,
         )
 
     def _raise_for(self, operation: str, error: GraphqlError, response: httpx.Response) -> None:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import re
 import time
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
@@ -51,6 +52,7 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 Value = TypeVar("Value")
 
+_SECONDS = re.compile(r"\d{1,9}(?:\.\d{1,9})?")
 CORRELATION_HEADERS = ("x-correlation-id", "x-request-id")
 #: Raised before a byte of the request left this machine.
 _NOT_SENT = (
@@ -317,17 +319,13 @@ def retry_after(response: httpx.Response) -> float | None:
     A date is compared with the answer's own ``Date``, so that the two clocks need not agree.
     """
     text = response.headers.get("retry-after", "").strip()
-    try:
-        return max(0.0, float(text)) if text[:1].isdigit() else _until(text, response.headers.get("date", ""))
-    except ValueError:
-        return None
-
-
-def _until(text: str, sent: str) -> float | None:
+    if _SECONDS.fullmatch(text):
+        return float(text)
     until = _http_date(text)
     if until is None:
         return None
-    return max(0.0, (until - (_http_date(sent) or datetime.now(UTC))).total_seconds())
+    sent = _http_date(response.headers.get("date", "")) or datetime.now(UTC)
+    return max(0.0, (until - sent).total_seconds())
 
 
 def _http_date(text: str) -> datetime | None:
@@ -392,6 +390,7 @@ def close_sessions() -> None:
 
 def _new_session(target: Target, tuning: Tuning) -> Session:
     http = httpx.Client(
+        verify=per_process("certificates", httpx.create_ssl_context),
         timeout=httpx.Timeout(tuning.read_seconds, connect=tuning.connect_seconds),
         limits=httpx.Limits(
             max_connections=tuning.connections,
