@@ -10,7 +10,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Connection, Integer, and_, bindparam, delete, func, or_, select
+from sqlalchemy import Connection, Integer, and_, bindparam, case, delete, func, or_, select, update
 from sqlalchemy.engine import Row
 
 from cogent_ops.store.engine import Database
@@ -37,7 +37,7 @@ class ProductState:
     :param on_kiosk: whether the kiosk shows it; a held update leaves the last good version there.
     :param recheck: its hold may end without a change of the product, so every run looks again.
     :param skus: what the kiosk shows of its variants.
-    :param group_ids: groups it is shown in; given back sorted.
+    :param group_ids: groups it is shown in, sorted.
     :param group_order: commercetools' order hint (a decimal fraction as text) by group, where there is one.
     """
 
@@ -52,6 +52,10 @@ class ProductState:
     skus: tuple[str, ...] = ()
     group_ids: tuple[str, ...] = ()
     group_order: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Sort the groups and keep each once: equal states compare equal."""
+        object.__setattr__(self, "group_ids", tuple(sorted(set(self.group_ids))))
 
 
 class Totals(NamedTuple):
@@ -84,21 +88,17 @@ class Catalogue:
         with self._database.begin() as conn:
             take_turns(conn, "catalogue", link)
             before = _registered(conn, link, concerned)
+            changed = {
+                key: sku for key, sku in carried.items() if key not in before or before[key].sku != sku
+            }
+            same = {product_id for product_id, _ in carried.keys() - changed.keys()}
+            _see_again(conn, link, sorted(same), run_key, moment)
             upsert(
                 conn,
                 sku_registry,
                 [
-                    {
-                        "link": link,
-                        "product_id": key[0],
-                        "variant_id": key[1],
-                        "sku": sku,
-                        "folded": fold(sku),
-                        "previous_sku": _sku_before(before.get(key), run_key),
-                        "run_key": run_key,
-                        "updated_at": moment,
-                    }
-                    for key, sku in carried.items()
+                    _registry_row(link, key, sku, _sku_before(before.get(key), run_key), run_key, moment)
+                    for key, sku in changed.items()
                 ],
             )
             _unregister(conn, link, [key for key in before if key not in carried])
@@ -302,6 +302,33 @@ def _sku_before(row: _Registered | None, run_key: str | None) -> str | None:
     return row.previous_sku if row.run_key == run_key else row.sku
 
 
+def _registry_row(
+    link: str, key: VariantKey, sku: str, previous: str | None, run_key: str, moment: datetime
+) -> Values:
+    return {
+        "link": link,
+        "product_id": key[0],
+        "variant_id": key[1],
+        "sku": sku,
+        "folded": fold(sku),
+        "previous_sku": previous,
+        "run_key": run_key,
+        "updated_at": moment,
+    }
+
+
+def _see_again(conn: Connection, link: str, product_ids: list[str], run_key: str, moment: datetime) -> None:
+    """Note that a run saw all variants of some products as they were: much cheaper than writing each anew."""
+    s = sku_registry.c
+    seen = update(sku_registry).values(
+        previous_sku=case((s.run_key == run_key, s.previous_sku), else_=s.sku),
+        run_key=run_key,
+        updated_at=moment,
+    )
+    for chunk in chunks(product_ids):
+        conn.execute(seen.where(s.link == link, s.product_id.in_(chunk)))
+
+
 def _unregister(conn: Connection, link: str, keys: list[VariantKey]) -> None:
     """One statement a variant: SQLite would look for pairs of (product, variant) in the whole link."""
     s = sku_registry.c
@@ -330,7 +357,7 @@ def _state_row(link: str, run_key: str, moment: datetime, state: ProductState) -
 
 
 def _member_rows(link: str, state: ProductState) -> Iterator[Values]:
-    for group_id in sorted(set(state.group_ids)):
+    for group_id in state.group_ids:
         yield {
             "link": link,
             "group_id": group_id,
