@@ -1,0 +1,406 @@
+"""Everything that the clients send is what the official contracts of both APIs allow."""
+
+# ruff: noqa: TID253  (whoever checks a schema needs graphql-core)
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl
+
+import pytest
+import yaml
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    build_schema,
+    extend_schema,
+    parse,
+    validate,
+)
+from graphql.execution.values import get_variable_values
+from openapi_schema_validator import OAS30Validator
+
+from cogent_ops.clients import graphql_api
+from cogent_ops.clients.cloudshelf import SCAN_PAGE, CloudshelfAccount, CloudshelfClient, location_input
+from cogent_ops.clients.commercetools import CommercetoolsAccount, CommercetoolsClient
+from cogent_ops.clients.graphql_api import load_document
+from cogent_ops.clients.transport import Tuning, Unlimited, close_sessions
+from cogent_ops.domain.identifiers import group_gid, location_gid, product_gid, variant_gid
+from cogent_ops.domain.kiosk import (
+    KioskGroup,
+    KioskImage,
+    KioskLocation,
+    KioskProduct,
+    KioskVariant,
+    Metadata,
+)
+from cogent_ops.domain.priorities import Priority
+from cogent_ops.sandbox.cloudshelf_state import KioskBehaviour
+from cogent_ops.sandbox.generator import generate
+from cogent_ops.sandbox.server import Exchange, SandboxServer
+
+Json = dict[str, Any]
+
+ROOT = Path(__file__).parents[2]
+SHARED = Path(os.environ.get("COGENT_OPS_SHARED", ROOT / "../shared")) / "contracts"
+DOCUMENTS = sorted(path.stem for path in (Path(graphql_api.__file__).parent / "documents").glob("*.graphql"))
+MAX_COMPLEXITY, MAX_DEPTH = 500, 20
+#: What no connector has any business to read or change.
+FORBIDDEN = re.compile(r"(?i)payment|secret|token|apikey|email|phone|telephone|firebase|organisation$")
+
+
+def _contract(name: str) -> Path:
+    path = SHARED / name
+    if not path.is_file():
+        pytest.skip(f"the official contract {name} is not here ({SHARED})")
+    return path
+
+
+# Cloudshelf
+
+
+@pytest.fixture(scope="module")
+def schema() -> GraphQLSchema:
+    return build_schema(_contract("cloudshelf.graphql").read_text(encoding="utf-8"))
+
+
+def document(name: str) -> DocumentNode:
+    return parse(load_document(name)[0])
+
+
+def operation(name: str) -> OperationDefinitionNode:
+    (only,) = document(name).definitions
+    assert isinstance(only, OperationDefinitionNode)
+    return only
+
+
+def fields(selections: SelectionSetNode | None) -> Iterator[FieldNode]:
+    for node in selections.selections if selections else ():
+        assert isinstance(node, FieldNode), "fragments would need counting"
+        yield node
+
+
+def below(selections: SelectionSetNode | None) -> Iterator[FieldNode]:
+    for node in fields(selections):
+        yield node
+        yield from below(node.selection_set)
+
+
+def depth(selections: SelectionSetNode | None) -> int:
+    return max((1 + depth(node.selection_set) for node in fields(selections)), default=0)
+
+
+def cost(selections: SelectionSetNode | None, page: int = 1) -> int:
+    """Every field 1; below ``edges`` times the page size, the worst that the API may charge."""
+    return sum(
+        1 + cost(node.selection_set, page) * (page if node.name.value == "edges" else 1)
+        for node in fields(selections)
+    )
+
+
+def test_there_are_documents() -> None:
+    assert len(DOCUMENTS) > 10
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_document_is_valid(schema: GraphQLSchema, name: str) -> None:
+    assert validate(schema, document(name)) == []
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_document_stays_within_the_limits(name: str) -> None:
+    selections = operation(name).selection_set
+    assert depth(selections) <= MAX_DEPTH
+    assert cost(selections, SCAN_PAGE) <= MAX_COMPLEXITY
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_document_keeps_away_from_what_is_none_of_our_business(name: str) -> None:
+    touched = {node.name.value for node in below(operation(name).selection_set)}
+    assert [one for one in touched if FORBIDDEN.search(one)] == []
+
+
+def test_operations_have_names_of_their_own() -> None:
+    assert len({load_document(name)[1] for name in DOCUMENTS}) == len(DOCUMENTS)
+
+
+LOCATION = KioskLocation(
+    id=location_gid("berlin"),
+    display_name="Berlin",
+    country_code="DE",
+    address1="Hauptstr. 1",
+    city="Berlin",
+    zip="10115",
+    metadata=(Metadata(namespace="cogent", key="channel", data="berlin"),),
+)
+PRODUCT = KioskProduct(
+    id=product_gid("p"), display_name="P", handle="p", tags=("a",), metadata=LOCATION.metadata
+)
+VARIANT = KioskVariant(
+    id=variant_gid("s"),
+    sku="s",
+    position=1,
+    display_name="S",
+    barcode="4006381333931",
+    current_price=Decimal("9.95"),
+    original_price=Decimal("12.50"),
+    is_in_stock=True,
+    available_to_purchase=True,
+    attributes=(("Size", "S"),),
+    metadata=LOCATION.metadata,
+    images=(KioskImage(url="https://images.example.com/s.jpg", preferred=True),),
+)
+GROUP = KioskGroup(id=group_gid("g"), display_name="G", featured_image=VARIANT.images[0])
+
+
+def _use_everything(client: CloudshelfClient) -> None:
+    client.status()
+    client.permissions()
+    client.counts()
+    client.upsert_locations([LOCATION])
+    client.upsert_products([PRODUCT.to_input()])
+    client.upsert_variants([(PRODUCT.id, [VARIANT.to_input()])])
+    client.upsert_variants([(PRODUCT.id, client.product_variants(PRODUCT.id))])
+    client.upsert_groups([GROUP.to_input()])
+    client.set_memberships([(GROUP.id, [PRODUCT.id])])
+    client.report_catalogue_stats(products=1, variants=1, groups=1, images=None)
+    client.report_catalogue_stats(products=1, variants=1, groups=1, images=1)
+    list(client.products())
+    client.delete_groups([GROUP.id])
+    client.delete_products([PRODUCT.id])
+
+
+def test_every_variable_sent_is_what_the_schema_takes(schema: GraphQLSchema) -> None:
+    sent: list[Json] = []
+    data = generate(seed=1, products=0, now=datetime(2026, 11, 20, tzinfo=UTC))
+    with SandboxServer(
+        data,
+        kiosk=KioskBehaviour(location_form="address"),
+        observer=lambda exchange: sent.append(json.loads(exchange.request)),
+    ) as server:
+        account = CloudshelfAccount("cloudshelf_default", server.cloudshelf_url, "sandbox-key")
+        _use_everything(CloudshelfClient(account, Unlimited(), Priority.CATALOGUE, Tuning()))
+        close_sessions()
+    for body in sent:
+        (node,) = parse(body["query"]).definitions
+        assert isinstance(node, OperationDefinitionNode)
+        found = get_variable_values(schema, node.variable_definitions or (), body["variables"])
+        assert not isinstance(found, list), (body["operationName"], found)
+    unused = {"ProductExists", "ProductGroupExists"}
+    assert {body["operationName"] for body in sent} == {load_document(n)[1] for n in DOCUMENTS} - unused
+
+
+def test_the_structured_address_is_what_the_newer_schema_takes(schema: GraphQLSchema) -> None:
+    newer = extend_schema(
+        schema,
+        parse(
+            "extend input LocationInput { address1: String address2: String city: String "
+            "provinceCode: String zip: String phone: String email: String }"
+        ),
+    )
+    definitions = operation("upsert_locations").variable_definitions or ()
+    variables = {"input": [location_input(LOCATION, "structured")], "withIds": False}
+    found = get_variable_values(newer, definitions, variables)
+    assert not isinstance(found, list), found
+
+
+# commercetools
+
+
+@dataclass(frozen=True)
+class OpenApi:
+    """The official description of the HTTP API."""
+
+    spec: Json
+
+    def path(self, path: str) -> Json:
+        """The path item for a concrete path; the most literal one wins."""
+        found = [
+            (len(re.sub(r"\{\w+\}", "", template)), template)
+            for template in self.spec["paths"]
+            if re.fullmatch(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template)), path)
+        ]
+        assert found, f"there is no {path}"
+        item: Json = self.spec["paths"][max(found)[1]]
+        return item
+
+    def resolved(self, schema: Json) -> Json:
+        """A schema behind its reference."""
+        while "$ref" in schema:
+            schema = self.spec["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        return schema
+
+    def check(self, schema: Json, value: Any) -> None:
+        """Validate a value, update actions by what they are."""
+        rooted = {**schema, "components": self.spec["components"]}
+        errors = [error.message for error in OAS30Validator(rooted).iter_errors(value)]
+        assert errors == []
+        found = self.resolved(schema)
+        mapping = found.get("discriminator", {}).get("mapping", {})
+        if mapping:
+            kind = value[found["discriminator"]["propertyName"]]
+            self.check({"$ref": mapping[kind]}, value)
+            return
+        if isinstance(value, dict):
+            self._check_object(found, value)
+        elif isinstance(value, list):
+            for one in value:
+                self.check(found["items"], one)
+
+    def _check_object(self, found: Json, value: Json) -> None:
+        known = self.properties(found)
+        if found.get("x-open"):
+            return
+        assert known.keys() >= value.keys(), f"unknown fields {value.keys() - known.keys()}"
+        for name, inner in value.items():
+            self.check(known[name], inner)
+
+    def properties(self, schema: Json) -> Json:
+        """Properties of an object, those it inherits included."""
+        found = self.resolved(schema)
+        inherited = [self.properties(part) for part in found.get("allOf", ())]
+        return {
+            name: kind for part in (*inherited, found.get("properties", {})) for name, kind in part.items()
+        }
+
+    def check_query(self, parameters: list[Json], query: str) -> None:
+        """Every parameter is known and of its type; every mandatory one is there."""
+        sent = parse_qs(query, keep_blank_values=True)
+        known = {one["name"]: one for one in parameters if one["in"] == "query"}
+        assert known.keys() >= sent.keys()
+        assert all(name in sent for name, one in known.items() if one.get("required"))
+        for name, texts in sent.items():
+            kind = known[name]["schema"]
+            if kind["type"] == "array":
+                self.check(kind, [_typed(self.resolved(kind["items"]), text) for text in texts])
+            else:
+                assert len(texts) == 1, name
+                self.check(kind, _typed(kind, texts[0]))
+
+
+def _typed(kind: Json, text: str) -> Any:
+    return json.loads(text) if kind["type"] in ("number", "integer", "boolean") else text
+
+
+@pytest.fixture(scope="module")
+def openapi() -> OpenApi:
+    text = _contract("commercetools-openapi.yaml").read_bytes()
+    spec: Json = yaml.load(text, Loader=yaml.CSafeLoader)
+    for schema in spec["components"]["schemas"].values():
+        _without_patterns(schema)
+    return OpenApi(spec)
+
+
+def _without_patterns(schema: Json) -> None:
+    """A property named ``/pattern/`` stands for any number of fields; as a plain name it would be mandatory."""
+    names = {*schema.get("properties", {}), *schema.get("required", ())}
+    patterns = {name for name in names if name.startswith("/")}
+    if patterns:
+        schema["x-open"] = True
+        schema["properties"] = {
+            n: kind for n, kind in schema.get("properties", {}).items() if n not in patterns
+        }
+        schema["required"] = [name for name in schema.get("required", ()) if name not in patterns]
+
+
+FIELD = {"name": "csMark", "label": {"en": "Mark"}, "required": False, "type": {"name": "String"}}
+TYPE = {
+    "key": "cs-order",
+    "name": {"en": "Cloudshelf"},
+    "resourceTypeIds": ["order"],
+    "fieldDefinitions": [FIELD],
+}
+MONEY = {"currencyCode": "EUR", "centAmount": 1000}
+ORDER = {
+    "orderNumber": "cs-1",
+    "totalPrice": MONEY,
+    "customLineItems": [{"name": {"en": "Cap"}, "slug": "cap", "quantity": 1, "money": MONEY}],
+}
+
+
+def _read_and_write(client: CommercetoolsClient, skus: list[str]) -> None:
+    client.project()
+    for resource in (
+        "product-projections",
+        "categories",
+        "channels",
+        "product-types",
+        "tax-categories",
+        "customer-groups",
+        "standalone-prices",
+        "inventory",
+    ):
+        staged = {"staged": "false"} if resource == "product-projections" else None
+        predicate = 'lastModifiedAt >= "2020-01-01T00:00:00.000Z"'
+        pages = client.pages(resource, where=(predicate,), params=staged, page_size=20)
+        found = [one for page in pages for one in page]
+        assert found, resource
+        assert client.get(resource, found[0]["id"]) == found[0] or resource == "product-projections"
+    list(client.by_values("inventory", "sku", skus))
+    list(client.by_values("standalone-prices", "sku", skus))
+    made = client.ensure("types", TYPE).resource
+    added = {"action": "addFieldDefinition", "fieldDefinition": {**FIELD, "name": "csOther"}}
+    client.update("types", made["id"], made["version"], [added])
+    client.create("channels", {"key": "cs-store", "roles": ["InventorySupply"], "name": {"en": "Store"}})
+    client.get("channels", key="cs-store")
+    client.create("inventory", {"sku": "cs-new", "quantityOnStock": 3})
+    client.create("orders/import", ORDER)
+    client.get("orders", key="cs-1")
+
+
+def test_every_request_is_what_the_api_describes(openapi: OpenApi) -> None:
+    seen: list[Exchange] = []
+    data = generate(seed=2, products=30, now=datetime(2026, 11, 20, tzinfo=UTC))
+    with SandboxServer(data, observer=seen.append) as server:
+        account = CommercetoolsAccount(
+            "commercetools_default",
+            server.commercetools_url,
+            server.auth_url,
+            "sandbox",
+            "sandbox-client",
+            "sandbox-secret",
+        )
+        client = CommercetoolsClient(account, Unlimited(), Priority.CATALOGUE, Tuning())
+        _read_and_write(client, [entry["sku"] for entry in data.inventory])
+        close_sessions()
+    assert all(exchange.status in (200, 201) for exchange in seen), "the sandbox refused something"
+    tokens = [dict(parse_qsl(one.request.decode())) for one in seen if one.api == "auth"]
+    assert tokens == [{"grant_type": "client_credentials"}]
+    for exchange in seen:
+        if exchange.api == "commercetools":
+            _check(openapi, exchange)
+
+
+def _check(openapi: OpenApi, exchange: Exchange) -> None:
+    item = openapi.path(exchange.path.removeprefix("/ct"))
+    described = item[exchange.method.lower()]
+    openapi.check_query(described.get("parameters", []), exchange.query)
+    body = described.get("requestBody")
+    assert (body is None) == (not exchange.request)
+    if body is not None:
+        openapi.check(body["content"]["application/json"]["schema"], json.loads(exchange.request))
+
+
+@pytest.mark.parametrize(
+    ("schema_name", "value"),
+    [
+        ("TypeDraft", {**TYPE, "kye": "typo"}),
+        ("TypeDraft", {"key": "no-name"}),
+        ("TypeUpdate", {"version": 1, "actions": [{"action": "addFieldDefinition", "definition": FIELD}]}),
+        ("TypeUpdate", {"version": "1", "actions": []}),
+    ],
+)
+def test_the_check_notices_what_is_wrong(openapi: OpenApi, schema_name: str, value: Json) -> None:
+    with pytest.raises((AssertionError, KeyError)):
+        openapi.check({"$ref": f"#/components/schemas/{schema_name}"}, value)
