@@ -38,6 +38,7 @@ SILENCE_SECONDS = 30
 #: How JSON columns are written. NaN is refused: PostgreSQL would not take it, and SQLite could not say why.
 to_json = partial(json.dumps, allow_nan=False)
 
+_FILE = "host (file path)"
 _WRITES = "cogent_ops_writes"
 _POSTGRESQL_NAMES = ("postgres", "postgresql", "postgresql+psycopg")
 _SQLITE_TRANSIENT = frozenset(
@@ -123,9 +124,9 @@ def parse_url(url: str | URL | None) -> URL:
         raise _unusable(f"'{parsed.drivername}' is not supported")
     path = sqlite_path(parsed)
     if path is None:
-        raise _unusable("an in-memory database cannot be shared by processes")
+        raise _unusable("an in-memory database cannot be shared by processes", _FILE)
     if not path.is_absolute():
-        raise _unusable(f"'{path}' would be another file in every working directory")
+        raise _unusable(f"'{path}' would be another file in every working directory", _FILE)
     return URL.create("sqlite", database=str(path))
 
 
@@ -136,10 +137,10 @@ def sqlite_path(url: URL) -> Path | None:
     return Path(str(url.database))
 
 
-def _unusable(problem: str) -> ConnectionConfigError:
+def _unusable(problem: str, field: str = "conn_type") -> ConnectionConfigError:
     return ConnectionConfigError(
         CONNECTION_ID,
-        "conn_type",
+        field,
         problem,
         "Use postgresql://user:password@host:5432/database or sqlite:////absolute/path/cogent_ops.db.",
     )
@@ -309,9 +310,9 @@ def _known_error(url: URL, error: DBAPIError) -> CogentOpsError | None:
 def _known_sqlite_error(url: URL, cause: sqlite3.Error) -> CogentOpsError | None:
     code, path = getattr(cause, "sqlite_errorcode", 0) & 0xFF, Path(str(url.database))
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM) and _is_barred(path):
-        return _faulty(url, "host (file path)", *_BARRED)
+        return _faulty(url, _FILE, *_BARRED)
     if code in _SQLITE_FAULTS:
-        return _faulty(url, "host (file path)", *_SQLITE_FAULTS[code])
+        return _faulty(url, _FILE, *_SQLITE_FAULTS[code])
     return _unavailable(url, cause.sqlite_errorname) if code in _SQLITE_TRANSIENT else None
 
 
@@ -352,7 +353,7 @@ def create_file(url: URL) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     except OSError as error:
-        raise _faulty(url, "host (file path)", *_BARRED) from error
+        raise _faulty(url, _FILE, *_BARRED) from error
 
 
 def _unavailable(url: URL, reason: str) -> StoreUnavailable:
