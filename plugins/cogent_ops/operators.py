@@ -82,10 +82,12 @@ class CatalogueOperator(BaseOperator):
         :return: the stage's summary, as XCom.
         """
         from cogent_ops.runtime import Runtime
+        from cogent_ops.services.pipeline import fewer_collections
 
         runtime = Runtime(self.link)
         flow = runtime.catalogue(reads=self.reads, writes=self.writes)
-        return self.stage(flow, self.request(context), runtime, context)
+        with fewer_collections():
+            return self.stage(flow, self.request(context), runtime, context)
 
     def stage(
         self, flow: CatalogueSync, request: CatalogueRequest, runtime: Runtime, context: Context
@@ -187,7 +189,12 @@ class CatalogueVerdictOperator(CatalogueOperator, SkipMixin):
                 self.link, audit.id, actor=actor, note=str(self.accept_findings)
             )
         cleared = audit.is_clear or runtime.store.audits.clearance(self.link) is not None
-        summary = {"audit": audit.id, "verdict": audit.verdict, "cleared": cleared, "findings": _findings(audit)}
+        summary = {
+            "audit": audit.id,
+            "verdict": audit.verdict,
+            "cleared": cleared,
+            "findings": _findings(audit),
+        }
         self.log.info("Audit %d of link '%s': %s.", audit.id, self.link, audit.verdict)
         if cleared:
             # Skipping ends the task there and then, so its result must be stored before.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
 from typing import TypeVar
 
@@ -40,3 +42,20 @@ def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     source = iter(items)
     while batch := list(islice(source, size)):
         yield batch
+
+
+@contextmanager
+def fewer_collections() -> Iterator[None]:
+    """Let the garbage collector look less often while a stage works.
+
+    Pages of JSON are hundreds of thousands of young objects without a single cycle, and whatever was imported before
+    is there to stay. Looking through all that again and again costs a third of the time of a large run.
+    """
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()

@@ -1,0 +1,205 @@
+"""A full catalogue sync against the sandbox in a process of its own: time against the floor, and peak memory.
+
+The floor is what rate limits and latency alone allow: for each stage and API, the requests that were really sent, at
+the API's rate after its burst, or at the concurrency allowed by latency, whichever takes longer. It knows no work of
+our own, neither parsing nor judging nor storing.
+
+    python -m benchmarks catalogue [--products 10000] [--variants 10]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import multiprocessing
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+#: Seconds that an answer takes, requests per second, burst: cautious guesses at the real APIs, which publish neither.
+APIS = {"commercetools": (0.15, 50.0, 100), "cloudshelf": (0.6, 10.0, 20)}
+CONCURRENCY = 8
+STAGES = ("extract", "gate", "push")
+START_SECONDS = 120
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run. Seconds by stage, requests by stage and API, and the process's peak memory in MB."""
+
+    seconds: dict[str, float]
+    requests: dict[str, dict[str, int]]
+    peak_mb: float
+    counts: Json
+
+    @property
+    def wall(self) -> float:
+        return sum(self.seconds.values())
+
+    @property
+    def floor(self) -> float:
+        return sum(floor(sent) for sent in self.requests.values())
+
+
+def floor(sent: dict[str, int]) -> float:
+    """Seconds that a stage's requests take at least."""
+    longest = 0.0
+    for api, (latency, rate, burst) in APIS.items():
+        count = sent.get(api, 0)
+        by_rate = max(0.0, count - burst) / rate + (latency if count else 0.0)
+        longest = max(longest, by_rate, count * latency / CONCURRENCY)
+    return longest
+
+
+@contextmanager
+def sandbox(folder: Path, products: int, variants: int) -> Iterator[Json]:
+    """The sandbox with latency and rate limits."""
+    plan = {
+        "latency": {api: {"base": latency} for api, (latency, _, _) in APIS.items()},
+        "rate_limits": {api: {"per_second": rate, "burst": burst} for api, (_, rate, burst) in APIS.items()},
+    }
+    (folder / "faults.yaml").write_text(yaml.safe_dump(plan))
+    ready = folder / "ready.json"
+    options = ["--products", str(products), "--variants", str(variants), "--dirty-share", "0.02"]
+    command = [
+        sys.executable,
+        "-m",
+        "cogent_ops.cli",
+        "sandbox",
+        "--port",
+        "0",
+        "--ready-file",
+        str(ready),
+        *options,
+    ]
+    process = subprocess.Popen([*command, "--faults", str(folder / "faults.yaml")], stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not ready.exists():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError("The sandbox did not start.")
+            time.sleep(0.1)
+        yield json.loads(ready.read_text())
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def include_folder(folder: Path) -> Path:
+    """The project's configuration, with the limits and the concurrency of this benchmark."""
+    made = folder / "include"
+    (made / "schemas").mkdir(parents=True)
+    for name in ("locations.yaml", "schemas/product_master.json"):
+        (made / name).write_text((ROOT / "include" / name).read_text(encoding="utf-8"), encoding="utf-8")
+    mapping = yaml.safe_load((ROOT / "include" / "mapping.yaml").read_text(encoding="utf-8"))
+    mapping["defaults"]["concurrency"] = CONCURRENCY
+    for api, (_, rate, burst) in APIS.items():
+        mapping["defaults"]["limits"][api] |= {"rate": rate, "burst": burst}
+    (made / "mapping.yaml").write_text(yaml.safe_dump(mapping), encoding="utf-8")
+    return made
+
+
+def run(control: str, name: str, *, full: bool, send: Any) -> None:
+    """One run in this process, as the three tasks of the DAG would do it; the result goes through the pipe."""
+    from cogent_ops.runtime import Runtime
+    from cogent_ops.services.catalogue.plan import CatalogueRequest
+    from cogent_ops.services.pipeline import fewer_collections
+
+    logging.disable(logging.INFO)
+    flow = Runtime("default").catalogue(reads=True, writes=True)
+    flow.store.audits.record("default", name, verdict="go", counts={})
+    request = CatalogueRequest("default", name, datetime.now(UTC), full_refresh=full)
+    seconds, requests, counts = {}, {}, {}
+    for stage in STAGES:
+        httpx.delete(f"{control}/counters")
+        began = time.perf_counter()
+        with fewer_collections():
+            counts[stage] = getattr(flow, stage)(request)
+        seconds[stage] = time.perf_counter() - began
+        requests[stage] = by_api(httpx.get(f"{control}/counters").json())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    send.send(Measured(seconds, requests, peak, counts))
+
+
+def by_api(counters: Json) -> dict[str, int]:
+    """Requests of each API, from the sandbox's own count."""
+    sent: dict[str, int] = {}
+    for name, count in counters["requests"].items():
+        api = name.partition(".")[0]
+        sent[api] = sent.get(api, 0) + count
+    if counters["rate_limited"]:
+        raise RuntimeError(f"The sandbox had to refuse requests: {counters['rate_limited']}")
+    return sent
+
+
+def measure(control: str, name: str, *, full: bool) -> Measured:
+    """One run in a fresh process, so that its memory is its own."""
+    context = multiprocessing.get_context("spawn")
+    receive, send = context.Pipe(duplex=False)
+    process = context.Process(target=run, args=(control, name), kwargs={"full": full, "send": send})
+    process.start()
+    send.close()
+    try:
+        measured: Measured = receive.recv()
+    finally:
+        process.join()
+    return measured
+
+
+def report(name: str, measured: Measured) -> None:
+    """Print one run."""
+    print(f"\n{name}: {measured.wall:.1f} s, floor {measured.floor:.1f} s, peak {measured.peak_mb:.0f} MB")
+    for stage in STAGES:
+        sent = (
+            ", ".join(f"{count} to {api}" for api, count in sorted(measured.requests[stage].items()))
+            or "none"
+        )
+        print(f"  {stage:<8}{measured.seconds[stage]:>7.1f} s   requests: {sent}")
+
+
+def main(arguments: list[str]) -> int:
+    """Run it; 1 when a result is wrong (figures are for people to judge)."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--products", type=int, default=10_000)
+    parser.add_argument("--variants", type=int, default=10, help="of every product")
+    args = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with sandbox(folder, args.products, args.variants) as found:
+            os.environ |= {
+                **found["connections"],
+                "AIRFLOW_HOME": name,
+                "COGENT_OPS_INCLUDE": str(include_folder(folder)),
+                "_AIRFLOW_PROCESS_CONTEXT": "server",
+            }
+            control = found["control_url"]
+            first = measure(control, "first", full=True)
+            again = measure(control, "again", full=True)
+            delta = measure(control, "delta", full=False)
+            held = httpx.get(f"{control}/state", timeout=60).json()["cloudshelf"]
+    report(f"Full sync of {first.counts['extract']['variants']:,} variants", first)
+    report("Full pass again, nothing changed", again)
+    report("Delta, nothing changed", delta)
+    accepted = first.counts["gate"]["variants_accepted"]
+    print(f"\nwall / floor of the full sync   {first.wall / first.floor:.2f}")
+    print(f"nothing-changed delta / full    {delta.wall / first.wall:.1%}")
+    print(f"on the kiosks {held['ProductVariant']:,} of {accepted:,} accepted variants")
+    return 0 if held["ProductVariant"] == accepted else 1
