@@ -131,11 +131,12 @@ def render(summary: RunSummary, findings: Sequence[Finding], *, data_docs: str |
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
+        finalize=lambda value: visible(value) if isinstance(value, str) else value,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"visible": visible, "short": _short, "number": _number}
+    environment.filters |= {"short": _short, "number": _number}
     return environment.get_template("report.html").render(
         title=_FLOWS.get(summary.flow, summary.flow),
         summary=summary,
@@ -242,8 +243,7 @@ def _owner_rows(findings: Iterable[Finding]) -> list[tuple[str, int, int]]:
 
 
 def _short(text: str) -> str:
-    shown = visible(text)
-    return shown if len(shown) <= VALUE_SHOWN else f"{shown[: VALUE_SHOWN - 1]}…"
+    return text if len(text) <= VALUE_SHOWN else f"{text[: VALUE_SHOWN - 1]}…"
 
 
 def _number(count: int) -> str:
