@@ -161,7 +161,7 @@ def test_being_asked_to_wait_costs_no_attempt(start: Start) -> None:
 
 
 def test_threads_stay_within_the_shared_budget(start: Start, sqlite_store: URL) -> None:
-    limits = {"commercetools": RateLimit(per_second=40, burst=10)}
+    limits = {"commercetools": RateLimit(per_second=40, burst=25)}
     server = start(FaultPlan(rate_limits=limits))
     store = open_store(sqlite_store)
     client = shop(server, budget=store.budget("commercetools/sandbox", rate=30, burst=8))
