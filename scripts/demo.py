@@ -59,7 +59,7 @@ class Progress:
 class Processes:
     """Background processes, each with a log file and a process group of its own."""
 
-    def __init__(self, logs: Path, env: Mapping[str, str]) -> None:
+    def __init__(self, logs: Path, env: dict[str, str]) -> None:
         self.logs, self.env = logs, env
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         logs.mkdir(parents=True, exist_ok=True)
@@ -294,7 +294,7 @@ def start(processes: Processes, progress: Progress, args: argparse.Namespace) ->
     sandbox: Json = json.loads(
         wait_for(lambda: ready.exists() and ready.read_text(), START_SECONDS, processes)
     )
-    processes.env.update(sandbox["connections"])  # type: ignore[attr-defined]
+    processes.env.update(sandbox["connections"])
     progress.step(
         "Starting Airflow: API server, scheduler, DAG processor" + (", triggerer" if args.keep else "")
     )
