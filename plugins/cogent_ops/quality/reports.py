@@ -122,11 +122,13 @@ def spreadsheet_cell(value: object) -> str:
     return f"'{text}" if text.lstrip(" '").startswith(_FORMULA) else text
 
 
-def render(summary: RunSummary, findings: Sequence[Finding], *, data_docs: str | None = None) -> str:
+def render(
+    summary: RunSummary, findings: Sequence[Finding], *, data_docs: Iterable[tuple[str, str]] = ()
+) -> str:
     """The page.
 
     :param findings: in the order in which they are shown.
-    :param data_docs: address of the Data Docs relative to the page, if there are any.
+    :param data_docs: what each page of the Data Docs judges, and its address relative to the report.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -168,9 +170,14 @@ def _rank(finding: Finding) -> tuple[bool, str, str, str, str, int]:
     )
 
 
-def _data_docs(folder: UPath) -> str | None:
-    index = folder / DATA_DOCS / "index.html"
-    return f"{DATA_DOCS}/index.html" if index.exists() else None
+def _data_docs(folder: UPath) -> list[tuple[str, str]]:
+    """What each page of the Data Docs judges, and its address from the report.
+
+    Their own index is a script that other servers must provide, so the pages behind it are linked.
+    """
+    pages = (folder / DATA_DOCS / "validations").rglob("*.html")
+    paths = sorted(tuple(page.parts[-4:]) for page in pages)  # suite, run, time, batch
+    return [(parts[0].rpartition("_")[2], "/".join((DATA_DOCS, "validations", *parts))) for parts in paths]
 
 
 def _verdict(summary: RunSummary, findings: Sequence[Finding]) -> str:

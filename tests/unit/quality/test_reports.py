@@ -106,16 +106,22 @@ def test_reports_are_written_to_any_storage(tmp_path: Path, root: str) -> None:
 def test_data_docs_are_linked_where_there_are_any(tmp_path: Path) -> None:
     folder = UPath(tmp_path)
     without = Page(write_reports(folder, summary(), []).read_text())
-    (folder / "data_docs").mkdir()
-    (folder / "data_docs" / "index.html").write_text("")
+    for level in ("products", "variants"):
+        page = (
+            tmp_path / f"data_docs/validations/product_master_{level}/default/20261120T103000Z/{level}.html"
+        )
+        page.parent.mkdir(parents=True)
+        page.touch()
     with_docs = Page(write_reports(folder, summary(), []).read_text())
     assert without.links == ["fix_list.csv"]
-    assert with_docs.links == ["fix_list.csv", "data_docs/index.html"]
+    assert len(with_docs.links) == 3
     assert all((folder / link).exists() for link in with_docs.links)
+    assert "every rule about products" in with_docs.text
+    assert "every rule about variants" in with_docs.text
 
 
 def test_the_page_needs_nothing_from_elsewhere() -> None:
-    page = Page(render(summary(), [finding()], data_docs="data_docs/index.html"))
+    page = Page(render(summary(), [finding()], data_docs=[("products", "data_docs/x.html")]))
     assert page.tags.isdisjoint({"script", "img", "link", "iframe"})
     assert not [link for link in page.links if "://" in link]
 
