@@ -328,8 +328,8 @@ def summarise(home: Path, sandbox: Json) -> None:
     if run is None or audit is None:
         raise DemoFailed("The store knows of no finished run.")
     held = store.exceptions.open("default")
-    held_sync = httpx.get(f"{sandbox['control_url']}/state", timeout=30).json()["cloudshelf"]
-    _print_counts(run.counts, held_sync)
+    kiosk = httpx.get(f"{sandbox['control_url']}/state", timeout=30).json()["cloudshelf"]
+    _print_counts(run.counts, kiosk)
     _print_reasons(Counter((record.owner, record.rule) for record in held))
     print("\nReports")
     print(f"  audit  file://{_local(audit.report_path)}")
@@ -354,7 +354,9 @@ def _print_counts(counts: Mapping[str, Any], kiosk: Json) -> None:
             counts.get(f"{name}s_held", 0),
             counts.get(f"{name}s_refused", 0),
         ]
-        print(f"{name + 's':<12}{row[0]:>9}{row[1]:>11}{row[2]:>8}{row[3]:>9}   {kiosk.get(entity, 0)}")
+        # Cloudshelf keeps a group of all products by itself, which is nobody's record.
+        shown = kiosk.get(entity, 0) - (entity == "ProductGroup")
+        print(f"{name + 's':<12}{row[0]:>9}{row[1]:>11}{row[2]:>8}{row[3]:>9}   {shown}")
 
 
 def _print_reasons(reasons: Counter[tuple[str, str]]) -> None:
@@ -384,7 +386,7 @@ def main() -> int:
     """Run the demo."""
     args, progress = arguments(), Progress()
     api_port = free_port(8080)
-    folder = ROOT / (".up" if args.keep else ".demo")
+    folder = args.folder or ROOT / (".up" if args.keep else ".demo")
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with workplace(folder, api_port) as processes:

@@ -57,12 +57,28 @@ HOLD_WITHOUT_ANSWER: dict[str, Any] = {
 }
 
 
+class FlowDag(DAG):
+    """A DAG that ``airflow dags test`` can run although it has a deadline.
+
+    A test run of Airflow 3.3.2 takes the alert itself for its id in the database, and breaks when everything has
+    succeeded. A test run raises no alert anyway, so it does without.
+    """
+
+    def test(self, *args: Any, **kwargs: Any) -> Any:
+        """Run in this process. See :meth:`airflow.sdk.DAG.test`."""
+        deadline, self.deadline = self.deadline, None
+        try:
+            return super().test(*args, **kwargs)
+        finally:
+            self.deadline = deadline
+
+
 def dag_id(flow: str, link: str) -> str:
     """``catalogue_sync`` for the default link, ``catalogue_sync__<link>`` for another."""
     return flow if link == DEFAULT_LINK else f"{flow}__{link}"
 
 
-def flow_dag(flow: str, link: str, *, tags: Iterable[str], late_after: timedelta, **options: Any) -> DAG:
+def flow_dag(flow: str, link: str, *, tags: Iterable[str], late_after: timedelta, **options: Any) -> FlowDag:
     """A DAG of one flow and link.
 
     :param late_after: a run that has not finished this long after it was queued raises a deadline alert. Counted
@@ -80,7 +96,7 @@ def flow_dag(flow: str, link: str, *, tags: Iterable[str], late_after: timedelta
         "deadline": _deadline(flow, link, late_after),
         **options,
     }
-    return DAG(dag_id(flow, link), **settings)
+    return FlowDag(dag_id(flow, link), **settings)
 
 
 def _deadline(flow: str, link: str, late_after: timedelta) -> DeadlineAlert:

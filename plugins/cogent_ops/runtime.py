@@ -86,7 +86,8 @@ class Runtime:
     def _tuning(self, limit: ApiLimits) -> Tuning:
         from cogent_ops.clients.transport import Tuning
 
-        return Tuning(read_seconds=limit.timeout_seconds, connections=self.config.concurrency)
+        # One more than the workers: the thread that feeds them reads pages itself.
+        return Tuning(read_seconds=limit.timeout_seconds, connections=self.config.concurrency + 1)
 
     def catalogue(self, *, reads: bool = False, writes: bool = False) -> CatalogueSync:
         """The catalogue flow.

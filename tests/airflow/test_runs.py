@@ -1,0 +1,107 @@
+"""Both DAGs, run by Airflow in this process against the sandbox: what a person gets for what they ask."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cogent_ops.sandbox.command import connections
+from cogent_ops.sandbox.generator import generate
+from cogent_ops.sandbox.server import SandboxServer
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow")]
+
+
+@pytest.fixture(scope="module")
+def bag() -> Any:
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.utils.db import initdb
+
+    initdb()
+    return DagBag(str(ROOT / "dags"))
+
+
+@pytest.fixture
+def sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SandboxServer]:
+    """A fresh sandbox and a fresh store, behind the connections that the tasks will read."""
+    from cogent_ops.clients.transport import close_sessions
+
+    dataset = generate(seed=3, products=40, now=datetime.now(UTC), dirty_share=0.1)
+    with SandboxServer(dataset) as server:
+        for name, value in connections(server).items():
+            monkeypatch.setenv(name, value)
+        store = {"conn_type": "sqlite", "host": str(tmp_path / "store.db")}
+        monkeypatch.setenv("AIRFLOW_CONN_COGENT_OPS_STORE", json.dumps(store))
+        from cogent_ops.store import upgrade
+
+        upgrade(f"sqlite:///{tmp_path / 'store.db'}")
+        yield server
+        close_sessions()
+
+
+def run(bag: Any, dag_id: str, **conf: Any) -> Any:
+    return bag.dags[dag_id].test(run_conf=conf)
+
+
+def states(run: Any) -> dict[str, str]:
+    return {task.task_id: str(task.state) for task in run.get_task_instances()}
+
+
+def test_nothing_is_pushed_before_the_catalogue_was_audited(bag: Any, sandbox: SandboxServer) -> None:
+    refused = run(bag, "catalogue_sync")
+    assert refused.state == "failed"
+    assert states(refused)["extract"] == "failed"
+    assert _held(sandbox) == 0
+
+
+def _held(sandbox: SandboxServer) -> int:
+    return len(sandbox.state.cloudshelf.entities["Product"])
+
+
+def test_an_accepted_audit_lets_the_sync_push_what_passes(bag: Any, sandbox: SandboxServer) -> None:
+    from cogent_ops.runtime import Runtime
+
+    audit = run(bag, "catalogue_audit", accept_findings="seen, and fine for a test")
+    assert audit.state == "success"
+    assert states(audit)["accept"] == "skipped"
+    assert _held(sandbox) == 0
+    runtime = Runtime("default")
+    recorded = runtime.store.audits.latest("default")
+    assert recorded is not None
+    assert (recorded.verdict, recorded.note) == ("no_go", "seen, and fine for a test")
+
+    synced = run(bag, "catalogue_sync")
+    assert synced.state == "success"
+    latest = runtime.store.runs.latest("default", "catalogue_sync")
+    assert latest is not None
+    assert latest.status == "done"
+    assert _held(sandbox) == latest.counts["products_created"] > 20
+    assert runtime.store.exceptions.open("default", "product_held")
+    assert latest.report_path
+    assert Path(latest.report_path.removeprefix("file://")).is_file()
+
+
+def test_parameters_of_the_form_reach_the_run(bag: Any, sandbox: SandboxServer) -> None:
+    from cogent_ops.runtime import Runtime
+
+    store = Runtime("default").store
+    store.audits.record("default", "before", verdict="go", counts={})
+    dry = run(bag, "catalogue_sync", dry_run=True, full_refresh=True)
+    assert dry.state == "success"
+    assert _held(sandbox) == 0
+
+    product = next(p for p in sandbox.state.commercetools.collections["product-projections"] if _is_clean(p))
+    chosen = run(bag, "catalogue_sync", skus=[product["masterVariant"]["sku"]])
+    assert chosen.state == "success"
+    assert _held(sandbox) == 1
+
+
+def _is_clean(product: Any) -> bool:
+    return bool(product["masterVariant"].get("sku")) and product.get("key") is not None
