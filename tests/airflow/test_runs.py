@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from cogent_ops.sandbox.command import connections
+from cogent_ops.sandbox.dataset import Dataset
 from cogent_ops.sandbox.generator import generate
 from cogent_ops.sandbox.server import SandboxServer
 
@@ -28,12 +29,16 @@ def bag() -> Any:
     return DagBag(str(ROOT / "dags"))
 
 
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    return generate(seed=3, products=40, now=datetime.now(UTC), dirty_share=0.1)
+
+
 @pytest.fixture
-def sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SandboxServer]:
+def sandbox(dataset: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SandboxServer]:
     """A fresh sandbox and a fresh store, behind the connections that the tasks will read."""
     from cogent_ops.clients.transport import close_sessions
 
-    dataset = generate(seed=3, products=40, now=datetime.now(UTC), dirty_share=0.1)
     with SandboxServer(dataset) as server:
         for name, value in connections(server).items():
             monkeypatch.setenv(name, value)
@@ -88,7 +93,7 @@ def test_an_accepted_audit_lets_the_sync_push_what_passes(bag: Any, sandbox: San
     assert Path(latest.report_path.removeprefix("file://")).is_file()
 
 
-def test_parameters_of_the_form_reach_the_run(bag: Any, sandbox: SandboxServer) -> None:
+def test_parameters_of_the_form_reach_the_run(bag: Any, sandbox: SandboxServer, dataset: Dataset) -> None:
     from cogent_ops.runtime import Runtime
 
     store = Runtime("default").store
@@ -97,11 +102,7 @@ def test_parameters_of_the_form_reach_the_run(bag: Any, sandbox: SandboxServer) 
     assert dry.state == "success"
     assert _held(sandbox) == 0
 
-    product = next(p for p in sandbox.state.commercetools.collections["product-projections"] if _is_clean(p))
-    chosen = run(bag, "catalogue_sync", skus=[product["masterVariant"]["sku"]])
+    clean = next(product for product in dataset.products if product["id"] not in dataset.dirt)
+    chosen = run(bag, "catalogue_sync", skus=[clean["masterVariant"]["sku"]])
     assert chosen.state == "success"
     assert _held(sandbox) == 1
-
-
-def _is_clean(product: Any) -> bool:
-    return bool(product["masterVariant"].get("sku")) and product.get("key") is not None
