@@ -101,7 +101,15 @@ class ConnectionConfigError(PermanentError):
 
 
 class MissingScope(PermanentError):
-    """The API client lacks a permission. The message names the scope or role and where to grant it."""
+    """The API client lacks a permission. The message names the scope or role and where to grant it.
+
+    :param problem: which permission is lacking.
+    :param cure: where to grant it.
+    """
+
+    def __init__(self, problem: str, cure: str) -> None:
+        super().__init__(f"{problem}. {cure}")
+        self.problem, self.cure = problem, cure
 
 
 class StoreOutdated(PermanentError):

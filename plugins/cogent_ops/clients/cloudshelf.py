@@ -31,6 +31,7 @@ __all__ = [
     "CloudshelfClient",
     "Counts",
     "LocationForm",
+    "Organisation",
     "Patience",
     "RecordFailure",
     "Status",
@@ -78,6 +79,19 @@ class Counts:
     groups: int
 
 
+@dataclass(frozen=True)
+class Organisation:
+    """The organisation behind the key, as far as it concerns a connector.
+
+    :param currency: ISO 4217 code of all its prices.
+    :param safety_stock: quantities below this number count as out of stock.
+    """
+
+    name: str
+    currency: str
+    safety_stock: int
+
+
 class CloudshelfClient:
     """One organisation. Threads may share a client, and forks.
 
@@ -115,9 +129,10 @@ class CloudshelfClient:
         return Status(found["version"], found["isInMaintenanceMode"])
 
     def permissions(self) -> frozenset[str]:
-        """What the key's role allows of ``CATALOGUE`` and ``LOCATIONS``, as ``CATALOGUE:READ`` or ``…:MODIFY``.
+        """What the key's role allows of ``CATALOGUE``, ``LOCATIONS`` and ``ORDERS``, as ``CATALOGUE:READ`` and so on.
 
-        Whether it may modify is tried with batches of no record.
+        Whether it may modify the first two is tried with batches of no record, which proves it only as far as the
+        API looks at the role before it looks at the records. Modifying orders is not tried.
 
         :raises ConnectionConfigError: when the key is not accepted at all.
         """
@@ -127,24 +142,42 @@ class CloudshelfClient:
             "CATALOGUE:MODIFY": lambda: self._api.mutate("upsert_products", nothing),
             "LOCATIONS:READ": lambda: self._api.query("read_locations"),
             "LOCATIONS:MODIFY": lambda: self._api.mutate("upsert_locations", nothing),
+            "ORDERS:READ": lambda: self._api.query("read_orders"),
         }
         return frozenset(name for name, attempt in tries.items() if _allowed(attempt))
 
     def location_form(self) -> LocationForm:
-        """Which form of address this API takes, or the forced one."""
-        return self._forced_form or self._detected_form
+        """Which form of address this API takes, or the forced one; the newer one where nobody says."""
+        return self._forced_form or self.described_form or "structured"
 
     @cached_property
-    def _detected_form(self) -> LocationForm:
+    def described_form(self) -> LocationForm | None:
+        """The form of address in the API's description of its schema; ``None`` when it does not describe it."""
         try:
             kind = self._api.query("location_form")["__type"]
         except (ApiRejected, RoleRefused) as error:
             log.warning(
                 "cloudshelf does not describe its schema, so the newer form of addresses is used: %s", error
             )
-            return "structured"
+            return None
         names = {field["name"] for field in (kind or {}).get("inputFields") or ()}
-        return "address" if "address" in names and "address1" not in names else "structured"
+        if "address1" in names:
+            return "structured"
+        return "address" if "address" in names else None
+
+    def organisation(self) -> Organisation | None:
+        """The organisation that the key belongs to; ``None`` when no record of it can be read.
+
+        No query gives it without its id, so it is read through a product group; every organisation has one.
+
+        :raises ConnectionConfigError: when the key's role may not read it.
+        """
+        edges = self._api.query("organisation")["productGroups"]["edges"] or ()
+        owners = (edge["node"]["owningOrganisation"] for edge in edges if edge and edge["node"])
+        owner = next(owners, None)
+        if owner is None:
+            return None
+        return Organisation(owner["displayName"], owner["defaultCurrencyCode"], owner["safetyStockNumber"])
 
     def counts(self) -> Counts:
         """How many records the organisation holds."""

@@ -454,9 +454,10 @@ class CommercetoolsClient:
         wanted = list(dict.fromkeys(_SCOPE.findall(message)))
         scope = f"the scope {' or '.join(wanted)}" if wanted else f"a scope that {what} needs ({message})"
         return MissingScope(
-            f"Connection '{self.account.conn_id}': the API client lacks {scope}. The scopes of an API client cannot "
-            "be changed: create one that has it (Merchant Center, Settings, Developer settings), and put its id and "
-            "secret into the fields login and password. If 'extra scopes' is filled, name the scope there, too."
+            f"Connection '{self.account.conn_id}': the API client lacks {scope}",
+            "The scopes of an API client cannot be changed: create one that has it (Merchant Center, Settings, "
+            "Developer settings), and put its id and secret into the fields login and password. If 'extra scopes' is "
+            "filled, name the scope there, too.",
         )
 
 

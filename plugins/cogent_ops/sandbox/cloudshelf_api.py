@@ -494,6 +494,7 @@ class _Resolvers:
                 "featuredImage": lambda group, info: (
                     None if group["featuredImage"] is None else _image(group, group["featuredImage"])
                 ),
+                "owningOrganisation": lambda group, info: self._organisation(),
                 "productCount": lambda group, info: len(state.group_products(group)),
                 "products": lambda group, info: state.group_products(group),
             },
@@ -536,6 +537,12 @@ class _Resolvers:
             "orders": self._orders,
             "sessions": self._sessions,
         }
+
+    def _organisation(self) -> Json:
+        if "MY_ORGANISATION:READ" not in self.state.behaviour.permissions:
+            text = "The API key's role does not allow READ here."
+            raise GraphQLError(text, extensions={"code": "FORBIDDEN"})
+        return self.state.organisation
 
     def _mutations(self) -> dict[str, Resolver]:
         state = self.state

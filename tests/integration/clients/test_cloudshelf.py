@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 from tests.integration.clients.helpers import QUICK, Counting, Reply, Seen, kiosk, scripted
 
-from cogent_ops.clients.cloudshelf import CloudshelfClient, Counts, Patience, RecordFailure, Status
+from cogent_ops.clients.cloudshelf import (
+    CloudshelfClient,
+    Counts,
+    Organisation,
+    Patience,
+    RecordFailure,
+    Status,
+)
 from cogent_ops.domain.identifiers import group_gid, location_gid, product_gid, variant_gid
 from cogent_ops.domain.kiosk import KioskLocation
 from cogent_ops.errors import ApiRejected, ConnectionConfigError, RateLimited, TargetUnavailable
@@ -475,7 +482,8 @@ def test_status_and_permissions(start: Start) -> None:
     client = kiosk(server)
     before = server.dump("cloudshelf")
     assert client.status() == Status("sandbox", in_maintenance=True)
-    assert len(client.permissions()) == 4
+    assert len(client.permissions()) == 5
+    assert client.organisation() == Organisation("Sandbox", "EUR", 0)
     assert server.dump("cloudshelf") == before
 
 
@@ -488,6 +496,12 @@ def test_a_role_that_may_only_read(start: Start) -> None:
     ) as e:
         client.upsert_products([product("a")])
     assert "READ and MODIFY for CATALOGUE" in str(e.value)
+
+
+def test_an_organisation_that_the_role_may_not_read(start: Start) -> None:
+    server = start(kiosk=KioskBehaviour(permissions=ALL_PERMISSIONS - {"MY_ORGANISATION:READ"}))
+    with pytest.raises(ConnectionConfigError, match="role"):
+        kiosk(server).organisation()
 
 
 def test_a_role_that_may_not_even_read(start: Start) -> None:
