@@ -6,6 +6,7 @@ kept as plain columns, only those that some rule uses.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -217,6 +218,7 @@ class Gate:
         if chunk.products:
             for part in self._validations:
                 broken += part.broken(chunk.columns[part.level], partial(chunk.row, part.level))
+            gc.collect()  # Great Expectations leaves the rows of a validation in a ring of references
         return Verdicts(chunk, [*broken, (UNSENDABLE, _unsendable(chunk, broken))])
 
     def write_data_docs(self, folder: UPath) -> None:
