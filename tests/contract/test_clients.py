@@ -106,7 +106,7 @@ def depth(selections: SelectionSetNode | None) -> int:
 
 def first(node: FieldNode, otherwise: int) -> int:
     """The page size that a field asks for in the document itself."""
-    written = (one.value for one in node.arguments if one.name.value == "first")
+    written = (one.value for one in node.arguments or () if one.name.value == "first")
     return next((int(value.value) for value in written if isinstance(value, IntValueNode)), otherwise)
 
 
