@@ -374,6 +374,9 @@ def arguments() -> argparse.Namespace:
     made = argparse.ArgumentParser(description=__doc__)
     made.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
     made.add_argument(
+        "--folder", type=Path, help="where everything lies (default: .demo, or .up with --keep)"
+    )
+    made.add_argument(
         "--products", type=int, default=PRODUCTS, help="size of the catalogue (default: %(default)s)"
     )
     made.add_argument(

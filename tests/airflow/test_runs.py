@@ -20,13 +20,11 @@ ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow")]
 
 
-@pytest.fixture(scope="module")
-def bag() -> Any:
-    from airflow.dag_processing.dagbag import DagBag
+@pytest.fixture(scope="module", autouse=True)
+def airflow_database() -> None:
     from airflow.utils.db import initdb
 
     initdb()
-    return DagBag(str(ROOT / "dags"))
 
 
 @pytest.fixture(scope="module")
@@ -51,16 +49,19 @@ def sandbox(dataset: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         close_sessions()
 
 
-def run(bag: Any, dag_id: str, **conf: Any) -> Any:
-    return bag.dags[dag_id].test(run_conf=conf)
+def run(dag_id: str, **conf: Any) -> Any:
+    """Run a DAG; parsed anew each time, because a test run keeps its parameters in the DAG."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    return DagBag(str(ROOT / "dags")).dags[dag_id].test(run_conf=conf)
 
 
 def states(run: Any) -> dict[str, str]:
     return {task.task_id: str(task.state) for task in run.get_task_instances()}
 
 
-def test_nothing_is_pushed_before_the_catalogue_was_audited(bag: Any, sandbox: SandboxServer) -> None:
-    refused = run(bag, "catalogue_sync")
+def test_nothing_is_pushed_before_the_catalogue_was_audited(sandbox: SandboxServer) -> None:
+    refused = run("catalogue_sync")
     assert refused.state == "failed"
     assert states(refused)["extract"] == "failed"
     assert _held(sandbox) == 0
@@ -70,10 +71,10 @@ def _held(sandbox: SandboxServer) -> int:
     return len(sandbox.state.cloudshelf.entities["Product"])
 
 
-def test_an_accepted_audit_lets_the_sync_push_what_passes(bag: Any, sandbox: SandboxServer) -> None:
+def test_an_accepted_audit_lets_the_sync_push_what_passes(sandbox: SandboxServer) -> None:
     from cogent_ops.runtime import Runtime
 
-    audit = run(bag, "catalogue_audit", accept_findings="seen, and fine for a test")
+    audit = run("catalogue_audit", accept_findings="seen, and fine for a test")
     assert audit.state == "success"
     assert states(audit)["accept"] == "skipped"
     assert _held(sandbox) == 0
@@ -82,7 +83,7 @@ def test_an_accepted_audit_lets_the_sync_push_what_passes(bag: Any, sandbox: San
     assert recorded is not None
     assert (recorded.verdict, recorded.note) == ("no_go", "seen, and fine for a test")
 
-    synced = run(bag, "catalogue_sync")
+    synced = run("catalogue_sync")
     assert synced.state == "success"
     latest = runtime.store.runs.latest("default", "catalogue_sync")
     assert latest is not None
@@ -93,16 +94,16 @@ def test_an_accepted_audit_lets_the_sync_push_what_passes(bag: Any, sandbox: San
     assert Path(latest.report_path.removeprefix("file://")).is_file()
 
 
-def test_parameters_of_the_form_reach_the_run(bag: Any, sandbox: SandboxServer, dataset: Dataset) -> None:
+def test_parameters_of_the_form_reach_the_run(sandbox: SandboxServer, dataset: Dataset) -> None:
     from cogent_ops.runtime import Runtime
 
     store = Runtime("default").store
     store.audits.record("default", "before", verdict="go", counts={})
-    dry = run(bag, "catalogue_sync", dry_run=True, full_refresh=True)
+    dry = run("catalogue_sync", dry_run=True, full_refresh=True)
     assert dry.state == "success"
     assert _held(sandbox) == 0
 
     clean = next(product for product in dataset.products if product["id"] not in dataset.dirt)
-    chosen = run(bag, "catalogue_sync", skus=[clean["masterVariant"]["sku"]])
+    chosen = run("catalogue_sync", skus=[clean["masterVariant"]["sku"]])
     assert chosen.state == "success"
     assert _held(sandbox) == 1
