@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
-from cogent_ops.domain.rules import CatalogueRules, LocationOverride, Rules
+from cogent_ops.domain.custom_types import INVENTORY_TYPE, ORDER_TYPE
+from cogent_ops.domain.rules import CatalogueRules, Key, LocationOverride, Rules
 from cogent_ops.domain.text import did_you_mean
 from cogent_ops.errors import ConfigError
 from cogent_ops.links import MAPPING_FILE, include_candidates
@@ -23,6 +24,7 @@ __all__ = [
     "CloudshelfLimits",
     "CommercetoolsLimits",
     "Config",
+    "CustomTypeKeys",
     "Limits",
     "LinkConfig",
     "LinkSettings",
@@ -111,6 +113,15 @@ class RemovalGuard(Rules):
         return count > total * self.max_share
 
 
+class CustomTypeKeys(Rules):
+    """Custom Types of commercetools that the flows write to. A resource has one Type: where another integration's
+    Type is on it already, name that one here, and bootstrap adds our fields to it.
+    """
+
+    inventory: Key = Field(INVENTORY_TYPE, description="Key of the Type of inventory entries.")
+    order: Key = Field(ORDER_TYPE, description="Key of the Type of orders.")
+
+
 class LinkSettings(CatalogueRules):
     """One link as it stands in the file: a commercetools project seen as one Cloudshelf organisation needs it."""
 
@@ -143,6 +154,9 @@ class LinkSettings(CatalogueRules):
     )
     batches: Batches = Field(default_factory=Batches, description="Sizes of calls to Cloudshelf.")
     limits: Limits = Field(default_factory=Limits, description="Rate budgets of both APIs.")
+    custom_types: CustomTypeKeys = Field(
+        default_factory=CustomTypeKeys, description="Custom Types that bootstrap installs in commercetools."
+    )
     data_root: str | None = Field(
         None,
         description="Object storage URL for run folders and reports, e.g. s3://bucket/cogent_ops. "

@@ -15,6 +15,8 @@ ORDER = "order"
 #: Type of every field: identifiers and names.
 _TEXT = {"name": "String"}
 LAST_BATCH = "csLastBatch"
+INVENTORY_TYPE = "cogent-ops-inventory"
+ORDER_TYPE = "cogent-ops-order"
 
 Raw = Mapping[str, Any]
 
@@ -42,7 +44,7 @@ class CustomField:
 
     def contradicts(self, definition: Raw) -> bool:
         """Whether a definition has this name and another type."""
-        return definition["name"] == self.name and definition["type"] != _TEXT
+        return bool(definition["name"] == self.name and definition["type"] != _TEXT)
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class CustomType:
                         )
 
 
-def declared(*, inventory_key: str, order_key: str) -> tuple[CustomType, ...]:
+def declared(*, inventory_key: str = INVENTORY_TYPE, order_key: str = ORDER_TYPE) -> tuple[CustomType, ...]:
     """The Types by the keys that a link's configuration gives them."""
     return (
         CustomType(

@@ -53,7 +53,8 @@ class Extract:
         """
         if request.flow is Flow.SYNC and not request.dry_run:
             self._require_clearance()
-        project = self._classic_project()
+        project = self.client.project()
+        require_classic(project)
         link = self.config.name
         chosen = plan(
             request,
@@ -76,17 +77,6 @@ class Extract:
                 "catalogue_audit; when its findings are acceptable, accept them there or with "
                 "'cogent-ops audit accept'."
             )
-
-    def _classic_project(self) -> Raw:
-        project = self.client.project()
-        model = project.get("productCatalogModel", "Classic")
-        if model != "Classic":
-            raise UnsupportedProject(
-                f"commercetools project '{project.get('key')}' uses the {model} product catalogue. This "
-                "package reads Classic projections only, in which products carry their variants; it would see "
-                "products without variants here. Use a Classic project, or wait for a release that supports it."
-            )
-        return project
 
     def _read_reference(self, project: Raw) -> None:
         reference: Raw = {"project": project}
@@ -206,6 +196,20 @@ class Extract:
                 if before.get((product_id, variant_id), sku) not in (sku, visible(sku))
             }
         self.store.catalogue.register_skus(link, run_key, list(products), rows)
+
+
+def require_classic(project: Raw) -> None:
+    """Refuse a project of which only half would be seen.
+
+    :raises UnsupportedProject: for a project with the Modular catalogue.
+    """
+    model = project.get("productCatalogModel", "Classic")
+    if model != "Classic":
+        raise UnsupportedProject(
+            f"commercetools project '{project.get('key')}' uses the {model} product catalogue. This "
+            "package reads Classic projections only, in which products carry their variants; it would see "
+            "products without variants here. Use a Classic project, or wait for a release that supports it."
+        )
 
 
 def _variants(projection: Raw) -> list[Raw]:
