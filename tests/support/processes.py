@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import time
 import traceback
+import warnings
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
@@ -28,8 +29,11 @@ def together(work: Callable[[int], Result], processes: int, *, timeout: float = 
         for number, (_, writer) in enumerate(pipes)
     ]
     try:
-        for child in children:
-            child.start()
+        with warnings.catch_warnings():
+            # Threads of the test runner do not matter to the children, which only do the work and end.
+            warnings.filterwarnings("ignore", message=".*multi-threaded", category=DeprecationWarning)
+            for child in children:
+                child.start()
         deadline = time.monotonic() + timeout
         return [_result(reader, deadline) for reader, _ in pipes]
     finally:

@@ -118,9 +118,10 @@ class Exceptions:
         closed = 0
         fixed = {"status": Status.FIXED, "resolved_at": now(), "run_key": run_key}
         for chunk in chunks(sorted(set(cause_keys))):
-            gone = and_(e.link == link, e.kind == kind, e.cause_key.in_(chunk), e.status.in_(OPEN))
-            lock(conn, exception, gone, order=(e.cause_key,))
-            closed += conn.execute(update(exception).where(gone).values(fixed)).rowcount
+            still_open = and_(e.link == link, e.kind == kind, e.status.in_(OPEN))
+            locked = lock(conn, e.cause_key, chunk, still_open)
+            closing = update(exception).where(still_open, e.cause_key.in_(locked)).values(fixed)
+            closed += conn.execute(closing).rowcount
         return closed
 
     def decide(self, link: str, exception_id: int, status: Status, *, actor: str, note: str) -> None:

@@ -68,9 +68,9 @@ class Fingerprints:
             return
         with self._database.begin() as conn:
             for chunk in chunks(listed):
-                named = and_(f.link == link, f.kind == kind, f.id.in_(chunk))
-                lock(conn, fingerprint, named)
-                conn.execute(delete(fingerprint).where(named))
+                kept = and_(f.link == link, f.kind == kind)
+                locked = lock(conn, f.id, chunk, kept)
+                conn.execute(delete(fingerprint).where(kept, f.id.in_(locked)))
 
     def ids(self, link: str, kind: str) -> Iterator[str]:
         """Ids that have a hash, in order; no transaction stays open between pages."""

@@ -86,17 +86,22 @@ def upsert(
 
 
 def lock(
-    conn: Connection, table: Table, *where: ColumnElement[bool], order: Sequence[ColumnElement[Any]] = ()
-) -> None:
+    conn: Connection, key: Column[str], values: Sequence[str], *where: ColumnElement[bool]
+) -> Sequence[str]:
     """Lock rows before they are changed, in the order in which :func:`upsert` locks them.
 
-    On SQLite, whose writers take turns anyway, it does nothing.
+    Change those only that are returned: others may have appeared since, and would be locked out of order.
 
-    :param order: columns of the unique constraint that upserts name; the primary key when empty.
+    :param values: what ``key`` should be, in order.
+    :return: keys of the rows locked; on SQLite, whose writers take turns anyway, simply all of ``values``.
     """
-    if conn.dialect.name != "sqlite":
-        rows = select(literal(1)).select_from(table).where(*where)
-        conn.execute(rows.order_by(*(order or table.primary_key)).with_for_update())
+    if conn.dialect.name == "sqlite":
+        return values
+    return (
+        conn.execute(select(key).where(*where, key.in_(values)).order_by(key).with_for_update())
+        .scalars()
+        .all()
+    )
 
 
 def take_turns(conn: Connection, *subject: str) -> None:
