@@ -159,7 +159,9 @@ class SuiteFile(_Part):
     meta: dict[str, Any] = Field(default_factory=dict, description="Written by Great Expectations.")
     notes: str | list[str] | None = Field(None, description="Remarks.")
     id: str | None = Field(None, description="Id that Great Expectations gave.")
-    suite_parameters: dict[str, Any] | None = Field(None, description="Parameters of Great Expectations.")
+    suite_parameters: dict[str, Any] | None = Field(
+        None, max_length=0, description="Parameters are not supported: write the values into the rules."
+    )
 
 
 @dataclass(frozen=True)

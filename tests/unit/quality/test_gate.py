@@ -357,8 +357,13 @@ def test_sunrise_is_accepted_or_held_with_a_reason(gate: Gate) -> None:
     assert set(data.dirt) <= dirt
 
 
-def test_the_suite_is_one_that_great_expectations_loads_itself() -> None:
+def test_the_suite_is_one_that_great_expectations_loads_and_writes_itself(tmp_path: Path) -> None:
     import great_expectations as gx
 
     suite = gx.ExpectationSuite(**json.loads(SUITE.read_text(encoding="utf-8")))
-    assert len(suite.expectations) == len(read_schema(SUITE).rules)
+    again = tmp_path / "again.json"
+    again.write_text(json.dumps(suite.to_json_dict()), encoding="utf-8")
+    assert [rule.entry.meta for rule in read_schema(again).rules] == [
+        rule.entry.meta for rule in read_schema(SUITE).rules
+    ]
+    Gate(again, "default")

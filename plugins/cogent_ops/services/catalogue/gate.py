@@ -22,9 +22,13 @@ from cogent_ops.domain.catalogue import CatalogueContext, ExtractLine, MappedPro
 from cogent_ops.quality import CHUNK, Chunk, Gate, SkuFacts, Verdict, Verdicts, write_data_docs
 from cogent_ops.services.catalogue.gated import GatedProduct
 from cogent_ops.services.catalogue.runfolder import RunFolder, part_name
+from cogent_ops.services.pipeline import batches
 from cogent_ops.store import Store
 
 log = logging.getLogger(__name__)
+
+#: SKUs that the registry is asked about at once; the answer is small, but looking for it takes memory.
+SKUS_LOOKED_UP = 10_000
 
 
 class GateStage:
@@ -81,9 +85,13 @@ class GateStage:
                 yield waiting
 
     def _facts(self, chunk: Chunk) -> SkuFacts:
-        skus = set(chunk.skus) - {""}
         catalogue, link = self.store.catalogue, self.config.name
-        return SkuFacts(catalogue.sku_conflicts(link, skus), catalogue.lookalikes(link, skus))
+        counts: dict[str, int] = {}
+        lookalikes: dict[str, str] = {}
+        for skus in batches(filter(None, chunk.skus), SKUS_LOOKED_UP):
+            counts |= catalogue.sku_conflicts(link, skus)
+            lookalikes |= catalogue.lookalikes(link, skus)
+        return SkuFacts(counts, lookalikes)
 
 
 class Waiting:
