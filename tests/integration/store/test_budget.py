@@ -17,7 +17,13 @@ from tests.support.processes import alone, together
 from cogent_ops.domain.priorities import Priority
 from cogent_ops.errors import BudgetExhausted, StoreUnavailable
 from cogent_ops.store import SharedBudget, Store
-from cogent_ops.store.bucket import LONGEST_PAUSE_SECONDS, RECOVERY_SECONDS, SLICE_SECONDS, Bucket
+from cogent_ops.store.bucket import (
+    LONGEST_PAUSE_SECONDS,
+    LONGEST_STEP_SECONDS,
+    RECOVERY_SECONDS,
+    SLICE_SECONDS,
+    Bucket,
+)
 from cogent_ops.store.engine import Database, database
 from cogent_ops.store.schema import rate_budget
 
@@ -162,9 +168,6 @@ def test_orders_may_use_what_was_leased_for_the_catalogue(store: Store, target: 
     with _transactions(database(store_url)) as counted:
         budget.acquire(priority=ORDERS, timeout=1)
     assert len(counted) <= 1, "none, unless the slice ran out meanwhile"
-    _change(store_url, tokens=0.0)
-    with pytest.raises(BudgetExhausted):
-        store.budget(target, 80, 50).acquire(50, priority=ORDERS, timeout=0)
 
 
 def test_targets_have_budgets_of_their_own(store: Store, target: str) -> None:
@@ -259,9 +262,12 @@ def test_a_longer_pause_replaces_a_shorter(store: Store, target: str, store_url:
 # Recovery.
 
 
-@pytest.mark.parametrize(("succeeds", "rise"), [(True, 2 / RECOVERY_SECONDS), (False, 0.0)])
+@pytest.mark.parametrize(
+    ("succeeds", "least", "most"),
+    [(True, 2 / RECOVERY_SECONDS, LONGEST_STEP_SECONDS / RECOVERY_SECONDS), (False, 0, 0)],
+)
 def test_the_rate_recovers_with_successes_only(
-    store: Store, target: str, store_url: URL, succeeds: bool, rise: float
+    store: Store, target: str, store_url: URL, succeeds: bool, least: float, most: float
 ) -> None:
     budget = store.budget(target, 10, 5)
     budget.throttled(0)
@@ -270,7 +276,7 @@ def test_the_rate_recovers_with_successes_only(
     earlier = _bucket(store_url, target).refilled_at - 2
     _change(store_url, refilled_at=earlier, blocked_until=earlier)
     budget.acquire(priority=ORDERS, timeout=5)
-    assert _bucket(store_url, target).factor == pytest.approx(0.5 + rise, abs=rise / 5)
+    assert 0.5 + least <= _bucket(store_url, target).factor <= 0.5 + most + 1e-9
 
 
 # Misuse and trouble.
