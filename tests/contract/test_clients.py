@@ -181,6 +181,7 @@ def _use_everything(client: CloudshelfClient) -> None:
     client.status()
     client.permissions()
     client.organisation()
+    list(client.locations())
     client.counts()
     client.upsert_locations([LOCATION])
     client.upsert_products([PRODUCT.to_input()])

@@ -192,9 +192,17 @@ class CloudshelfClient:
 
     def products(self) -> Iterator[list[Json]]:
         """Every product's ``id``, ``platformProvidedId`` and ``updatedAt``, in pages, oldest id first."""
+        return self._scan("products")
+
+    def locations(self) -> Iterator[list[Json]]:
+        """Every location's ``id`` and ``platformProvidedId``, in pages, oldest id first."""
+        return self._scan("locations")
+
+    def _scan(self, name: str) -> Iterator[list[Json]]:
+        """All nodes of a list, whose document has its name."""
         after: str | None = None
         while True:
-            page = self._product_page(after)
+            page = self._page(name, after)
             nodes = [edge["node"] for edge in page["edges"] or () if edge and edge["node"]]
             if nodes:
                 yield nodes
@@ -203,15 +211,15 @@ class CloudshelfClient:
                 return
             if info["endCursor"] in (None, after):
                 raise ApiRejected(
-                    NAME, "PAGING", "the list of products goes on, but not from where it stopped"
+                    NAME, "PAGING", f"the list of {name} goes on, but not from where it stopped"
                 )
             after = info["endCursor"]
 
-    def _product_page(self, after: str | None) -> Json:
+    def _page(self, name: str, after: str | None) -> Json:
         while True:
             size = self._scan_page
             try:
-                page: Json = self._api.query("products", first=size, after=after)["products"]
+                page: Json = self._api.query(name, first=size, after=after)[name]
             except QueryTooComplex:
                 if size == 1:
                     raise
