@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 STORE_CONNECTION_ID = "cogent_ops_store"
 EMBEDDED_STORE = "COGENT_OPS_EMBEDDED_STORE"
+#: Extras of the store's connection that PostgreSQL's client library understands.
+POSTGRESQL_EXTRAS = ("sslmode", "sslrootcert", "sslcert", "sslkey")
 
 
 def connection_id(system: str, link: str) -> str:
@@ -251,6 +253,9 @@ def store_url(conn: Connection | None) -> URL | None:
             host=conn.host,
             port=conn.port,
             database=conn.schema,
+            query={
+                name: str(conn.extra_dejson[name]) for name in POSTGRESQL_EXTRAS if name in conn.extra_dejson
+            },
         )
     raise ConnectionConfigError(
         STORE_CONNECTION_ID,

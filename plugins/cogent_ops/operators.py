@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator, BaseOperatorLink, Context
@@ -17,7 +18,7 @@ from airflow.sdk.bases.skipmixin import SkipMixin
 from cogent_ops.links import DEFAULT_LINK
 
 if TYPE_CHECKING:
-    from airflow.sdk.types import TaskInstanceKey
+    from airflow.sdk.types import DagRunProtocol, TaskInstanceKey
 
     from cogent_ops.runtime import Runtime
     from cogent_ops.services.catalogue.plan import CatalogueRequest
@@ -100,8 +101,6 @@ class CatalogueOperator(BaseOperator):
         from cogent_ops.services.catalogue.plan import CatalogueRequest, Flow
 
         run = context["dag_run"]
-        start, end = run.data_interval_start, run.data_interval_end
-        is_backfill = str(run.run_type) == "backfill" and start is not None and end is not None
         return CatalogueRequest(
             link=self.link,
             run_key=run_key(run.run_id),
@@ -111,7 +110,7 @@ class CatalogueOperator(BaseOperator):
             skus=tuple(str(sku).strip() for sku in _listed(self.skus) if str(sku).strip()),
             dry_run=bool(self.is_dry_run),
             accept_removals=int(self.accept_removals),
-            interval=(start, end) if is_backfill and start is not None and end is not None else None,
+            interval=_backfilled(run),
         )
 
 
@@ -231,6 +230,14 @@ class AcceptAuditOperator(BaseOperator):
         note = str((answer.get("params_input") or {}).get("note") or "")
         audit = Runtime(self.link).store.audits.accept(self.link, int(self.audit), actor=actor, note=note)
         return {"audit": audit.id, "accepted_by": actor}
+
+
+def _backfilled(run: DagRunProtocol) -> tuple[datetime, datetime] | None:
+    """The data interval of a backfill; other runs work from the watermark."""
+    start, end = run.data_interval_start, run.data_interval_end
+    if run.run_type != "backfill" or start is None or end is None:
+        return None
+    return start, end
 
 
 def _findings(audit: Audit) -> str:

@@ -133,6 +133,15 @@ def test_connection_test_logs_in(monkeypatch: pytest.MonkeyPatch, sandbox: Sandb
             },
             "postgresql+psycopg://u:***@db:5433/ops",
         ),
+        (
+            {
+                "conn_type": "postgres",
+                "host": "db",
+                "schema": "ops",
+                "extra": {"sslmode": "verify-full", "x": 1},
+            },
+            "postgresql+psycopg://db/ops?sslmode=verify-full",
+        ),
         ({"conn_type": "sqlite", "host": "/srv/cogent.db"}, "sqlite:////srv/cogent.db"),
     ],
 )

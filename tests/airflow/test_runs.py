@@ -107,3 +107,33 @@ def test_parameters_of_the_form_reach_the_run(sandbox: SandboxServer, dataset: D
     chosen = run("catalogue_sync", skus=[clean["masterVariant"]["sku"]])
     assert chosen.state == "success"
     assert _held(sandbox) == 1
+
+
+@pytest.mark.parametrize(
+    ("run_type", "takes_its_interval"),
+    [("backfill", True), ("scheduled", False), ("manual", False), ("asset_triggered", False)],
+)
+def test_only_a_backfill_brings_its_data_interval(run_type: str, takes_its_interval: bool) -> None:
+    from airflow.sdk.api.datamodels._generated import DagRun, DagRunState, DagRunType
+
+    from cogent_ops.operators import ProductMasterGateOperator
+
+    start, end = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC)
+    dag_run = DagRun(
+        dag_id="catalogue_sync",
+        run_id=f"{run_type}__2026-11-01T00:00:00+00:00",
+        logical_date=start,
+        data_interval_start=start,
+        data_interval_end=end,
+        run_after=end,
+        start_date=end,
+        end_date=None,
+        run_type=DagRunType(run_type),
+        state=DagRunState.RUNNING,
+        consumed_asset_events=[],
+        partition_key=None,
+    )
+    request = ProductMasterGateOperator(task_id="gate", skus=" A, ,B ").request({"dag_run": dag_run})  # type: ignore[typeddict-item]
+    assert request.interval == ((start, end) if takes_its_interval else None)
+    assert request.run_key == f"{run_type}__2026-11-01T00_00_00_00_00"
+    assert request.skus == ("A", "B")
