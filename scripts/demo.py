@@ -19,6 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -142,11 +143,7 @@ class Airflow:
         token = self._client.post("/auth/token", json={"username": USER, "password": PASSWORD})
         self._client.headers["Authorization"] = f"Bearer {token.raise_for_status().json()['access_token']}"
         for dag_id in dag_ids:
-            wait_for(
-                lambda name=dag_id: self._get(f"/api/v2/dags/{name}") is not None,
-                START_SECONDS,
-                self.processes,
-            )
+            wait_for(partial(self._get, f"/api/v2/dags/{dag_id}"), START_SECONDS, self.processes)
 
     def import_errors(self) -> list[Json]:
         """DAG files that Airflow could not read."""
@@ -306,6 +303,8 @@ def start(processes: Processes, progress: Progress, args: argparse.Namespace) ->
 def carry(airflow: Airflow, progress: Progress) -> None:
     """Audit, acceptance, sync."""
     airflow.wait_until_ready("catalogue_audit", "catalogue_sync")
+    if errors := airflow.import_errors():
+        raise DemoFailed("\n".join(f"{error['filename']}: {error['stack_trace']}" for error in errors))
     progress.step(
         "catalogue_audit: the whole catalogue against the product master schema, before anything is pushed"
     )

@@ -67,7 +67,7 @@ def test_is_backfillable_by_a_real_data_interval(dag: Any) -> None:
 
 
 def test_raises_a_deadline_alert_that_backfills_of_the_past_do_not(dag: Any) -> None:
-    from airflow.sdk import DeadlineReference
+    from airflow.sdk.definitions.deadline import DeadlineReference
 
     (alert,) = dag.deadline
     assert alert.reference == DeadlineReference.DAGRUN_QUEUED_AT
