@@ -147,7 +147,8 @@ class Push:
                     gone = set(old.skus) - set(state.skus) - set(line.held_skus)
                     self._retire(line.product_id, line.product.id, gone)
             if not self.dry_run:
-                self.store.catalogue.record_products(self.config.name, self.run_key, now)
+                changed = [state for state in now if state != before.get(state.product_id)]
+                self.store.catalogue.record_products(self.config.name, self.run_key, changed)
 
     def groups(self, groups: Iterable[KioskGroup]) -> None:
         """Upsert the groups that have members, set their ordered members, and remove groups without any."""
