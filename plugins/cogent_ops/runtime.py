@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from cogent_ops.domain.priorities import Priority
-from cogent_ops.hooks import CloudshelfHook, CommercetoolsHook, connection_id, open_link_store
+from cogent_ops.hooks import (
+    STORE_CONNECTION_ID,
+    CloudshelfHook,
+    CommercetoolsHook,
+    connection_id,
+    find_connection,
+    open_link_store,
+    store_url,
+)
 from cogent_ops.links import include_folder
 
 if TYPE_CHECKING:
@@ -23,6 +31,7 @@ if TYPE_CHECKING:
     from cogent_ops.clients.transport import Tuning
     from cogent_ops.config import ApiLimits, Config, LinkConfig
     from cogent_ops.services.catalogue.sync import CatalogueSync
+    from cogent_ops.services.checks import Check, Parts
     from cogent_ops.store import SharedBudget, Store
 
 SUITE = "schemas/product_master.json"
@@ -105,6 +114,39 @@ class Runtime:
             commercetools=self.commercetools(Priority.CATALOGUE) if reads else None,
             cloudshelf=self.cloudshelf(Priority.CATALOGUE) if writes else None,
             locations=self.files.locations,
+        )
+
+    def preflight(self) -> list[Check]:
+        """Whether accounts, settings and configuration are what the flows need; nothing is changed."""
+        from cogent_ops.services.preflight import Preflight
+
+        return Preflight(self._parts()).run()
+
+    def bootstrap(self, *, dry_run: bool = False) -> list[Check]:
+        """Install custom Types and locations; repeating it changes nothing.
+
+        :param dry_run: say what would be installed, and change nothing.
+        """
+        from cogent_ops.services.bootstrap import Bootstrap
+
+        return Bootstrap(self._parts(), dry_run=dry_run).run()
+
+    def _parts(self) -> Parts:
+        """The link for services that must work, and say why, when some part of it does not."""
+        from cogent_ops.clients.transport import Tuning, Unlimited
+        from cogent_ops.services.checks import Parts
+
+        commercetools = CommercetoolsHook(connection_id("commercetools", self.link))
+        cloudshelf = CloudshelfHook(connection_id("cloudshelf", self.link))
+        # A person waits for the answer, and the shared budget would need the store.
+        hasty = Tuning(read_seconds=30, attempts=4, total_seconds=60)
+        return Parts(
+            link=self.link,
+            config=lambda: self.files,
+            suite=lambda: self.suite,
+            store_url=lambda: store_url(find_connection(STORE_CONNECTION_ID)),
+            commercetools=lambda: commercetools.client(Unlimited(), Priority.ORDERS, hasty),
+            cloudshelf=lambda: cloudshelf.client(Unlimited(), Priority.ORDERS, hasty),
         )
 
 

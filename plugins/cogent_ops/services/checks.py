@@ -95,9 +95,9 @@ def failure(name: str, error: CogentOpsError) -> Check:
     return failed(name, text, TRY_AGAIN if isinstance(error, RetryableError) else "")
 
 
-def skipped(name: str, reason: str, subjects: Iterable[str]) -> Check:
+def skipped(name: str, subjects: Iterable[str], cure: str) -> Check:
     """What could not be looked at, because something else failed."""
-    return warned(name, f"Not checked: {', '.join(subjects)}.", reason)
+    return warned(name, f"Not checked: {', '.join(subjects)}.", cure)
 
 
 def guarded(name: str, check: Callable[[], Iterable[Check]]) -> Iterator[Check]:
