@@ -32,7 +32,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 #: Seconds that an answer takes, requests per second, burst: cautious guesses at the real APIs, which publish neither.
 APIS = {"commercetools": (0.15, 50.0, 100), "cloudshelf": (0.6, 10.0, 20)}
-CONCURRENCY = 8
+#: As in the shipped configuration.
+CONCURRENCY = 4
 STAGES = ("extract", "gate", "push")
 START_SECONDS = 120
 

@@ -197,12 +197,9 @@ class Gate:
     """
 
     def __init__(self, suite: Path, link: str) -> None:
-        schema = read_schema(suite)
-        self._columns = {level: _kept(level, schema.rules) for level in Level}
-        self._context = quiet_context()
-        self._validations = [
-            Validation(self._context, schema, level, link) for level in Level if schema.at(level)
-        ]
+        self._schema, self._link = read_schema(suite), link
+        self._columns = {level: _kept(level, self._schema.rules) for level in Level}
+        self._validations: list[Validation] = []
 
     def chunk(self) -> Chunk:
         """An empty chunk that keeps what the rules need."""
@@ -216,10 +213,26 @@ class Gate:
         chunk.know(facts)
         broken: list[Broken] = []
         if chunk.products:
-            for part in self._validations:
+            for part in self.prepare():
                 broken += part.broken(chunk.columns[part.level], partial(chunk.row, part.level))
             gc.collect()  # Great Expectations leaves the rows of a validation in a ring of references
         return Verdicts(chunk, [*broken, (UNSENDABLE, _unsendable(chunk, broken))])
+
+    def prepare(self) -> list[Validation]:
+        """Bring Great Expectations in and give it the rules; the first chunk does it otherwise.
+
+        A run with nothing to judge does not pay for the import.
+
+        :raises ConfigError: when Great Expectations cannot use a rule.
+        """
+        if not self._validations:
+            self._context = quiet_context()
+            self._validations = [
+                Validation(self._context, self._schema, level, self._link)
+                for level in Level
+                if self._schema.at(level)
+            ]
+        return self._validations
 
     def write_data_docs(self, folder: UPath) -> None:
         """Write Data Docs of everything judged so far below a report folder; nothing when that is nothing."""

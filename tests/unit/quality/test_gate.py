@@ -288,7 +288,7 @@ def test_what_great_expectations_cannot_use_is_refused_before_any_work(
 ) -> None:
     path = edited(lambda rules: rules[0].update(change))
     with pytest.raises(ConfigError) as error:
-        Gate(path, "default")
+        Gate(path, "default").prepare()
     assert problem in error.value.problem
     assert "in the rule 'key is present'" in error.value.problem
     assert cure in error.value.cure
@@ -328,7 +328,7 @@ from pathlib import Path
 logging.basicConfig(level=logging.INFO)
 import cogent_ops.quality
 assert not {{"great_expectations", "pandas"}} & set(sys.modules)
-cogent_ops.quality.Gate(Path({str(SUITE)!r}), "default")
+cogent_ops.quality.Gate(Path({str(SUITE)!r}), "default").prepare()
 assert "great_expectations" in sys.modules
 """
     done = subprocess.run(
@@ -366,4 +366,4 @@ def test_the_suite_is_one_that_great_expectations_loads_and_writes_itself(tmp_pa
     assert [rule.entry.meta for rule in read_schema(again).rules] == [
         rule.entry.meta for rule in read_schema(SUITE).rules
     ]
-    Gate(again, "default")
+    Gate(again, "default").prepare()

@@ -59,6 +59,7 @@ class Run:
         suite: Path = SUITE,
         chunk: int = 200_000,
         lines: Iterable[Json] | None = None,
+        quiet: bool = False,
     ) -> None:
         self.folder = RunFolder(UPath(root), LINK, "run")
         self.folder.write_json("reference.json", extracted.reference(data))
@@ -68,7 +69,7 @@ class Run:
             store.catalogue.register_skus(LINK, "run", [line["projection"]["id"] for line in part], rows)
             self.folder.write_lines("extract", part_name("part", number), map(json.dumps, part))
         self.stage = GateStage(load_config(include).link(LINK), store, self.folder, suite, chunk=chunk)
-        self.counts: dict[str, Any] = self.stage.run(NOW)
+        self.counts: dict[str, Any] = self.stage.run(NOW, skip_unchanged=quiet)
 
     @property
     def gated(self) -> dict[str, GatedProduct]:
@@ -227,3 +228,67 @@ def test_every_row_of_sunrise_is_accepted_or_held_with_a_reason(
     assert run.counts["products_accepted"] + run.counts["products_held"] == data.source_counts["products"]
     assert run.counts["variants_accepted"] + run.counts["variants_held"] == data.source_counts["variants"]
     assert run.counts["products_held"] >= len(data.dirt)
+
+
+def judged(run: Run) -> dict[str, str]:
+    return dict(map(json.loads, run.folder.read_lines("gate", "judged")))
+
+
+def test_what_is_as_it_was_when_it_was_judged_is_left_alone(
+    store: Store, tmp_path: Path, dirty: Dataset
+) -> None:
+    first = Run(store, tmp_path / "first", dirty, quiet=True)
+    assert judged(first).keys() == {product["id"] for product in dirty.products}
+    store.fingerprints.remember(LINK, "judged", judged(first), "first")
+    # Stock that moves changes versions and times, and nothing that is judged or sent.
+    touched = [
+        {
+            **line,
+            "projection": {**line["projection"], "version": 99, "lastModifiedAt": "2026-11-20T11:59:59.000Z"},
+        }
+        for line in extracted.lines(dirty)
+    ]
+    again = Run(store, tmp_path / "again", dirty, quiet=True, lines=touched)
+    assert again.counts["products_unchanged"] == len(dirty.products)
+    assert (again.gated, again.findings, judged(again)) == ({}, [], {})
+
+
+def rename(line: Json) -> Json:
+    return {**line, "projection": {**line["projection"], "name": {"de": "Anders", "en": "Different"}}}
+
+
+def sell_out(line: Json) -> Json:
+    return {**line, "inventory": {}}
+
+
+@pytest.mark.parametrize("change", [rename, sell_out])
+def test_a_single_change_has_everything_judged_again(
+    store: Store, tmp_path: Path, dirty: Dataset, change: Callable[[Json], Json]
+) -> None:
+    store.fingerprints.remember(
+        LINK, "judged", judged(Run(store, tmp_path / "1", dirty, quiet=True)), "first"
+    )
+    lines = list(extracted.lines(dirty))
+    clean = next(at for at, line in enumerate(lines) if line["projection"]["id"] not in dirty.dirt)
+    lines[clean] = change(lines[clean])
+    again = Run(store, tmp_path / "2", dirty, quiet=True, lines=lines)
+    assert again.counts["products_unchanged"] == 0
+    assert len(again.gated) == len(dirty.products)
+
+
+def test_another_products_sku_and_another_schema_count_as_changes(
+    store: Store, tmp_path: Path, dirty: Dataset
+) -> None:
+    store.fingerprints.remember(
+        LINK, "judged", judged(Run(store, tmp_path / "1", dirty, quiet=True)), "first"
+    )
+    clean = next(product for product in dirty.products if product["id"] not in dirty.dirt)
+    store.catalogue.register_skus(LINK, "other", ["new"], [(clean["masterVariant"]["sku"], "new", 1)])
+    twin = Run(store, tmp_path / "2", dirty, quiet=True)
+    assert twin.counts["products_unchanged"] == 0
+    assert twin.gated[clean["id"]].held_skus == (clean["masterVariant"]["sku"],)
+
+    store.fingerprints.remember(LINK, "judged", judged(twin), "second")
+    suite = tmp_path / "suite.json"
+    suite.write_text(SUITE.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    assert Run(store, tmp_path / "3", dirty, quiet=True, suite=suite).counts["products_unchanged"] == 0

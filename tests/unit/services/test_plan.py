@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from cogent_ops.config import LinkConfig
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cogent_ops.config import LinkConfig
 from cogent_ops.services.catalogue.plan import (
     CatalogueRequest,
     Flow,

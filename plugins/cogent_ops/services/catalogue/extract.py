@@ -32,6 +32,10 @@ REFERENCE_RESOURCES = {
     "customer_groups": "customer-groups",
 }
 SKUS_PER_SELECTION = 50
+#: Products joined with their stock in one go: few enough that many can be under way without filling the memory.
+ENRICHED = 50
+#: Products in a part of the run folder.
+PART = 500
 
 
 class Extract:
@@ -89,8 +93,9 @@ class Extract:
         counts: Counter[str] = Counter()
         newest: str = ""
         seen: list[str] = []
-        parts = ordered_map(self._enrich, self._pages(request, chosen), workers=self.config.concurrency)
-        for number, lines in enumerate(parts, start=1):
+        products = chain.from_iterable(self._pages(request, chosen))
+        enriched = ordered_map(self._enrich, batches(products, ENRICHED), workers=self.config.concurrency)
+        for number, lines in enumerate(batches(chain.from_iterable(enriched), PART), start=1):
             self._register(request.run_key, lines)
             self.folder.write_lines("extract", part_name("part", number), map(_compact, lines))
             projections = [line["projection"] for line in lines]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 
 from cogent_ops.clients.cloudshelf import RecordFailure
@@ -102,7 +102,7 @@ class Finish:
         extract: dict[str, str],
         raised: Iterable[NewException],
         *,
-        seen: set[str],
+        seen: Collection[str],
         confirmed: set[str],
     ) -> None:
         """Raise what is wrong now, close what was verified as mended, move the watermark.
@@ -128,7 +128,7 @@ class Finish:
                 self.store.watermarks.set(conn, link, f"{Flow.SYNC}.full", started)
 
     def _mended(
-        self, seen: set[str], confirmed: set[str], still: set[tuple[Kind, str]], *, full: bool
+        self, seen: Collection[str], confirmed: set[str], still: set[tuple[Kind, str]], *, full: bool
     ) -> dict[Kind, list[str]]:
         """Open exceptions whose cause this run looked at and did not find again."""
         looked_at: dict[Kind, Callable[[StoredException], bool]] = {

@@ -8,18 +8,21 @@ filled before.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
 from cogent_ops.config import LinkConfig
 from cogent_ops.domain.catalogue import CatalogueContext, ExtractLine, MappedProduct, accept, map_product
-from cogent_ops.quality import CHUNK, Chunk, Gate, SkuFacts, Verdict, Verdicts, write_data_docs
+from cogent_ops.quality import CHUNK, Chunk, Gate, Level, SkuFacts, Verdict, Verdicts, write_data_docs
 from cogent_ops.services.catalogue.gated import GatedProduct
 from cogent_ops.services.catalogue.runfolder import RunFolder, part_name
 from cogent_ops.services.pipeline import batches
@@ -29,6 +32,9 @@ log = logging.getLogger(__name__)
 
 #: SKUs that the registry is asked about at once; the answer is small, but looking for it takes memory.
 SKUS_LOOKED_UP = 10_000
+#: Name of the judged products in the run folder, and kind of their fingerprints in the store.
+JUDGED = "judged"
+SOME_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class GateStage:
@@ -44,19 +50,27 @@ class GateStage:
         self.config, self.store, self.folder, self.suite = config, store, folder, suite
         self.chunk = chunk
 
-    def run(self, now: datetime) -> dict[str, int | str]:
+    def run(self, now: datetime, *, skip_unchanged: bool = False) -> dict[str, int | str]:
         """Judge every extracted product; the result counts accepted and held products and variants.
 
+        :param skip_unchanged: leave a chunk alone when all that its verdicts depend on is as it was when they were
+            given. Most runs of a quiet day look again at the same few held products.
         :raises ConfigError: when the suite file cannot be used.
         """
         context = CatalogueContext.build(self.folder.read_json("reference.json"), self.config, now)
         gate = Gate(self.suite, self.config.name)
         self.folder.clear("gate")
         counts: Counter[str] = Counter(
-            products_accepted=0, products_held=0, variants_accepted=0, variants_held=0
+            products_accepted=0, products_held=0, products_unchanged=0, variants_accepted=0, variants_held=0
         )
         for number, waiting in enumerate(self._waiting(gate, context), start=1):
-            verdicts = gate.judge(waiting.chunk, self._facts(waiting.chunk))
+            facts = self._facts(waiting.chunk)
+            judged = self._judged(waiting, facts) if skip_unchanged else dict.fromkeys(waiting.ids(), "")
+            if skip_unchanged and self.store.fingerprints.known(self.config.name, JUDGED, judged) == judged:
+                counts["products_unchanged"] += waiting.chunk.products
+                continue
+            verdicts = gate.judge(waiting.chunk, facts)
+            self.folder.write_lines("gate", part_name(JUDGED, number), map(json.dumps, judged.items()))
             self.folder.write_lines(
                 "gate",
                 part_name("findings", number),
@@ -84,6 +98,12 @@ class GateStage:
                     waiting.add(product)
                 yield waiting
 
+    def _judged(self, waiting: Waiting, facts: SkuFacts) -> dict[str, str]:
+        """Fingerprint, by product, of all that a verdict depends on and of what would be sent."""
+        suite = self.suite.read_bytes()
+        waiting.chunk.know(facts)
+        return {id_: fingerprint_of(suite, *parts) for id_, *parts in waiting.contents()}
+
     def _facts(self, chunk: Chunk) -> SkuFacts:
         catalogue, link = self.store.catalogue, self.config.name
         counts: dict[str, int] = {}
@@ -104,6 +124,20 @@ class Waiting:
         """Append a product, as if nothing of it were held."""
         self.chunk.add(mapped)
         self._lines.write(everything(mapped).to_line() + "\n")
+
+    def ids(self) -> list[str]:
+        """The products, in order."""
+        ids: list[str] = self.chunk.columns[Level.PRODUCT]["product_id"]
+        return ids
+
+    def contents(self) -> Iterator[tuple[str, str, str]]:
+        """Of each product its id, what would be sent, and its rows. Its version is left out: stock moves it."""
+        self._lines.seek(0)
+        rows = iter(range(self.chunk.variants))
+        for place, line in enumerate(self._lines):
+            sent = replace(GatedProduct.from_line(line), version=0, modified_at=SOME_TIME)
+            own = [self.chunk.row(Level.VARIANT, row) for row in islice(rows, self.chunk.sizes[place])]
+            yield sent.product_id, sent.to_line(), repr((self.chunk.row(Level.PRODUCT, place), own))
 
     def released(self, verdicts: Verdicts, counts: Counter[str]) -> Iterator[str]:
         """One line a product, without what its verdict holds; counts what is accepted and what is held."""
@@ -148,3 +182,11 @@ def without(gated: GatedProduct, verdict: Verdict) -> GatedProduct:
         skus=tuple(gated.skus[place] for place in passed),
         held_skus=(*gated.held_skus, *(sku for sku in gated.skus if sku in held)),
     )
+
+
+def fingerprint_of(suite: bytes, *parts: str) -> str:
+    """Hash (hex, 32 characters) of a suite file and texts."""
+    digest = hashlib.blake2b(suite, digest_size=16)
+    for part in parts:
+        digest.update(part.encode(errors="surrogatepass") + b"\0")
+    return digest.hexdigest()

@@ -21,6 +21,7 @@ from cogent_ops.config import LinkConfig
 from cogent_ops.domain.exceptions import Kind
 from cogent_ops.domain.identifiers import product_gid, variant_gid
 from cogent_ops.domain.kiosk import KioskGroup, KioskLocation
+from cogent_ops.services.catalogue.gate import JUDGED
 from cogent_ops.services.catalogue.gated import GatedProduct, GatedRecord
 from cogent_ops.services.pipeline import batches, ordered_map
 from cogent_ops.store import Store
@@ -182,7 +183,7 @@ class Push:
             self.result.failures.update({failure.id: failure for failure in outcome.failed})
             gone = [id_ for id_ in batch if product_gid(id_) not in refused]
             self.result.counts["products_removed"] -= len(refused)
-            self._forget_products(gone)
+            self.forget(gone)
 
     def report_statistics(self, images: int | None) -> None:
         """Tell Cloudshelf what it should hold, so that its own count check can notice a difference."""
@@ -259,12 +260,14 @@ class Push:
             for kind in ("group", "membership"):
                 self.store.fingerprints.forget(self.config.name, kind, done)
 
-    def _forget_products(self, product_ids: list[str]) -> None:
+    def forget(self, product_ids: list[str]) -> None:
+        """Drop everything known about products: should they come back, they are new."""
         link = self.config.name
         states = self.store.catalogue.states(link, product_ids)
         variants = [variant_gid(sku) for state in states.values() for sku in state.skus]
         self.store.fingerprints.forget(link, "product", [product_gid(id_) for id_ in product_ids])
         self.store.fingerprints.forget(link, "variant", variants)
+        self.store.fingerprints.forget(link, JUDGED, product_ids)
         self.store.catalogue.remove_products(link, product_ids)
 
 

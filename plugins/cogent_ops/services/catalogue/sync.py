@@ -19,7 +19,7 @@ from cogent_ops.quality import Finding, RunSummary, write_reports
 from cogent_ops.services.catalogue import finish
 from cogent_ops.services.catalogue.extract import Extract
 from cogent_ops.services.catalogue.finish import Finish
-from cogent_ops.services.catalogue.gate import GateStage
+from cogent_ops.services.catalogue.gate import JUDGED, GateStage
 from cogent_ops.services.catalogue.gated import GatedProduct
 from cogent_ops.services.catalogue.plan import CatalogueRequest, Mode
 from cogent_ops.services.catalogue.push import Push, preview_lines
@@ -68,7 +68,10 @@ class CatalogueSync:
 
     def gate(self, request: CatalogueRequest) -> Summary:
         """Judge what was extracted by the product master schema. See :class:`GateStage`."""
-        return GateStage(self.config, self.store, self.folder(request), self.suite).run(request.now)
+        folder = self.folder(request)
+        is_delta = folder.read_json("extract.json")["mode"] == Mode.DELTA
+        stage = GateStage(self.config, self.store, folder, self.suite)
+        return stage.run(request.now, skip_unchanged=is_delta and not request.dry_run)
 
     def push(self, request: CatalogueRequest) -> Summary:
         """Bring what passed to Cloudshelf, remove what is gone, and close the run.
@@ -159,7 +162,7 @@ class CatalogueSync:
         if not request.dry_run:
             # What never reached a kiosk and is no longer published needs no call, only to be forgotten.
             never_shown = set(catalogue.product_ids(link)).difference(listed, shown)
-            catalogue.remove_products(link, sorted(never_shown))
+            push.forget(sorted(never_shown))
         return []
 
     def _finish(
@@ -168,9 +171,16 @@ class CatalogueSync:
         folder = self.folder(request)
         raised += [finish.held(finding) for finding in finish.blocking(self._findings(folder))]
         raised += [finish.refused(failure) for failure in push.result.failures.values()]
+        judged = self._judged(folder)
         Finish(self.config, self.store).run(
-            request, extract, raised, seen=self._listed(folder), confirmed=push.result.confirmed
+            request, extract, raised, seen=judged.keys(), confirmed=push.result.confirmed
         )
+        # Only now: a verdict whose consequences are not stored yet must be given again.
+        if push.result.failures:
+            self.store.fingerprints.forget(self.config.name, JUDGED, judged)
+        else:
+            remembered = {id_: hash_ for id_, hash_ in judged.items() if hash_}
+            self.store.fingerprints.remember(self.config.name, JUDGED, remembered, request.run_key)
 
     @staticmethod
     def _gated(folder: RunFolder) -> Iterator[GatedProduct]:
@@ -179,6 +189,10 @@ class CatalogueSync:
     @staticmethod
     def _findings(folder: RunFolder) -> Iterator[Finding]:
         return map(Finding.model_validate_json, folder.read_lines("gate", "findings"))
+
+    @staticmethod
+    def _judged(folder: RunFolder) -> dict[str, str]:
+        return dict(map(json.loads, folder.read_lines("gate", JUDGED)))
 
     @staticmethod
     def _listed(folder: RunFolder) -> set[str]:
