@@ -10,6 +10,7 @@ import getpass
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -91,13 +92,14 @@ def preflight(args: argparse.Namespace) -> int:
     from cogent_ops.runtime import Runtime
     from cogent_ops.services.checks import Outcome
 
-    failed = 0
+    outcomes: Counter[Outcome] = Counter()
     for link in args.link or link_names():
         checks = Runtime(link).preflight()
         print(f"Link '{link}'")
         _print_checks(checks)
-        failed += sum(check.outcome is Outcome.FAIL for check in checks)
-    print("Ready." if not failed else f"{failed} checks failed.")
+        outcomes.update(check.outcome for check in checks)
+    failed, warned = outcomes[Outcome.FAIL], outcomes[Outcome.WARN]
+    print(f"{'Ready' if not failed else 'Not ready'}: {failed} failed, {warned} to look at.")
     return 1 if failed else 0
 
 

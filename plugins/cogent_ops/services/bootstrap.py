@@ -22,7 +22,7 @@ from cogent_ops.errors import AmbiguousOutcome, CogentOpsError, TargetUnavailabl
 from cogent_ops.services.checks import Check, Outcome, Parts, failed, failure, guarded, passed, warned
 from cogent_ops.services.pipeline import batches
 from cogent_ops.services.preflight import declared_types, location_check, type_conflict
-from cogent_ops.store import Store, open_store
+from cogent_ops.store import Store, current_revision, open_store
 
 Raw = dict[str, Any]
 
@@ -51,9 +51,10 @@ class Bootstrap:
             return [failure("configuration", error)]
         try:
             client = self.parts.commercetools()
+            client.granted_scopes()  # logs in
         except CogentOpsError as error:
             text = "Nothing was installed: custom Types and locations both need commercetools."
-            return [failure("commercetools connection", error), warned("bootstrap", text, "Mend it first.")]
+            return [failure("commercetools", error), warned("bootstrap", text, "Mend it first.")]
         types = (
             guarded(f"custom Type {wanted.key}", partial(self._type, client, wanted))
             for wanted in declared_types(link)
@@ -71,9 +72,15 @@ class Bootstrap:
             check = location_check(problem)
             is_store = problem.field.startswith("address")
             yield Check(check.name, Outcome.FAIL, check.message, check.cure) if is_store else check
-        store = open_store(self.parts.store_url(), create=not self.dry_run)
-        installer = LocationInstaller(self.parts.cloudshelf(), store, link, dry_run=self.dry_run)
+        installer = LocationInstaller(self.parts.cloudshelf(), self._store(), link, dry_run=self.dry_run)
         yield from installer.run(locations)
+
+    def _store(self) -> Store | None:
+        """The store; ``None`` where a dry run would have to create it first."""
+        url = self.parts.store_url()
+        if self.dry_run and url is None and current_revision() is None:
+            return None
+        return open_store(url, create=not self.dry_run)
 
 
 class TypeInstaller:
@@ -139,10 +146,13 @@ class TypeInstaller:
 class LocationInstaller:
     """Brings a link's stores to Cloudshelf: those that it lacks, and those that have changed since it took them.
 
+    :param store: remembers what Cloudshelf took; ``None``: nothing is known, and nothing remembered.
     :param dry_run: compare and say, send and store nothing.
     """
 
-    def __init__(self, client: CloudshelfClient, store: Store, link: LinkConfig, *, dry_run: bool) -> None:
+    def __init__(
+        self, client: CloudshelfClient, store: Store | None, link: LinkConfig, *, dry_run: bool
+    ) -> None:
         self.client, self.store, self.link, self.dry_run = client, store, link, dry_run
 
     def run(self, locations: Sequence[KioskLocation]) -> Iterator[Check]:
@@ -163,13 +173,14 @@ class LocationInstaller:
     def _due(self, locations: Sequence[KioskLocation], hashes: Mapping[str, str]) -> list[KioskLocation]:
         """Those that Cloudshelf does not have, whatever the store says, and those that it has in another form."""
         there = {node["platformProvidedId"] for page in self.client.locations() for node in page}
-        known = self.store.fingerprints.known(self.link.name, KIND, hashes)
+        known = self.store.fingerprints.known(self.link.name, KIND, hashes) if self.store else {}
         return [one for one in locations if one.id not in there or known.get(one.id) != hashes[one.id]]
 
     def _send(self, batch: Sequence[KioskLocation], hashes: Mapping[str, str]) -> BatchOutcome:
         outcome = self.client.upsert_locations(batch)
-        applied = {id_: hashes[id_] for id_ in outcome.applied}
-        self.store.fingerprints.remember(self.link.name, KIND, applied, RUN_KEY)
+        if self.store is not None:
+            applied = {id_: hashes[id_] for id_ in outcome.applied}
+            self.store.fingerprints.remember(self.link.name, KIND, applied, RUN_KEY)
         return outcome
 
     def _summary(self, done: Sequence[KioskLocation], unchanged: int) -> Check:

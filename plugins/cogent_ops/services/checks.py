@@ -91,7 +91,8 @@ def failure(name: str, error: CogentOpsError) -> Check:
     """An error as a failed check, its cure apart from what is wrong."""
     text = str(error)
     if isinstance(error, ConfigError | ConnectionConfigError | MissingScope) and error.cure:
-        return failed(name, text.removesuffix(error.cure).rstrip(), error.cure)
+        problem = text.removesuffix(error.cure).rstrip(". ")
+        return failed(name, f"{problem}.", error.cure)
     return failed(name, text, TRY_AGAIN if isinstance(error, RetryableError) else "")
 
 

@@ -66,7 +66,10 @@ class Preflight:
     def _configuration(self) -> Iterator[Check]:
         config = self.parts.config()
         self.overrides, self.link = config.locations, config.link(self.parts.link)
-        yield passed(CONFIGURATION, f"{config.source} and locations.yaml load; link '{self.link.name}'.")
+        yield passed(
+            CONFIGURATION,
+            f"{config.source} and locations.yaml load and describe the link '{self.link.name}'.",
+        )
 
     def _suite(self) -> Iterator[Check]:
         path = self.parts.suite()
@@ -198,7 +201,7 @@ class ProjectChecks:
             else:
                 self.found.setdefault(need.resource, ())
         if all(need.resource in self.found for need in needs):
-            text = f"One record each was read of {', '.join(need.label for need in needs)}."
+            text = f"One record each could be read of {', '.join(need.label for need in needs)}."
             yield passed("commercetools access", text)
 
     def _read(self, need: Need) -> None:
@@ -394,12 +397,12 @@ class OrganisationChecks:
             yield warned("Cloudshelf organisation", text, cure)
             return
         yield self._currency(found.name, found.currency)
-        pieces = found.safety_stock
         yield warned(
             "Cloudshelf safety stock",
-            f"Stock below {pieces} counts as out of stock. Whether exactly {pieces} does is not documented.",
-            f"Verify on the first run: look at a product with {pieces} pieces on a kiosk. 'stock.safety_stock' in "
-            f"{MAPPING} sets our own limit.",
+            f"It is {found.safety_stock}: less counts as out of stock. Whether exactly so many pieces do is not "
+            "documented.",
+            "Verify on the first run: look at a product with exactly so many pieces on a kiosk. For our own flags, "
+            f"'stock.safety_stock' in {MAPPING} decides.",
         )
 
     def _currency(self, organisation: str, currency: str) -> Check:
