@@ -73,7 +73,7 @@ class Preflight:
 
     def _suite(self) -> Iterator[Check]:
         path = self.parts.suite()
-        Gate(path, self.parts.link)
+        Gate(path, self.parts.link).prepare()
         yield passed(SUITE, f"{path} loads, and Great Expectations takes it.")
 
     def _store(self) -> Iterator[Check]:
