@@ -29,7 +29,8 @@ PROGRAMS = {
 
 def seconds(prepare: str, measured: str) -> float:
     """Seconds that the second program takes after the first."""
-    program = f"import time\n{prepare}\nbegan = time.perf_counter()\n{measured}\nprint('took', time.perf_counter() - began)"
+    clock = "began = time.perf_counter()"
+    program = f"import time\n{prepare}\n{clock}\n{measured}\nprint('took', time.perf_counter() - began)"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd="/"
     )

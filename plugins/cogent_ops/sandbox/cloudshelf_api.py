@@ -35,7 +35,6 @@ from graphql import (
     GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
-    GraphQLResolveInfo,
     GraphQLSchema,
     InlineFragmentNode,
     InputObjectTypeDefinitionNode,
@@ -55,6 +54,8 @@ from graphql import (
 from cogent_ops.sandbox.answers import Answer, Json, json_answer
 from cogent_ops.sandbox.cloudshelf_state import CloudshelfState, derived_id
 
+#: ``GraphQLResolveInfo``, which is generic from graphql-core 3.3 on only. No resolver looks into it.
+Info: TypeAlias = Any
 Check: TypeAlias = Callable[[Any], bool]
 Resolver: TypeAlias = Callable[..., Any]
 
@@ -187,7 +188,7 @@ class CloudshelfApi:
             operation_name=request.operation_name,
         )
         if isawaitable(result):
-            return _later(cast("Awaitable[ExecutionResult]", result))
+            return _later(result)
         return _formatted(result)
 
     def _refused(self, request: Request, headers: Mapping[str, str]) -> Answer | None:
@@ -574,7 +575,7 @@ class _Resolvers:
     def _products(
         self,
         root: None,
-        info: GraphQLResolveInfo,
+        info: Info,
         *,
         productGroupIds: Sequence[str] | None = None,  # noqa: N803 - names of the API
         textSearch: str | None = None,  # noqa: N803
@@ -595,7 +596,7 @@ class _Resolvers:
     def _groups(
         self,
         root: None,
-        info: GraphQLResolveInfo,
+        info: Info,
         *,
         searchQuery: Json | None = None,  # noqa: N803
         **page: Any,
@@ -613,7 +614,7 @@ class _Resolvers:
     def _locations(
         self,
         root: None,
-        info: GraphQLResolveInfo,
+        info: Info,
         *,
         textSearch: str | None = None,  # noqa: N803
         fulfillsOnlineOrders: bool | None = None,  # noqa: N803
@@ -624,13 +625,13 @@ class _Resolvers:
             found = [one for one in found if one["fulfillsOnlineOrders"] == fulfillsOnlineOrders]
         return self._page(found, **page)
 
-    def _orders(self, root: None, info: GraphQLResolveInfo, **page: Any) -> Json:
+    def _orders(self, root: None, info: Info, **page: Any) -> Json:
         return self._page(self._listed("Order", page.pop("sortBy", None)), **page)
 
     def _sessions(
         self,
         root: None,
-        info: GraphQLResolveInfo,
+        info: Info,
         *,
         startDate: str = "",  # noqa: N803
         endDate: str = "9999",  # noqa: N803
@@ -690,28 +691,28 @@ class _Resolvers:
     # Writes
 
     def _upsert(self, kind: str, answer: str) -> Resolver:
-        def resolve(root: None, info: GraphQLResolveInfo, input: Sequence[Json]) -> Json:
+        def resolve(root: None, info: Info, input: Sequence[Json]) -> Json:
             outcome = self.state.upsert(info.field_name, kind, input)
             return {answer: outcome.entities, "userErrors": outcome.errors}
 
         return resolve
 
-    def _upsert_variants(self, root: None, info: GraphQLResolveInfo, inputs: Sequence[Json]) -> Json:
+    def _upsert_variants(self, root: None, info: Info, inputs: Sequence[Json]) -> Json:
         outcome = self.state.upsert_variants(info.field_name, inputs)
         return {"productVariants": outcome.entities, "userErrors": outcome.errors}
 
-    def _upsert_stock(self, root: None, info: GraphQLResolveInfo, input: Sequence[Json]) -> Json:
+    def _upsert_stock(self, root: None, info: Info, input: Sequence[Json]) -> Json:
         outcome = self.state.upsert_stock(info.field_name, input)
         return {"stockLevels": outcome.entities, "userErrors": outcome.errors}
 
-    def _upsert_orders(self, root: None, info: GraphQLResolveInfo, input: Sequence[Json]) -> Json:
+    def _upsert_orders(self, root: None, info: Info, input: Sequence[Json]) -> Json:
         outcome = self.state.upsert_orders(info.field_name, input)
         return {"orders": outcome.entities, "userErrors": outcome.errors}
 
     def _members(self, how: str) -> Resolver:
         def resolve(
             root: None,
-            info: GraphQLResolveInfo,
+            info: Info,
             productGroupId: str,  # noqa: N803
             productIds: Sequence[str],  # noqa: N803
         ) -> bool:
@@ -724,7 +725,7 @@ class _Resolvers:
     def _members_in_batch(
         self,
         root: None,
-        info: GraphQLResolveInfo,
+        info: Info,
         productGroupUpdateBatchInput: Json,  # noqa: N803
     ) -> list[Json]:
         rows = productGroupUpdateBatchInput["productGroupUpdateBatch"]
@@ -740,14 +741,14 @@ class _Resolvers:
         return answer
 
     def _delete(self, kind: str, answer: str) -> Resolver:
-        def resolve(root: None, info: GraphQLResolveInfo, ids: Sequence[str]) -> Json:
+        def resolve(root: None, info: Info, ids: Sequence[str]) -> Json:
             outcome = self.state.delete(kind, ids)
             return {answer: outcome.entities, "userErrors": outcome.errors}
 
         return resolve
 
     def _keep_known(self, kind: str) -> Resolver:
-        async def resolve(root: None, info: GraphQLResolveInfo, fileUrl: str) -> Json:  # noqa: N803
+        async def resolve(root: None, info: Info, fileUrl: str) -> Json:  # noqa: N803
             try:
                 known = await asyncio.to_thread(_fetch, fileUrl)
             except (ValueError, TypeError, KeyError, URLError, OSError) as error:
@@ -764,10 +765,10 @@ def _fetch(url: str) -> list[str]:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or parts.hostname not in _LOOPBACK:
         raise ValueError("the sandbox fetches only http(s) URLs on this machine")
-    with urlopen(url, timeout=_FETCH_SECONDS) as answer:
+    with urlopen(url, timeout=_FETCH_SECONDS) as answer:  # noqa: S310  (the scheme was checked above)
         rows = json.loads(answer.read())
     if not isinstance(rows, list):
-        raise ValueError("a JSON array of objects is expected")
+        raise TypeError("a JSON array of objects is expected")
     return [str(row["id"]) for row in rows]
 
 
@@ -782,7 +783,7 @@ def _reported(state: CloudshelfState, given: Json) -> bool:
     return True
 
 
-def _metadata(entity: Json, info: GraphQLResolveInfo) -> list[Json]:
+def _metadata(entity: Json, info: Info) -> list[Json]:
     stamps = {"createdAt": entity["createdAt"], "updatedAt": entity["updatedAt"]}
     return [
         {**one, **stamps, "id": derived_id("Metadata", entity["id"], one["namespace"], one["key"])}

@@ -11,6 +11,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from cogent_ops.errors import PermanentError
@@ -216,7 +217,8 @@ class CloudshelfState:
         made = self._upsert_one("ProductVariant", row, {"productId": product})
         before = made.get("productId")
         if before != product:
-            self.variants_of[before].pop(made["id"], None)
+            if before is not None:
+                self.variants_of[before].pop(made["id"], None)
             made["productId"] = product
         self.variants_of[product][made["id"]] = None
         return made
@@ -521,7 +523,7 @@ class CloudshelfState:
             return known[1]
         found = list(self.entities[kind].values())
         for name, descending in reversed(sort):
-            found.sort(key=lambda entity, name=name: str(entity[name]), reverse=descending)
+            found.sort(key=partial(_text_of, name), reverse=descending)
         self._sorted[key] = (self.revision[kind], found)
         return found
 
@@ -690,3 +692,7 @@ def derived_id(kind: str, *parts: str) -> str:
     return f"gid://cloudshelf/{kind}/" + "".join(
         _CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5)
     )
+
+
+def _text_of(name: str, entity: Json) -> str:
+    return str(entity[name])

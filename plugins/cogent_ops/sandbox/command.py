@@ -33,13 +33,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = data.add_argument
     add("--products", type=int, default=300, help="how many products to generate (default: %(default)s)")
     add("--variants", type=int, help="variants of every product (default: a mix, mostly 1 to 12)")
-    add("--dirty-share", type=float, default=0.06, help="share of products with a defect (default: %(default)s)")
+    add(
+        "--dirty-share",
+        type=float,
+        default=0.06,
+        help="share of products with a defect (default: %(default)s)",
+    )
     add("--sunrise", type=Path, metavar="FOLDER", help="commercetools' Sunrise sample data instead")
     behaviour = parser.add_argument_group("behaviour")
     add = behaviour.add_argument
-    add("--faults", type=Path, metavar="FILE", help="fault plan (YAML): what goes wrong, how often, latency, limits")
-    add("--token-seconds", type=int, default=172_800, help="life time of access tokens (default: %(default)s)")
-    add("--location-form", choices=("address", "structured"), default="structured", help="form of LocationInput")
+    add(
+        "--faults",
+        type=Path,
+        metavar="FILE",
+        help="fault plan (YAML): what goes wrong, how often, latency, limits",
+    )
+    add(
+        "--token-seconds", type=int, default=172_800, help="life time of access tokens (default: %(default)s)"
+    )
+    add(
+        "--location-form",
+        choices=("address", "structured"),
+        default="structured",
+        help="form of LocationInput",
+    )
     add("--safety-stock", type=int, default=0, help="Cloudshelf's safety stock number (default: %(default)s)")
     traffic = parser.add_argument_group("traffic")
     add = traffic.add_argument
@@ -48,7 +65,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--online-rate", type=float, default=0.5, help="online orders per second (default: %(default)s)")
     add("--edit-rate", type=float, default=0.1, help="product edits per second (default: %(default)s)")
     add = parser.add_argument
-    add("--ready-file", type=Path, metavar="FILE", help="write addresses and connections there once it listens (JSON)")
+    add(
+        "--ready-file",
+        type=Path,
+        metavar="FILE",
+        help="write addresses and connections there once it listens (JSON)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -62,7 +84,9 @@ def run(args: argparse.Namespace) -> int:
         from cogent_ops.sandbox.server import serve
         from cogent_ops.sandbox.state import Behaviour
     except ModuleNotFoundError as error:
-        raise PermanentError(f"The sandbox needs {error.name}. Run: pip install 'cogent-ops[sandbox]'") from error
+        raise PermanentError(
+            f"The sandbox needs {error.name}. Run: pip install 'cogent-ops[sandbox]'"
+        ) from error
     dataset = load_dataset(args)
     try:
         serve(

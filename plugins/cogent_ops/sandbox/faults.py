@@ -100,7 +100,7 @@ class Rule(_Strict):
     :param limit: strike at most so often.
     :param when: before or after the request took effect (``error``, ``reset``, ``timeout``).
     :param status: HTTP status of ``error``.
-    :param retry_after: seconds that 429 or 503 asks to wait; 0 leaves the header out.
+    :param retry_after: seconds that 429 asks to wait, and 503 where it is given; 0 leaves the header out.
     :param delay: seconds of ``slow`` and ``timeout``.
     :param ids: ``refuse``: pattern of record ids that are refused for ever.
     :param code: ``refuse``: code of the user error.
@@ -198,21 +198,19 @@ class FaultEngine:
             self._seen: Counter[tuple[int, bytes]] = Counter()
             self._random = random.Random(plan.seed)
             self._limits = {
-                api: Bucket(limit.burst, limit.per_second) for api, limit in plan.rate_limits.items()
+                str(api): Bucket(limit.burst, limit.per_second) for api, limit in plan.rate_limits.items()
             }
             budget = plan.credits
             self._credits = None if budget is None else Bucket(budget.capacity, budget.per_second)
 
     def latency(self, api: str) -> float:
         """Seconds that this answer takes."""
-        known: Mapping[str, Latency] = dict(self.plan.latency)
-        latency = known.get(api)
+        latency = {str(name): latency for name, latency in self.plan.latency.items()}.get(api)
         return 0.0 if latency is None else latency.base + latency.jitter * self._random.random()
 
     def over_limit(self, api: str) -> float:
         """Seconds until a request of this API is allowed, 0 when it is."""
-        buckets: Mapping[str, Bucket] = dict(self._limits)
-        bucket = buckets.get(api)
+        bucket = self._limits.get(api)
         return 0.0 if bucket is None else bucket.take(1)
 
     def spend(self, credits: int) -> float:

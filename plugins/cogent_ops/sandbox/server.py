@@ -293,10 +293,13 @@ class SandboxApp:
         if api == "cloudshelf" and rule.status < 400:
             error = {"message": "Internal server error", "extensions": {"code": "INTERNAL_SERVER_ERROR"}}
             return json_answer(rule.status, {"data": None, "errors": [error]})
-        if api == "cloudshelf":
-            return Answer(rule.status, b"<html><body>upstream error</body></html>", [], b"text/html")
         code = {502: "BadGateway", 503: "OverCapacity"}.get(rule.status, "General")
-        return ApiError(rule.status, code, "The sandbox was told to fail here.").answer()
+        answer = ApiError(rule.status, code, "The sandbox was told to fail here.").answer()
+        if api == "cloudshelf":
+            answer = Answer(rule.status, b"<html><body>upstream error</body></html>", [], b"text/html")
+        if rule.status == 503 and "retry_after" in rule.model_fields_set and rule.retry_after > 0:
+            answer.headers.append((b"retry-after", str(whole_seconds(rule.retry_after)).encode()))
+        return answer
 
     def _throttled(self, api: str, wait: float) -> Answer:
         self.counters.rate_limited[api] += 1
@@ -374,7 +377,7 @@ class Control:
 
     def handle(self, method: str, path: str, body: bytes) -> Answer:
         """Answer a control request."""
-        handler = {
+        handlers: dict[str, Callable[[Json], Json]] = {
             "GET /health": lambda given: {"ok": True},
             "GET /state": lambda given: self._sizes(),
             "GET /counters": lambda given: self._counters(),
@@ -387,7 +390,8 @@ class Control:
             "POST /clock": self._advance,
             "POST /change": self._change,
             "POST /tokens/expire": lambda given: self._expire_tokens(),
-        }.get(f"{method} {path.rstrip('/')}")
+        }
+        handler = handlers.get(f"{method} {path.rstrip('/')}")
         try:
             if path in ("/state/commercetools", "/state/cloudshelf") and method == "GET":
                 return Answer(200, self.dump(path.rpartition("/")[2]))
@@ -627,4 +631,3 @@ def serve(
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
-

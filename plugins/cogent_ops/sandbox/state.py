@@ -76,7 +76,7 @@ class Behaviour:
     token_seconds: int = 172_800
     scopes: tuple[str, ...] = ("manage_project:sandbox",)
     client_id: str = "sandbox-client"
-    client_secret: str = "sandbox-secret"
+    client_secret: str = "sandbox-secret"  # noqa: S105  (opens nothing but the sandbox)
     order_lag_seconds: float = 0.0
     order_touches_entry: bool = False
     stock_touches_product: Literal["nothing", "version", "modified"] = "version"
