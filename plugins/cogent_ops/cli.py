@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
+import logging
 import os
 import sys
 from collections import Counter
@@ -33,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     # As Airflow's own commands do: without it, connections kept in Airflow's database are not looked at.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+    # Airflow prints log lines to the standard output; Alembic's would stand among the command's own.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     args = parser().parse_args(argv)
     command: Command = args.command
     try:
