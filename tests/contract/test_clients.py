@@ -5,18 +5,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl
+from urllib.parse import parse_qsl
 
 import pytest
-import yaml
 from graphql import (
     DocumentNode,
     FieldNode,
@@ -30,7 +27,7 @@ from graphql import (
     validate,
 )
 from graphql.execution.values import get_variable_values
-from openapi_schema_validator import OAS30Validator
+from tests.support.contracts import OpenApi, commercetools, contract
 
 from cogent_ops.clients import graphql_api
 from cogent_ops.clients.cloudshelf import SCAN_PAGE, CloudshelfAccount, CloudshelfClient, location_input
@@ -53,8 +50,6 @@ from cogent_ops.sandbox.server import Exchange, SandboxServer
 
 Json = dict[str, Any]
 
-ROOT = Path(__file__).parents[2]
-SHARED = Path(os.environ.get("COGENT_OPS_SHARED", ROOT / "../shared")) / "contracts"
 DOCUMENTS = sorted(path.stem for path in (Path(graphql_api.__file__).parent / "documents").glob("*.graphql"))
 MAX_COMPLEXITY, MAX_DEPTH = 500, 20
 #: What no connector has any business to read or change.
@@ -63,19 +58,12 @@ FORBIDDEN = re.compile(r"(?i)payment|secret|token|apikey|email|phone|telephone|f
 ORGANISATION = {"owningOrganisation": {"displayName", "defaultCurrencyCode", "safetyStockNumber"}}
 
 
-def _contract(name: str) -> Path:
-    path = SHARED / name
-    if not path.is_file():
-        pytest.skip(f"the official contract {name} is not here ({SHARED})")
-    return path
-
-
 # Cloudshelf
 
 
 @pytest.fixture(scope="module")
 def schema() -> GraphQLSchema:
-    return build_schema(_contract("cloudshelf.graphql").read_text(encoding="utf-8"))
+    return build_schema(contract("cloudshelf.graphql").read_text(encoding="utf-8"))
 
 
 def document(name: str) -> DocumentNode:
@@ -233,100 +221,9 @@ def test_the_structured_address_is_what_the_newer_schema_takes(schema: GraphQLSc
 # commercetools
 
 
-@dataclass(frozen=True)
-class OpenApi:
-    """The official description of the HTTP API."""
-
-    spec: Json
-
-    def path(self, path: str) -> Json:
-        """The path item for a concrete path; the most literal one wins."""
-        found = [
-            (len(re.sub(r"\{\w+\}", "", template)), template)
-            for template in self.spec["paths"]
-            if re.fullmatch(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template)), path)
-        ]
-        assert found, f"there is no {path}"
-        item: Json = self.spec["paths"][max(found)[1]]
-        return item
-
-    def resolved(self, schema: Json) -> Json:
-        """A schema behind its reference."""
-        while "$ref" in schema:
-            schema = self.spec["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
-        return schema
-
-    def check(self, schema: Json, value: Any) -> None:
-        """Validate a value, update actions by what they are."""
-        rooted = {**schema, "components": self.spec["components"]}
-        errors = [error.message for error in OAS30Validator(rooted).iter_errors(value)]
-        assert errors == []
-        found = self.resolved(schema)
-        mapping = found.get("discriminator", {}).get("mapping", {})
-        if mapping:
-            kind = value[found["discriminator"]["propertyName"]]
-            self.check({"$ref": mapping[kind]}, value)
-            return
-        if isinstance(value, dict):
-            self._check_object(found, value)
-        elif isinstance(value, list):
-            for one in value:
-                self.check(found["items"], one)
-
-    def _check_object(self, found: Json, value: Json) -> None:
-        known = self.properties(found)
-        if found.get("x-open"):
-            return
-        assert known.keys() >= value.keys(), f"unknown fields {value.keys() - known.keys()}"
-        for name, inner in value.items():
-            self.check(known[name], inner)
-
-    def properties(self, schema: Json) -> Json:
-        """Properties of an object, those it inherits included."""
-        found = self.resolved(schema)
-        inherited = [self.properties(part) for part in found.get("allOf", ())]
-        return {
-            name: kind for part in (*inherited, found.get("properties", {})) for name, kind in part.items()
-        }
-
-    def check_query(self, parameters: list[Json], query: str) -> None:
-        """Every parameter is known and of its type; every mandatory one is there."""
-        sent = parse_qs(query, keep_blank_values=True)
-        known = {one["name"]: one for one in parameters if one["in"] == "query"}
-        assert known.keys() >= sent.keys()
-        assert all(name in sent for name, one in known.items() if one.get("required"))
-        for name, texts in sent.items():
-            kind = known[name]["schema"]
-            if kind["type"] == "array":
-                self.check(kind, [_typed(self.resolved(kind["items"]), text) for text in texts])
-            else:
-                assert len(texts) == 1, name
-                self.check(kind, _typed(kind, texts[0]))
-
-
-def _typed(kind: Json, text: str) -> Any:
-    return json.loads(text) if kind["type"] in ("number", "integer", "boolean") else text
-
-
 @pytest.fixture(scope="module")
 def openapi() -> OpenApi:
-    text = _contract("commercetools-openapi.yaml").read_bytes()
-    spec: Json = yaml.load(text, Loader=yaml.CSafeLoader)
-    for schema in spec["components"]["schemas"].values():
-        _without_patterns(schema)
-    return OpenApi(spec)
-
-
-def _without_patterns(schema: Json) -> None:
-    """A property named ``/pattern/`` stands for any number of fields; as a plain name it would be mandatory."""
-    names = {*schema.get("properties", {}), *schema.get("required", ())}
-    patterns = {name for name in names if name.startswith("/")}
-    if patterns:
-        schema["x-open"] = True
-        schema["properties"] = {
-            n: kind for n, kind in schema.get("properties", {}).items() if n not in patterns
-        }
-        schema["required"] = [name for name in schema.get("required", ()) if name not in patterns]
+    return commercetools()
 
 
 FIELD = {"name": "csMark", "label": {"en": "Mark"}, "required": False, "type": {"name": "String"}}
