@@ -477,7 +477,7 @@ def _mapping_check(problem: Problem) -> Check:
     name, cure = f"mapping, {problem.field}", f"Correct '{problem.field}' in {MAPPING}"
     if problem.field.startswith(FATAL):
         return failed(name, problem.message, f"{cure}, or create it in commercetools.")
-    return warned(name, f"{problem.message} It has no effect.", f"{cure}, or leave it out.")
+    return warned(name, problem.message, f"{cure}, or leave it out: as it is, it has no effect.")
 
 
 def _names(needs: Iterable[Need]) -> str:
