@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
 import pytest
 from graphql import (
     GraphQLEnumType,
@@ -22,6 +21,7 @@ from graphql import (
     is_specified_scalar_type,
 )
 from tests.support.contracts import OpenApi, commercetools, contract
+from tests.support.talk import Shop
 
 from cogent_ops.sandbox.cloudshelf_api import load_schema
 from cogent_ops.sandbox.generator import generate
@@ -30,38 +30,6 @@ from cogent_ops.sandbox.server import Exchange, SandboxServer
 Json = dict[str, Any]
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 MONEY = {"currencyCode": "EUR", "centAmount": 1999}
-
-
-class Shop:
-    """A person who talks to the commercetools API of a sandbox."""
-
-    def __init__(self, server: SandboxServer) -> None:
-        self._project = f"{server.commercetools_url}/sandbox"
-        self._http = httpx.Client(timeout=30)
-        token = httpx.post(
-            f"{server.auth_url}/oauth/token",
-            data={"grant_type": "client_credentials"},
-            auth=("sandbox-client", "sandbox-secret"),
-        )
-        self._http.headers["authorization"] = f"Bearer {token.json()['access_token']}"
-
-    def get(self, path: str, **params: Any) -> Json:
-        """The answer's body, whatever the status."""
-        return dict(self._http.get(self._project + path, params=params).json())
-
-    def post(self, path: str, body: Json) -> Json:
-        """The answer's body, whatever the status."""
-        return dict(self._http.post(self._project + path, json=body).json())
-
-    def act(self, path: str, resource: Json, *actions: Json) -> Json:
-        """Update a resource by its id."""
-        return self.post(
-            f"{path}/{resource['id']}", {"version": resource["version"], "actions": list(actions)}
-        )
-
-    def delete(self, path: str, version: int) -> Json:
-        """Delete a resource."""
-        return dict(self._http.delete(self._project + path, params={"version": version}).json())
 
 
 def read_everything(shop: Shop) -> None:
