@@ -117,6 +117,12 @@ def duplicate_field(name: str, value: Any, tail: str = "") -> ApiError:
     return ApiError(400, "DuplicateField", text, field=name, duplicateValue=value)
 
 
+def reference_exists(identifier: str, type_id: str) -> ApiError:
+    """400 ``ReferenceExists``: something else still points at what is to be deleted."""
+    text = f"Can not delete '{identifier}' while it is referenced from at least one '{type_id}'."
+    return ApiError(400, "ReferenceExists", text, referencedBy=type_id)
+
+
 def concurrent_modification(identifier: str, expected: int, actual: int) -> ApiError:
     """409 ``ConcurrentModification`` with the version that the resource has now."""
     text = (

@@ -1,7 +1,7 @@
 """The commercetools HTTP API over :class:`~cogent_ops.sandbox.state.CommercetoolsState`.
 
 Routing, OAuth, scopes, query parameters and versioned writes. Paths, scopes and status codes follow the official
-OpenAPI. A parameter of the real API that is not simulated (``expand``, projections by locale or store) is answered
+OpenAPI. A parameter that is not simulated (``expand``, projections by locale or store, a misspelt one) is answered
 with 501, so that nobody mistakes its absence for an effect.
 """
 
@@ -130,19 +130,11 @@ RESOURCES: dict[str, Resource] = {
     "messages": Resource(("messages",), alternate=""),
 }
 
-_QUERY_PARAMS = {"where", "sort", "limit", "offset", "withTotal"}
-_REFUSED_PARAMS = {
-    "expand",
-    "localeProjection",
-    "storeProjection",
-    "priceCurrency",
-    "priceCountry",
-    "priceCustomerGroup",
-    "priceCustomerGroupAssignments",
-    "priceChannel",
-    "priceRecurrencePolicy",
-    "filter[attributes]",
+_PARAMS = {
+    "query": {"where", "sort", "limit", "offset", "withTotal"},
+    "delete": {"version"},
 }
+"""Parameters that have an effect, by verb; ``staged`` belongs to product projections."""
 _PATH = re.compile(r"/(?P<project>[^/]+)(?:/in-store/key=(?P<store>[^/]+))?(?:/(?P<rest>.*))?")
 _KEYED = re.compile(r"(?P<by>[a-z-]+)=(?P<value>.+)")
 
@@ -254,18 +246,17 @@ class CommercetoolsApi:
         :param operation: what :meth:`operation` recognised.
         """
         if len(path) + len(query) > self.state.behaviour.max_uri_bytes:
-            return Answer(414, b"<html><body>414 Request-URI Too Large</body></html>", [], b"text/html")
+            text = b"<html><body>Request-URI Too Large</body></html>"
+            return Answer(self.state.behaviour.long_uri_status, text, [], b"text/html")
         self.state.settle()
         try:
             if operation is None:
                 raise ApiError(404, "ResourceNotFound", f"URI not found: {path}")
             if len(body) > MAX_BODY_BYTES:
                 raise ApiError(413, "ContentTooLarge", "The request body is larger than 16 MB.")
-            self._authorise(headers, _wanted_scopes(operation))
             params = parse_qs(query, keep_blank_values=True)
-            refused = _REFUSED_PARAMS & params.keys()
-            if refused:
-                raise ApiError(501, "InvalidInput", f"The sandbox does not simulate {sorted(refused)}.")
+            self._authorise(headers, _wanted_scopes(operation, params))
+            _check_params(operation, params)
             answer = self._dispatch(operation, params, body)
         except ApiError as error:
             answer = error.answer()
@@ -402,6 +393,8 @@ class CommercetoolsApi:
             self.state.check_version(found, _integer(params, "version", 0, None))
         elif operation.resource != "custom-objects":
             raise invalid_input("The query parameter 'version' is required.")
+        if operation.resource in ("types", "channels"):
+            self.state.check_unreferenced(self.state[operation.resource].type_id, found["id"])
         self.state[operation.resource].remove(found["id"])
         if operation.resource == "inventory":
             self.state.stock_changed(found["sku"])
@@ -453,11 +446,22 @@ def _custom_object_operation(verb: str, segments: list[str]) -> Operation | None
     return Operation("custom-objects", "query", "container", segments[1]) if verb == "get" else None
 
 
-def _wanted_scopes(operation: Operation) -> list[str]:
+def _check_params(operation: Operation, params: Params) -> None:
+    known = _PARAMS.get(operation.verb, set())
+    if operation.resource == "product-projections":
+        known = {*known, "staged"}
+    without_effect = [name for name in params if name not in known and not name.startswith("var.")]
+    if without_effect:
+        raise ApiError(501, "InvalidInput", f"The sandbox does not simulate {', '.join(without_effect)}.")
+
+
+def _wanted_scopes(operation: Operation, params: Params) -> list[str]:
     if operation.resource == "project":
         return ["view_project_settings" if operation.verb == "get" else "manage_project_settings"]
     if operation.resource == "product-selection-assignments":
         return ["view_product_selections"]
+    if operation.resource == "product-projections" and _staged(params):
+        return ["view_products"]
     right = "view" if operation.verb in ("query", "get") else "manage"
     return [f"{right}_{scope}" for scope in RESOURCES[operation.resource].scopes]
 

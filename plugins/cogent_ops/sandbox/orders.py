@@ -44,6 +44,7 @@ def import_order(state: CommercetoolsState, draft: Any) -> Json:
     number = draft.get("orderNumber")
     if number is not None and state["orders"].first("orderNumber", number) is not None:
         raise duplicate_field("orderNumber", number)
+    _distinct_keys(draft)
     if draft.get("customerId") is not None:
         raise reference_not_found("customer", {"id": draft["customerId"]})
     order = _order(state, draft)
@@ -54,6 +55,14 @@ def import_order(state: CommercetoolsState, draft: Any) -> Json:
         state.later(state.behaviour.order_lag_seconds, effect)
     state.emit("OrderImported", "order", made, order=made)
     return made
+
+
+def _distinct_keys(draft: Json) -> None:
+    for name in ("lineItems", "customLineItems"):
+        keys = [line["key"] for line in draft.get(name) or [] if line.get("key") is not None]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise duplicate_field(f"{name}.key", key)
 
 
 def _order(state: CommercetoolsState, draft: Json) -> Json:
@@ -150,7 +159,8 @@ def _ordered(state: CommercetoolsState, draft: Json) -> tuple[Json, Json]:
         if product is not None and variant.get(named) == wanted.get(named):
             return product, variant
     text = f"The variant with SKU '{wanted.get('sku')}' or id '{wanted.get('id')}' was not found."
-    raise ApiError(400, "ReferencedResourceNotFound", text, typeId="product")
+    code = state.behaviour.unknown_sku_code
+    raise ApiError(400, code, text, **({"typeId": "product"} if code == "ReferencedResourceNotFound" else {}))
 
 
 def _line_channel(

@@ -234,7 +234,7 @@ class ShopFloor:
         """Carry out a change that the control endpoint asks for.
 
         :param what: one of ``publish``, ``unpublish``, ``delete``, ``edit``, ``stock``, ``kiosk-order``,
-            ``kiosk-status``, ``online-order``.
+            ``kiosk-status``, ``online-order``, ``select``.
         :param given: what it takes, see :data:`CHANGES`.
         :raises OrderRefused: when it is not possible or not known.
         """
@@ -271,6 +271,14 @@ class ShopFloor:
             )
             return {"id": made["id"], "orderNumber": made["orderNumber"]}
 
+    def select(self, given: Mapping[str, Any]) -> None:
+        """Give a store a Product Selection: ``store``, ``selection``, ``products`` (ids), ``active``."""
+        state = self._commercetools
+        with state.lock:
+            state.select(
+                given["store"], given["selection"], given["products"], active=given.get("active", True)
+            )
+
 
 def _done(
     call: Callable[[ShopFloor, Mapping[str, Any]], None],
@@ -291,6 +299,7 @@ CHANGES: dict[str, Callable[[ShopFloor, Mapping[str, Any]], Json]] = {
     "kiosk-order": ShopFloor.raw_kiosk_order,
     "kiosk-status": _done(lambda floor, given: floor.set_order_status(given["order"], given["status"])),
     "online-order": ShopFloor.raw_online_order,
+    "select": _done(lambda floor, given: floor.select(given)),
 }
 """Changes by name. ``product`` is an id or a key, ``channel`` a key, ``quantity`` a count, ``fields`` raw fields."""
 

@@ -8,9 +8,10 @@ versions that move because stock moved.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any, Literal
 
 from cogent_ops.sandbox.answers import (
@@ -18,10 +19,11 @@ from cogent_ops.sandbox.answers import (
     concurrent_modification,
     invalid_field,
     invalid_operation,
+    reference_exists,
     reference_not_found,
     required_field,
 )
-from cogent_ops.sandbox.collection import Clock, Collection, Ids
+from cogent_ops.sandbox.collection import Clock, Collection, Ids, wire_time
 from cogent_ops.sandbox.dataset import Dataset, all_variants, reference
 
 RESOURCE_OF_TYPE = {
@@ -70,7 +72,10 @@ class Behaviour:
         version and ``lastModifiedAt``.
     :param message_lag_seconds: how late a Message becomes visible; its ``createdAt`` is not moved.
     :param version_step_per_action: versions grow by the number of actions instead of by one.
-    :param max_uri_bytes: longer request targets get 414.
+    :param no_op_bumps: whether an update that changes nothing makes a new version.
+    :param unknown_sku_code: error code when an imported order names a SKU that is in no product.
+    :param max_uri_bytes: longest request target.
+    :param long_uri_status: how a longer one is refused; both have been seen.
     """
 
     token_seconds: int = 172_800
@@ -82,7 +87,10 @@ class Behaviour:
     stock_touches_product: Literal["nothing", "version", "modified"] = "version"
     message_lag_seconds: float = 0.0
     version_step_per_action: bool = True
+    no_op_bumps: bool = False
+    unknown_sku_code: Literal["ReferencedResourceNotFound", "InvalidInput"] = "ReferencedResourceNotFound"
     max_uri_bytes: int = 8192
+    long_uri_status: Literal[404, 414] = 414
 
 
 class CommercetoolsState:
@@ -134,7 +142,8 @@ class CommercetoolsState:
             self._pending.append((self.clock.now() + timedelta(seconds=seconds), effect))
 
     def settle(self) -> None:
-        """Carry out what has fallen due."""
+        """Carry out what has fallen due, and forget Messages that are older than the project keeps them."""
+        self._forget_messages()
         if not self._pending:
             return
         now = self.clock.now()
@@ -142,6 +151,13 @@ class CommercetoolsState:
         self._pending = [(when, effect) for when, effect in self._pending if when > now]
         for effect in due:
             effect()
+
+    def _forget_messages(self) -> None:
+        keep = timedelta(days=self.project["messages"]["deleteDaysAfterCreation"])
+        oldest = wire_time(self.clock.now() - keep)
+        messages = self.collections["messages"]
+        for message in list(takewhile(lambda message: message["createdAt"] < oldest, messages)):
+            messages.remove(message["id"])
 
     # Resources
 
@@ -157,8 +173,8 @@ class CommercetoolsState:
         return made
 
     def replace(self, resource: str, old: Json, new: Json, actions: int = 1) -> Json:
-        """Store a changed resource under a new version; an unchanged one keeps its version."""
-        if new == old:
+        """Store a changed resource under a new version."""
+        if new == old and not self.behaviour.no_op_bumps:
             return old
         step = max(1, actions) if self.behaviour.version_step_per_action else 1
         made = {**new, "version": old["version"] + step, "lastModifiedAt": self.clock.stamp()}
@@ -203,6 +219,30 @@ class CommercetoolsState:
         if found is None:
             raise reference_not_found(type_id, identifier)
         return found
+
+    def check_unreferenced(self, type_id: str, identifier: str) -> None:
+        """Refuse to delete what something points at.
+
+        :raises ApiError: 400 ``ReferenceExists`` naming the kind of resource that does.
+        """
+        wanted = reference(type_id, identifier)
+        for name in self.collections.keys() - {"messages", "custom-objects"}:
+            if any(_mentions(resource, wanted) for resource in self.collections[name]):
+                raise reference_exists(identifier, self.collections[name].type_id)
+
+    def select(self, store: str, selection: str, products: Sequence[str], *, active: bool = True) -> None:
+        """Give a store a Product Selection.
+
+        :param store: the store's key.
+        :param selection: id of the selection.
+        :param products: ids of its products.
+        :raises ApiError: 400 when the store or a product does not exist.
+        """
+        old = self.find({"typeId": "store", "key": store})
+        rows = [{"product": self.resolve(reference("product", one))} for one in products]
+        self.selections[selection] = rows
+        link = {"productSelection": reference("product-selection", selection), "active": active}
+        self.replace("stores", old, {**old, "productSelections": [*old["productSelections"], link]})
 
     # Custom fields
 
@@ -387,6 +427,7 @@ def _content(data: Dataset) -> dict[str, list[Json]]:
         "stores": data.stores,
         "standalone-prices": data.standalone_prices,
         "inventory": data.inventory,
+        "types": data.types,
     }
 
 
@@ -412,6 +453,13 @@ def _interface_id(payment: Json) -> list[str]:
 
 def _container_and_key(custom_object: Json) -> list[str]:
     return [f"{custom_object['container']}/{custom_object['key']}"]
+
+
+def _mentions(value: Any, wanted: Json) -> bool:
+    """Whether a reference stands anywhere inside a resource."""
+    if isinstance(value, dict):
+        return value == wanted or any(_mentions(inner, wanted) for inner in value.values())
+    return isinstance(value, list) and any(_mentions(inner, wanted) for inner in value)
 
 
 def typed_money(money: Mapping[str, Any]) -> Json:
