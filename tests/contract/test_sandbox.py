@@ -241,7 +241,7 @@ def types() -> Iterator[Any]:
             yield found
 
 
-@pytest.mark.parametrize("kind", types(), ids=str)
+@pytest.mark.parametrize("kind", list(types()), ids=str)
 def test_the_simulated_schema_is_a_part_of_the_official_one(official: GraphQLSchema, kind: Any) -> None:
     """graphql-core holds every answer to the simulated schema, so this holds it to the official one too."""
     theirs = official.type_map.get(kind.name)

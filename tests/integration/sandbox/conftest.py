@@ -7,9 +7,8 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
-from tests.integration.sandbox.helpers import Kiosk, Shop
+from tests.support.talk import Kiosk, Shop
 
 from cogent_ops.sandbox.dataset import Dataset
 from cogent_ops.sandbox.generator import generate
@@ -19,13 +18,6 @@ from cogent_ops.sandbox.server import SandboxServer
 @pytest.fixture(scope="session")
 def dataset() -> Dataset:
     return generate(seed=5, products=25, now=datetime(2026, 11, 20, tzinfo=UTC), dirty_share=0)
-
-
-@pytest.fixture(scope="session")
-def http() -> Iterator[httpx.Client]:
-    """Connections are not kept: the next test's server is another one."""
-    with httpx.Client(timeout=20, limits=httpx.Limits(max_keepalive_connections=0)) as client:
-        yield client
 
 
 @pytest.fixture
@@ -56,10 +48,10 @@ def sandbox(_standing: SandboxServer) -> SandboxServer:
 
 
 @pytest.fixture
-def shop(sandbox: SandboxServer, http: httpx.Client) -> Shop:
-    return Shop(sandbox, http)
+def shop(sandbox: SandboxServer) -> Shop:
+    return Shop(sandbox)
 
 
 @pytest.fixture
-def kiosk(sandbox: SandboxServer, http: httpx.Client) -> Kiosk:
-    return Kiosk(sandbox, http)
+def kiosk(sandbox: SandboxServer) -> Kiosk:
+    return Kiosk(sandbox)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
-from tests.integration.sandbox.helpers import Json, Shop, refusal
+from tests.support.talk import Json, Shop, http, refusal
 
 from cogent_ops.sandbox.dataset import Dataset, all_variants
 from cogent_ops.sandbox.server import SandboxServer
@@ -72,9 +71,9 @@ def test_a_token_tells_its_life_and_its_scopes(shop: Shop) -> None:
     assert narrow["scope"] == "view_products:sandbox view_orders:sandbox"
 
 
-def test_a_token_ends(start: Start, http: httpx.Client) -> None:
+def test_a_token_ends(start: Start) -> None:
     server = start(behaviour=Behaviour(token_seconds=3600))
-    shop = Shop(server, http)
+    shop = Shop(server)
     shop.ok("GET", "")
     server.state.clock.advance(3600)
     answer = shop("GET", "")
@@ -82,7 +81,7 @@ def test_a_token_ends(start: Start, http: httpx.Client) -> None:
     assert answer.json()["error"] == "invalid_token"
     shop.token = shop.issue().json()["access_token"]
     shop.ok("GET", "")
-    http.post(f"{server.control_url}/tokens/expire").raise_for_status()
+    http().post(f"{server.control_url}/tokens/expire").raise_for_status()
     assert shop("GET", "").status_code == 401
 
 
@@ -123,16 +122,16 @@ def test_scopes_open_what_they_name(shop: Shop, scopes: str, method: str, path: 
         assert refusal(answer) == (403, "insufficient_scope")
 
 
-def test_without_a_token_nothing_opens(shop: Shop, http: httpx.Client) -> None:
-    answer = http.get(f"{shop.server.commercetools_url}/sandbox/inventory")
+def test_without_a_token_nothing_opens(shop: Shop) -> None:
+    answer = http().get(f"{shop.server.commercetools_url}/sandbox/inventory")
     assert answer.status_code == 401
     assert shop("GET", "inventory", token="made-up").status_code == 401
 
 
-def test_every_answer_carries_a_correlation_id(shop: Shop, http: httpx.Client) -> None:
+def test_every_answer_carries_a_correlation_id(shop: Shop) -> None:
     assert shop("GET", "").headers["x-correlation-id"].startswith("sandbox/")
     sent = {"Authorization": f"Bearer {shop.token}", "X-Correlation-ID": "mine"}
-    answer = http.get(f"{shop.server.commercetools_url}/sandbox", headers=sent)
+    answer = http().get(f"{shop.server.commercetools_url}/sandbox", headers=sent)
     assert answer.headers["x-correlation-id"] == "mine"
 
 
@@ -140,12 +139,12 @@ def test_every_answer_carries_a_correlation_id(shop: Shop, http: httpx.Client) -
 
 
 def test_keyset_paging_sees_everything_once(shop: Shop, dataset: Dataset) -> None:
-    seen = [one["id"] for page in shop.all_by_id("inventory", 100, withTotal="false") for one in page]
+    seen = [one["id"] for page in shop.pages("inventory", 100, withTotal="false") for one in page]
     assert seen == sorted(entry["id"] for entry in dataset.inventory)
 
 
 def test_a_product_deleted_between_two_pages_hides_no_other(shop: Shop, dataset: Dataset) -> None:
-    pages = shop.all_by_id("product-projections", 10)
+    pages = shop.pages("product-projections", 10)
     first = next(pages)
     shop.server.state.floor.delete_product(first[-1]["id"])
     seen = first + [one for page in pages for one in page]
@@ -297,8 +296,8 @@ def test_availability_is_what_the_inventory_says(shop: Shop, dataset: Dataset) -
 
 
 @pytest.mark.parametrize("status", [414, 404])
-def test_a_long_address_is_refused(start: Start, http: httpx.Client, status: Any) -> None:
-    shop = Shop(start(behaviour=Behaviour(long_uri_status=status)), http)
+def test_a_long_address_is_refused(start: Start, status: Any) -> None:
+    shop = Shop(start(behaviour=Behaviour(long_uri_status=status)))
     skus = ", ".join(f'"SKU-{number:05d}"' for number in range(1000))
     assert shop("GET", "inventory", where=f"sku in ({skus})").status_code == status
     assert shop("GET", "inventory", where=f"sku in ({skus[:2000].rpartition(',')[0]})").status_code == 200
@@ -311,9 +310,9 @@ def test_there_is_nothing_at_an_unknown_path(shop: Shop, path: str) -> None:
     assert refusal(shop("GET", path)) == (404, "ResourceNotFound")
 
 
-def test_another_project_is_not_there(shop: Shop, http: httpx.Client) -> None:
+def test_another_project_is_not_there(shop: Shop) -> None:
     url = f"{shop.server.commercetools_url}/other/inventory"
-    assert http.get(url, headers={"Authorization": f"Bearer {shop.token}"}).status_code == 404
+    assert http().get(url, headers={"Authorization": f"Bearer {shop.token}"}).status_code == 404
 
 
 def test_head_tells_whether_there_is_one(shop: Shop, dataset: Dataset) -> None:
@@ -359,8 +358,8 @@ def test_a_stale_version_is_refused_with_the_current_one(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize(("by_action", "step"), [(True, 3), (False, 1)])
-def test_versions_grow(start: Start, http: httpx.Client, by_action: bool, step: int) -> None:
-    shop = Shop(start(behaviour=Behaviour(version_step_per_action=by_action)), http)
+def test_versions_grow(start: Start, by_action: bool, step: int) -> None:
+    shop = Shop(start(behaviour=Behaviour(version_step_per_action=by_action)))
     entry = shop.entry("A")
     actions = [{"action": "addQuantity", "quantity": 1}] * 3
     new = shop.update(f"inventory/{entry['id']}", entry["version"], *actions).json()
@@ -369,8 +368,8 @@ def test_versions_grow(start: Start, http: httpx.Client, by_action: bool, step: 
 
 
 @pytest.mark.parametrize(("bumps", "step"), [(True, 1), (False, 0)])
-def test_an_update_without_effect(start: Start, http: httpx.Client, bumps: bool, step: int) -> None:
-    shop = Shop(start(behaviour=Behaviour(no_op_bumps=bumps)), http)
+def test_an_update_without_effect(start: Start, bumps: bool, step: int) -> None:
+    shop = Shop(start(behaviour=Behaviour(no_op_bumps=bumps)))
     entry = shop.entry("A")
     new = shop.update(
         f"inventory/{entry['id']}", entry["version"], {"action": "changeQuantity", "quantity": 10}
@@ -546,9 +545,9 @@ def test_a_deleted_entry_is_gone(shop: Shop) -> None:
     [("nothing", False, False), ("version", True, False), ("modified", True, True)],
 )
 def test_a_product_feels_its_stock(
-    start: Start, http: httpx.Client, dataset: Dataset, how: Any, version: bool, modified: bool
+    start: Start, dataset: Dataset, how: Any, version: bool, modified: bool
 ) -> None:
-    shop = Shop(start(behaviour=Behaviour(stock_touches_product=how)), http)
+    shop = Shop(start(behaviour=Behaviour(stock_touches_product=how)))
     before = dataset.products[0]
     shop.server.state.floor.set_stock(before["masterVariant"]["sku"], 77)
     after = shop.ok("GET", f"product-projections/{before['id']}")
@@ -733,8 +732,8 @@ def test_a_wrong_line_is_refused(shop: Shop, dataset: Dataset, lines: list[Json]
 
 
 @pytest.mark.parametrize("code", ["ReferencedResourceNotFound", "InvalidInput"])
-def test_an_unknown_sku_is_refused(start: Start, http: httpx.Client, code: Any) -> None:
-    shop = Shop(start(behaviour=Behaviour(unknown_sku_code=code)), http)
+def test_an_unknown_sku_is_refused(start: Start, code: Any) -> None:
+    shop = Shop(start(behaviour=Behaviour(unknown_sku_code=code)))
     assert refusal(shop("POST", "orders/import", order("cs-1", line("nobody's")))) == (400, code)
     custom = {"name": {"en": "Cap"}, "slug": "cap", "quantity": 1, "money": MONEY}
     shop.ok("POST", "orders/import", {"totalPrice": MONEY, "customLineItems": [custom]})
@@ -772,10 +771,10 @@ def test_other_inventory_modes_act_on_stock(
 
 @pytest.mark.parametrize(("lag", "touches"), [(10, False), (0, True), (0, False)])
 def test_an_online_order_shows_late_and_perhaps_unmarked(
-    start: Start, http: httpx.Client, dataset: Dataset, lag: int, touches: bool
+    start: Start, dataset: Dataset, lag: int, touches: bool
 ) -> None:
     server = start(behaviour=Behaviour(order_lag_seconds=lag, order_touches_entry=touches))
-    shop, sku = Shop(server, http), f"{sold(dataset)}"
+    shop, sku = Shop(server), f"{sold(dataset)}"
     entry = server.state.floor.set_stock(sku, 10)
     change = {
         "change": "online-order",
@@ -784,7 +783,7 @@ def test_an_online_order_shows_late_and_perhaps_unmarked(
         "lines": [{"sku": sku, "quantity": 4, "centAmount": 999}],
         "inventoryMode": "TrackOnly",
     }
-    http.post(f"{server.control_url}/change", json=change).raise_for_status()
+    http().post(f"{server.control_url}/change", json=change).raise_for_status()
     seen = shop.ok("GET", f"inventory/{entry['id']}")
     assert seen["quantityOnStock"] == (10 if lag else 6)
     server.state.clock.advance(lag + 0.1)
@@ -919,9 +918,9 @@ def test_an_online_order_sends_no_inventory_message(shop: Shop, dataset: Dataset
     assert len(shop.query("messages", where='resource(typeId = "inventory-entry")', limit=100)) == before
 
 
-def test_messages_may_be_off_late_or_gone(start: Start, http: httpx.Client) -> None:
+def test_messages_may_be_off_late_or_gone(start: Start) -> None:
     server = start(behaviour=Behaviour(message_lag_seconds=30))
-    shop = Shop(server, http)
+    shop = Shop(server)
     shop.entry("A")
     assert shop.query("messages") == []
     server.state.clock.advance(31)
