@@ -96,7 +96,7 @@ class ConnectionConfigError(PermanentError):
     """
 
     def __init__(self, conn_id: str, field: str, problem: str, cure: str) -> None:
-        super().__init__(f"Connection '{conn_id}', field '{field}': {problem}. {cure}")
+        super().__init__(f"Connection '{conn_id}', field '{field}': {problem.rstrip('.')}. {cure}")
         self.conn_id, self.field, self.problem, self.cure = conn_id, field, problem, cure
 
 
