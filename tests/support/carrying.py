@@ -7,14 +7,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from tests.integration.clients.helpers import QUICK, kiosk, shop
 from upath import UPath
 
-from cogent_ops.clients.cloudshelf import CloudshelfAccount, CloudshelfClient
-from cogent_ops.clients.commercetools import CommercetoolsAccount, CommercetoolsClient
-from cogent_ops.clients.transport import RateBudget, Tuning, Unlimited
+from cogent_ops.clients.transport import RateBudget, Unlimited
 from cogent_ops.config import Config, LinkConfig, load_config
 from cogent_ops.domain.identifiers import product_gid
-from cogent_ops.domain.priorities import Priority
 from cogent_ops.errors import RetryableError
 from cogent_ops.sandbox.server import SandboxServer
 from cogent_ops.services.catalogue.plan import CatalogueRequest, Flow
@@ -25,14 +23,6 @@ Json = dict[str, Any]
 
 ROOT = Path(__file__).parents[2]
 SUITE = ROOT / "include/schemas/product_master.json"
-QUICK = Tuning(
-    backoff_seconds=0.01,
-    longest_backoff_seconds=0.05,
-    total_seconds=60,
-    read_seconds=10,
-    breaker_failures=1000,
-    connections=8,
-)
 #: Small batches, so that a small catalogue takes many calls.
 SMALL = {"products": 10, "variants": 25, "groups": 7, "memberships": 3, "locations": 4}
 STAGES = ("extract", "gate", "push", "report")
@@ -70,22 +60,13 @@ class Carrier:
 
     def flow(self) -> CatalogueSync:
         """What each task makes anew."""
-        shop = CommercetoolsAccount(
-            "commercetools_default",
-            self.server.commercetools_url,
-            self.server.auth_url,
-            "sandbox",
-            "sandbox-client",
-            "sandbox-secret",
-        )
-        kiosk = CloudshelfAccount("cloudshelf_default", self.server.cloudshelf_url, "sandbox-key")
         return CatalogueSync(
             config=self.config,
             store=self.store,
             root=UPath(self.folder),
             suite=self.suite,
-            commercetools=CommercetoolsClient(shop, self._budget("commercetools"), Priority.CATALOGUE, QUICK),
-            cloudshelf=CloudshelfClient(kiosk, self._budget("cloudshelf"), Priority.CATALOGUE, QUICK),
+            commercetools=shop(self.server, QUICK, self._budget("commercetools")),
+            cloudshelf=kiosk(self.server, QUICK, self._budget("cloudshelf")),
             locations=self.files.locations,
         )
 
