@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from inspect import isawaitable
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -53,6 +54,7 @@ from graphql import (
 
 from cogent_ops.sandbox.answers import Answer, Json, json_answer
 from cogent_ops.sandbox.cloudshelf_state import CloudshelfState, derived_id
+from cogent_ops.sandbox.faults import whole_seconds
 
 #: ``GraphQLResolveInfo``, which is generic from graphql-core 3.3 on only. No resolver looks into it.
 Info: TypeAlias = Any
@@ -66,7 +68,8 @@ LOCATION_FORMS = {
 }
 _SCHEMA = Path(__file__).parent / "cloudshelf_schema.graphql"
 _GID = re.compile(r"gid://[^/]+/[^/]+/.+")
-_OPEN_FIELDS = {"version", "isInMaintenanceMode"}
+_OPEN_FIELDS = frozenset({"version", "isInMaintenanceMode"})
+_INTROSPECTION = frozenset({"__schema", "__type", "__typename"})
 _MAX_KNOWN_DOCUMENTS = 200
 _FETCH_SECONDS = 10.0
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -89,7 +92,6 @@ _NEEDS = {
         "keepKnownProductsViaFile",
         "keepKnownVariantsViaFile",
         "keepKnownProductGroupsViaFile",
-        "upsertStockLevels",
     ),
     "LOCATIONS": ("location", "locations", "upsertLocations", "deleteLocations"),
     "ORDERS": ("order", "orders", "upsertOrders", "sessions"),
@@ -139,6 +141,8 @@ class CloudshelfApi:
         _with_resolvers(self.schema, _Resolvers(state))
         self._documents: dict[str, tuple[DocumentNode, list[GraphQLError]]] = {}
         self._checks: dict[str, Check] = {}
+        self._entity_of = {**_ENTITY_OF, "upsertStockLevels": state.behaviour.stock_permission}
+        self._open = _OPEN_FIELDS | (_INTROSPECTION if state.behaviour.open_introspection else frozenset())
 
     # Reading the request
 
@@ -146,7 +150,10 @@ class CloudshelfApi:
         """Recognise a decoded JSON body; never raises."""
         if not isinstance(body, dict) or not isinstance(body.get("query"), str):
             return Request(problem=[GraphQLError("The request has no query.")])
-        request = Request(body["query"], body.get("variables") or {}, body.get("operationName"))
+        variables = body.get("variables") or {}
+        if not isinstance(variables, dict):
+            return Request(problem=[GraphQLError("Variables must be an object.")])
+        request = Request(body["query"], variables, body.get("operationName"))
         try:
             request.document, request.problem = self._document(request.query)
         except GraphQLError as error:
@@ -176,9 +183,11 @@ class CloudshelfApi:
         refusal = self._refused(request, headers)
         if refusal is not None:
             return refusal
-        problem = list(request.problem) or self._over_limit(request)
-        if problem or request.document is None:
-            return _errors(400 if request.problem else 200, problem)
+        if request.problem or request.document is None:
+            return _errors(400, request.problem)
+        refusal = self._over_limit(request)
+        if refusal is not None:
+            return refusal
         checked = self._well_formed(request)
         introspects = any(name.startswith("__") for name in request.root_fields)
         result = execute(
@@ -192,14 +201,14 @@ class CloudshelfApi:
         return _formatted(result)
 
     def _refused(self, request: Request, headers: Mapping[str, str]) -> Answer | None:
-        if all(name.startswith("__") or name in _OPEN_FIELDS for name in request.root_fields):
-            return None if request.root_fields else self._authenticated(headers)
+        if request.root_fields and self._open.issuperset(request.root_fields):
+            return None
         refusal = self._authenticated(headers)
         if refusal is not None or request.operation is None:
             return refusal
         action = "MODIFY" if request.operation.operation.value == "mutation" else "READ"
         for name in request.root_fields:
-            wanted = f"{_ENTITY_OF.get(name, 'MY_ORGANISATION')}:{action}"
+            wanted = f"{self._entity_of.get(name, 'MY_ORGANISATION')}:{action}"
             if not name.startswith("__") and wanted not in self.state.behaviour.permissions:
                 return _coded(200, "FORBIDDEN", f"The API key's role does not allow {action} here.")
         return None
@@ -211,29 +220,25 @@ class CloudshelfApi:
         status = 401 if self.state.behaviour.refusal == "http" else 200
         return _coded(status, "UNAUTHENTICATED", "The API key is missing or not valid.")
 
-    def _over_limit(self, request: Request) -> list[GraphQLError]:
+    def _over_limit(self, request: Request) -> Answer | None:
         """Complexity, depth and credits, all before execution."""
-        if request.operation is None or request.document is None:
-            return []
-        behaviour = self.state.behaviour
+        if request.operation is None:
+            return None
+        behaviour, selections = self.state.behaviour, request.operation.selection_set
         measure = _Measure(
             request, multiplied=behaviour.complexity == "multiplied", page=behaviour.default_page
         )
-        cost, depth = (
-            measure.cost(request.operation.selection_set),
-            measure.depth(request.operation.selection_set),
-        )
-        if depth > behaviour.max_depth:
-            text = f"The query exceeds the maximum depth of {behaviour.max_depth}. Actual depth is {depth}."
-            return [GraphQLError(text, extensions={"code": "GRAPHQL_VALIDATION_FAILED"})]
-        if cost > behaviour.max_complexity:
-            text = f"The query exceeds the maximum complexity of {behaviour.max_complexity}. Actual complexity is"
-            return [GraphQLError(f"{text} {cost}.", extensions={"code": "GRAPHQL_VALIDATION_FAILED"})]
+        cost, depth = measure.cost(selections), measure.depth(selections)
+        by_http = behaviour.over_limit == "http"
+        for what, found, most in (
+            ("depth", depth, behaviour.max_depth),
+            ("complexity", cost, behaviour.max_complexity),
+        ):
+            if found > most:
+                text = f"The query exceeds the maximum {what} of {most}. Actual {what} is {found}."
+                return _coded(400 if by_http else 200, "GRAPHQL_VALIDATION_FAILED", text)
         missing = self._spend(cost)
-        if missing > 0:
-            text = f"Not enough credits for this query; {missing:.1f} seconds are missing."
-            return [GraphQLError(text, extensions={"code": "RATE_LIMITED", "retryAfter": missing})]
-        return []
+        return None if missing <= 0 else _short_of_credits(missing, by_http)
 
     def _well_formed(self, request: Request) -> bool:
         """Whether every variable passes the compiled checks, so that the twin schema may take it as it is."""
@@ -253,9 +258,14 @@ class CloudshelfApi:
         return True
 
 
+@cache
+def _definitions() -> DocumentNode:
+    return parse(_SCHEMA.read_text(encoding="utf-8"))
+
+
 def load_schema(location_form: str) -> GraphQLSchema:
     """Build the simulated part of the schema with one of the two forms of ``LocationInput``."""
-    base = build_ast_schema(parse(_SCHEMA.read_text(encoding="utf-8")))
+    base = build_ast_schema(_definitions())
     schema = extend_schema(base, parse(LOCATION_FORMS[location_form]))
     # The hook has one name in older releases of graphql-core and another in newer ones.
     vars(schema.type_map["GlobalId"]).update(parse_value=_parse_gid, coerce_input_value=_parse_gid)
@@ -272,7 +282,7 @@ def _scalar_inputs() -> GraphQLSchema:
     """The same schema, with every input object a scalar that takes any value as it is."""
     definitions = tuple(
         ScalarTypeDefinitionNode(name=node.name) if isinstance(node, InputObjectTypeDefinitionNode) else node
-        for node in parse(_SCHEMA.read_text(encoding="utf-8")).definitions
+        for node in _definitions().definitions
     )
     return build_ast_schema(DocumentNode(definitions=definitions))
 
@@ -444,6 +454,15 @@ def _errors(status: int, errors: Sequence[GraphQLError]) -> Answer:
 
 def _coded(status: int, code: str, message: str) -> Answer:
     return _errors(status, [GraphQLError(message, extensions={"code": code})])
+
+
+def _short_of_credits(seconds: float, by_http: bool) -> Answer:
+    text = f"Not enough credits for this query; {seconds:.1f} seconds are missing."
+    error = GraphQLError(text, extensions={"code": "RATE_LIMITED", "retryAfter": seconds})
+    answer = _errors(429 if by_http else 200, [error])
+    if by_http:
+        answer.headers.append((b"retry-after", str(whole_seconds(seconds)).encode()))
+    return answer
 
 
 def _formatted(result: ExecutionResult) -> Answer:
@@ -674,6 +693,10 @@ class _Resolvers:
         end = len(found) if before is None else min(_position(before), len(found))
         if first is None and last is None:
             first = self.state.behaviour.default_page
+        longest = self.state.behaviour.max_page
+        if longest is not None:
+            first = None if first is None else min(first, longest)
+            last = None if last is None else min(last, longest)
         if first is not None:
             end = min(end, start + first)
         if last is not None:

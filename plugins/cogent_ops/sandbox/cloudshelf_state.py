@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -53,6 +54,8 @@ _DEFAULTS: dict[str, Json] = {
     "Location": {"fulfillsOnlineOrders": False, "metadata": []},
     "Order": {"discountCode": None, "thirdPartyId": None},
 }
+_SESSION_IDS = ("cloudshelfId", "deviceId", "locationId", "salesAssistantId")
+_CONTENT = ("entities", "external", "members", "variants_of", "stock", "_by_third_party", "last_ingestion")
 _LISTS = {"tags", "metadata", "attributes", "metaimages"}
 _STRUCTURED = ("address1", "address2", "city", "provinceCode", "zip", "phone", "email")
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -70,29 +73,52 @@ class KioskBehaviour:
 
     :param api_key: the organisation's key.
     :param permissions: what the key's role allows, as ``ENTITY:ACTION``.
+    :param open_introspection: whether the schema can be read without a key.
+    :param stock_permission: which right of a role guards stock levels.
     :param location_form: which fields ``LocationInput`` has; the structured one is newer.
     :param lists: whether lists of an upsert replace or join what is there.
+    :param null: whether ``null`` clears a field or counts as not sent; a mandatory field is never cleared.
+    :param batches: whether a batch with errors is applied in part or not at all.
+    :param max_batch: most records in a batch; ``None`` = any number.
+    :param max_body_bytes: longest request body.
     :param unchanged_upsert_bumps: whether an upsert that changes nothing moves ``updatedAt``.
     :param safety_stock: stock below this number counts as out of stock.
+    :param safety_stock_itself: what stock of exactly this number counts as; the documentation says ``in``.
+    :param valid_product: what a product needs in order to count as valid: an image beside a variant, or not.
+    :param session_ids: whether a session names location, device and the like by gid or by the bare ULID.
     :param default_page: page size when neither ``first`` nor ``last`` is given.
+    :param max_page: longest page, whatever is asked for; ``None`` = any length.
     :param max_complexity: most a query may cost.
     :param max_depth: deepest nesting of fields.
     :param complexity: whether a list costs its fields once, or times the page size.
+    :param over_limit: whether complexity, depth and credits are refused by a GraphQL error with HTTP 200, or by
+        HTTP 400 and (credits) 429 with Retry-After.
     :param refusal: whether a wrong key is answered by HTTP 401 or by a GraphQL error.
     """
 
     api_key: str = "sandbox-key"
     permissions: frozenset[str] = ALL_PERMISSIONS
+    open_introspection: bool = True
+    stock_permission: Literal["CATALOGUE", "LOCATIONS"] = "CATALOGUE"
     location_form: Literal["address", "structured"] = "structured"
     lists: Literal["replace", "merge"] = "replace"
+    null: Literal["clears", "keeps"] = "clears"
+    batches: Literal["partial", "atomic"] = "partial"
+    max_batch: int | None = None
+    max_body_bytes: int = 100 * 1024 * 1024
     unchanged_upsert_bumps: bool = True
     safety_stock: int = 0
+    safety_stock_itself: Literal["in", "out"] = "in"
+    valid_product: Literal["image", "variant"] = "image"
+    session_ids: Literal["gid", "ulid"] = "gid"
     currency: str = "EUR"
     requires_stock_sync: bool = True
     default_page: int = 20
+    max_page: int | None = None
     max_complexity: int = 500
     max_depth: int = 20
     complexity: Literal["static", "multiplied"] = "static"
+    over_limit: Literal["graphql", "http"] = "graphql"
     refusal: Literal["http", "graphql"] = "graphql"
     in_maintenance: bool = False
 
@@ -197,10 +223,16 @@ class CloudshelfState:
 
         :param operation: name of the mutation, for fault rules.
         """
-        return self._batch(operation, inputs, lambda one: self._upsert_one(kind, one, {}))
+        return self._whole(
+            inputs, lambda: self._batch(operation, inputs, lambda one: self._upsert_one(kind, one, {}))
+        )
 
     def upsert_variants(self, operation: str, inputs: Sequence[Json]) -> Outcome:
         """Create or update variants, product by product. A known variant moves to the product it is sent under."""
+        sent = [variant for entry in inputs for variant in entry["variants"]]
+        return self._whole(sent, lambda: self._upsert_variants(operation, inputs))
+
+    def _upsert_variants(self, operation: str, inputs: Sequence[Json]) -> Outcome:
         outcome = Outcome()
         rows: list[Json] = []
         for entry in inputs:
@@ -222,6 +254,23 @@ class CloudshelfState:
             made["productId"] = product
         self.variants_of[product][made["id"]] = None
         return made
+
+    def _whole(self, records: Sequence[Json], apply: Callable[[], Outcome]) -> Outcome:
+        """Apply a batch that is not too long; where batches are atomic, any error undoes all of it."""
+        longest = self.behaviour.max_batch
+        if longest is not None and len(records) > longest:
+            outcome = Outcome()
+            outcome.refuse("INVALID_ARGUMENT", f"At most {longest} records are possible at a time.")
+            return outcome
+        if self.behaviour.batches == "partial":
+            return apply()
+        before = deepcopy({name: vars(self)[name] for name in _CONTENT})
+        outcome = apply()
+        if outcome.errors:
+            vars(self).update(before)
+            self._sorted.clear()
+            outcome.entities = []
+        return outcome
 
     def _batch(self, operation: str, inputs: Sequence[Json], apply: Callable[[Json], Json]) -> Outcome:
         refused = self.refuse(operation, [str(one.get("id") or "") for one in inputs])
@@ -256,7 +305,10 @@ class CloudshelfState:
 
     def _content(self, kind: str, given: Json) -> Json:
         """An input as it is stored; ``null`` on a mandatory field counts as not sent."""
-        content = {name: value for name, value in given.items() if name != "id"}
+        nulls = self.behaviour.null == "clears"
+        content = {
+            name: value for name, value in given.items() if name != "id" and (nulls or value is not None)
+        }
         for name in _REQUIRED[kind]:
             if content.get(name, "") is None:
                 del content[name]
@@ -272,8 +324,7 @@ class CloudshelfState:
         if self.behaviour.lists == "replace":
             return changed
         return {
-            name: [*(one for one in old[name] if one not in value), *value] if name in _LISTS else value
-            for name, value in changed.items()
+            name: _joined(old[name], value) if name in _LISTS else value for name, value in changed.items()
         }
 
     def _create(self, kind: str, gid: str | None, content: Json) -> Json:
@@ -377,7 +428,7 @@ class CloudshelfState:
     def upsert_stock(self, operation: str, inputs: Sequence[Json]) -> Outcome:
         """Store quantities; in stock means not below the organisation's safety stock number."""
         rows = [{**one, "id": f"{one['productVariantId']}@{one['locationId']}"} for one in inputs]
-        return self._batch(operation, rows, self._stock_level)
+        return self._whole(rows, lambda: self._batch(operation, rows, self._stock_level))
 
     def _stock_level(self, row: Json) -> Json:
         location = self.get("Location", row["locationId"])
@@ -391,15 +442,19 @@ class CloudshelfState:
             pair = {"locationId": location["id"], "variantId": variant["id"]}
             level = levels[location["id"]] = self._head("StockLevel", pair)
         quantity = row["quantity"]
-        level["quantity"], level["isInStock"] = quantity, quantity >= self.behaviour.safety_stock
+        level["quantity"], level["isInStock"] = quantity, self._suffices(quantity)
         level["updatedAt"] = self.clock.stamp()
         return level
+
+    def _suffices(self, quantity: int) -> bool:
+        least = self.behaviour.safety_stock
+        return quantity >= least if self.behaviour.safety_stock_itself == "in" else quantity > least
 
     # Orders
 
     def upsert_orders(self, operation: str, inputs: Sequence[Json]) -> Outcome:
         """Create or update orders, found by id or by ``thirdPartyId``."""
-        return self._batch(operation, inputs, self._upsert_order)
+        return self._whole(inputs, lambda: self._batch(operation, inputs, self._upsert_order))
 
     def _upsert_order(self, given: Json) -> Json:
         content = {
@@ -413,12 +468,15 @@ class CloudshelfState:
             raise RecordRefused("ENTITY_NOT_FOUND", "Session could not be found.")
         old = self._order_for(given)
         if given.get("lines") is not None:
-            content["lines"] = [self._line(line) for line in given["lines"]]
+            kept = old["lines"] if old is not None and self.behaviour.lists == "merge" else []
+            content["lines"] = [*kept, *(self._line(line) for line in given["lines"])]
         if old is None:
             old = self._create("Order", None, content)
             old.setdefault("lines", [])
         elif self.behaviour.unchanged_upsert_bumps or any(old.get(k) != v for k, v in content.items()):
             self._touch_order(old, content)
+        if given.get("newThirdPartyId") is not None:
+            self._by_third_party.pop(given.get("thirdPartyId") or "", None)
         if old["thirdPartyId"] is not None:
             self._by_third_party[old["thirdPartyId"]] = old["id"]
         return old
@@ -499,6 +557,8 @@ class CloudshelfState:
             "orderId": order["id"],
             **content,
         }
+        if self.behaviour.session_ids == "ulid":
+            made.update({name: made[name].rpartition("/")[2] for name in _SESSION_IDS if made[name]})
         self.entities["Session"][made["id"]] = made
         self.revision["Session"] += 1
         return made
@@ -552,8 +612,11 @@ class CloudshelfState:
         return ", ".join(part for part in parts if part)
 
     def is_valid(self, product: Json) -> bool:
-        """Whether a kiosk can show it: at least one variant, and an image that can be fetched."""
-        images = [image for variant in self.variants(product) for image in variant["metaimages"]]
+        """Whether a kiosk can show it: at least one variant, and perhaps an image that can be fetched."""
+        variants = self.variants(product)
+        if self.behaviour.valid_product == "variant":
+            return bool(variants)
+        images = [image for variant in variants for image in variant["metaimages"]]
         return any(image["url"].startswith("https://") for image in images)
 
     def ingestion_stats(self) -> Json:
@@ -669,6 +732,19 @@ _LOCATION_FIELDS = ("displayName", "countryCode", "fulfillsOnlineOrders", "metad
 
 def _visible(entity: Json, names: Iterable[str]) -> Json:
     return {name: entity.get(name) for name in names}
+
+
+def _joined(old: Sequence[Any], new: Sequence[Any]) -> list[Any]:
+    """Old elements that no new one stands for, then the new ones."""
+    named = [_identity(one) for one in new]
+    return [*(one for one in old if _identity(one) not in named), *new]
+
+
+def _identity(element: Any) -> Any:
+    """What makes two elements of a list the same one: namespace and key, address of an image, or the value."""
+    if not isinstance(element, dict):
+        return element
+    return element.get("url", (element.get("namespace"), element.get("key")))
 
 
 def _name(entity: Json) -> str:

@@ -32,6 +32,7 @@ from typing import Any, Self
 
 import msgspec
 import uvicorn
+from graphql import GraphQLError
 from pydantic import ValidationError
 
 from cogent_ops.errors import CogentOpsError
@@ -222,9 +223,11 @@ class SandboxApp:
         try:
             request = self.cloudshelf.read(decode(body) if method == "POST" else None)
         except msgspec.DecodeError:
-            request = Request()
+            request = Request(problem=[GraphQLError("The body is no JSON.")])
 
         def act() -> Answer | Awaitable[Answer]:
+            if len(body) > self.state.cloudshelf.behaviour.max_body_bytes:
+                return Answer(413, b"<html><body>Request Entity Too Large</body></html>", [], b"text/html")
             with self.state.cloudshelf.lock:
                 return self.cloudshelf.handle(request, headers)
 
