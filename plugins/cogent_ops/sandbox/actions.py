@@ -125,16 +125,14 @@ def create_inventory(state: CommercetoolsState, draft: Any) -> Json:
     channel = _supply_channel(state, draft.get("supplyChannel"))
     _unique_entry(state, draft["sku"], channel)
     unique_key(state, "inventory", draft.get("key"))
-    made = state.add(
-        "inventory",
-        {
-            **draft,
-            "supplyChannel": channel,
-            "availableQuantity": draft["quantityOnStock"],
-            "custom": state.custom("inventory-entry", draft.get("custom")),
-        },
-    )
-    state.stock_changed(made["sku"])
+    content = {
+        **draft,
+        "supplyChannel": channel,
+        "availableQuantity": draft["quantityOnStock"],
+        "custom": state.custom("inventory-entry", draft.get("custom")),
+    }
+    with state.stock_moves(draft["sku"]):
+        made = state.add("inventory", content)
     state.emit("InventoryEntryCreated", "inventory-entry", made, inventoryEntry=made)
     return made
 
@@ -157,9 +155,9 @@ def _unique_entry(state: CommercetoolsState, sku: str, channel: Json | None) -> 
 
 def update_inventory(state: CommercetoolsState, old: Json, body: Any) -> Json:
     """Run an update of an InventoryEntry and tell who listens."""
-    new = apply_update(state, "inventory", "InventoryEntry", old, body, INVENTORY)
+    with state.stock_moves(old["sku"]):
+        new = apply_update(state, "inventory", "InventoryEntry", old, body, INVENTORY)
     if new["quantityOnStock"] != old["quantityOnStock"]:
-        state.stock_changed(new["sku"])
         state.emit(
             "InventoryEntryQuantitySet",
             "inventory-entry",
@@ -172,6 +170,14 @@ def update_inventory(state: CommercetoolsState, old: Json, body: Any) -> Json:
             supplyChannel=new.get("supplyChannel"),
         )
     return new
+
+
+def delete_inventory(state: CommercetoolsState, entry: Json) -> None:
+    """Remove an InventoryEntry and tell who listens."""
+    with state.stock_moves(entry["sku"]):
+        state["inventory"].remove(entry["id"])
+    channel = entry.get("supplyChannel")
+    state.emit("InventoryEntryDeleted", "inventory-entry", entry, sku=entry["sku"], supplyChannel=channel)
 
 
 def _quantity(change: Callable[[int, int], int]) -> Action:
@@ -376,8 +382,13 @@ def create_payment(state: CommercetoolsState, draft: Any) -> Json:
 def update_payment(state: CommercetoolsState, old: Json, body: Any) -> Json:
     """Run an update of a Payment and tell who listens."""
     new = apply_update(state, "payments", "Payment", old, body, PAYMENTS)
-    for added in new["transactions"][len(old["transactions"]) :]:
-        state.emit("PaymentTransactionAdded", "payment", new, transaction=added)
+    known = {one["id"]: one["state"] for one in old["transactions"]}
+    for one in new["transactions"]:
+        if one["id"] not in known:
+            state.emit("PaymentTransactionAdded", "payment", new, transaction=one)
+        elif one["state"] != known[one["id"]]:
+            moved = {"transactionId": one["id"], "state": one["state"]}
+            state.emit("PaymentTransactionStateChanged", "payment", new, **moved)
     return new
 
 

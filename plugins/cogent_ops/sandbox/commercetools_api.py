@@ -31,7 +31,6 @@ from cogent_ops.sandbox.answers import (
     malformed,
     resource_not_found,
 )
-from cogent_ops.sandbox.collection import Page
 from cogent_ops.sandbox.dataset import reference
 from cogent_ops.sandbox.predicates import parse_all
 from cogent_ops.sandbox.shapes import FIELDS
@@ -71,6 +70,7 @@ class Resource:
     :param create: makes a resource from a draft; absent where the API offers none or it is not simulated.
     :param update: runs an update request.
     :param removable: whether DELETE is simulated.
+    :param read_only: whether the API itself offers nothing but reading.
     """
 
     scopes: tuple[str, ...]
@@ -79,6 +79,7 @@ class Resource:
     create: Callable[[CommercetoolsState, Any], Json] | None = None
     update: Callable[[CommercetoolsState, Json, Any], Json] | None = None
     removable: bool = False
+    read_only: bool = False
 
 
 def _plain_update(
@@ -91,7 +92,7 @@ def _plain_update(
 
 
 RESOURCES: dict[str, Resource] = {
-    "product-projections": Resource(("products", "published_products")),
+    "product-projections": Resource(("products", "published_products"), read_only=True),
     "categories": Resource(("products", "categories")),
     "channels": Resource(
         ("products", "channels"),
@@ -127,7 +128,7 @@ RESOURCES: dict[str, Resource] = {
         update=orders.update_order,
         removable=True,
     ),
-    "messages": Resource(("messages",), alternate=""),
+    "messages": Resource(("messages",), alternate="", read_only=True),
 }
 
 _PARAMS = {
@@ -137,6 +138,7 @@ _PARAMS = {
 """Parameters that have an effect, by verb; ``staged`` belongs to product projections."""
 _PATH = re.compile(r"/(?P<project>[^/]+)(?:/in-store/key=(?P<store>[^/]+))?(?:/(?P<rest>.*))?")
 _KEYED = re.compile(r"(?P<by>[a-z-]+)=(?P<value>.+)")
+_DIGITS = re.compile("[0-9]{1,18}")
 
 
 class CommercetoolsApi:
@@ -165,7 +167,7 @@ class CommercetoolsApi:
         if _basic(headers) != (behaviour.client_id, behaviour.client_secret):
             text = "Please provide valid client credentials using HTTP Basic Authentication."
             raise ApiError(401, "invalid_client", text)
-        form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
+        form = {name: values[0] for name, values in parse_qs(body.decode(errors="replace")).items()}
         if form.get("grant_type") != "client_credentials":
             raise ApiError(400, "unsupported_grant_type", "Only client_credentials is possible here.")
         scopes = self._granted(form.get("scope", ""))
@@ -258,11 +260,17 @@ class CommercetoolsApi:
             self._authorise(headers, _wanted_scopes(operation, params))
             _check_params(operation, params)
             answer = self._dispatch(operation, params, body)
+            if method == "HEAD" and operation.verb == "query" and self._nothing_found(answer):
+                answer.status = 404
         except ApiError as error:
             answer = error.answer()
         if method == "HEAD":
             answer.body = b""
         return answer
+
+    @staticmethod
+    def _nothing_found(answer: Answer) -> bool:
+        return not decode(answer.body)["results"]
 
     def _dispatch(self, operation: Operation, params: Params, body: bytes) -> Answer:
         if operation.resource == "project":
@@ -273,7 +281,8 @@ class CommercetoolsApi:
             case "query":
                 return self._query(operation, params)
             case "get":
-                return json_answer(200, self._wire(operation.resource, self._found(operation, params)))
+                found = self._found(operation, params)
+                return json_answer(200, self._wire(operation.resource, found, staged=_staged(params)))
             case "create" | "import" | "upsert":
                 return self._create(operation, body)
             case "update":
@@ -304,18 +313,28 @@ class CommercetoolsApi:
             with_total=with_total,
             visible=_published if resource == "product-projections" and not _staged(params) else None,
         )
-        return Answer(200, self._page(resource, page, limit, offset, bool(where)))
-
-    def _page(self, resource: str, page: Page, limit: int, offset: int, filtered: bool) -> bytes:
         head: Json = {"limit": limit, "offset": offset, "count": len(page.results)}
         if page.total is not None:
-            head["total"] = min(page.total, TOTAL_CAP) if filtered else page.total
-        return encode({**head, "results": [self._wire(resource, one) for one in page.results]})
+            head["total"] = min(page.total, TOTAL_CAP) if where else page.total
+        staged = _staged(params)
+        results = [self._wire(resource, one, staged=staged) for one in page.results]
+        return Answer(200, encode({**head, "results": results}))
 
-    def _wire(self, resource: str, stored: Json) -> Json:
-        """What is sent: a projection carries the availability that the inventory says."""
+    def _wire(self, resource: str, stored: Json, *, staged: bool) -> Json:
+        """What is sent. A projection carries the availability that the inventory says, and no variants at all where
+        the project has the Modular catalogue; staged data is visibly other data.
+        """
         if resource != "product-projections":
             return stored
+        if staged and stored["hasStagedChanges"]:
+            stored = {
+                **stored,
+                "name": {locale: f"{text} (staged)" for locale, text in stored["name"].items()},
+            }
+        if self.state.project.get("productCatalogModel", "Classic") != "Classic":
+            return {name: value for name, value in stored.items() if name != "masterVariant"} | {
+                "variants": []
+            }
         return {
             **stored,
             "masterVariant": self._variant(stored["masterVariant"]),
@@ -395,18 +414,17 @@ class CommercetoolsApi:
             raise invalid_input("The query parameter 'version' is required.")
         if operation.resource in ("types", "channels"):
             self.state.check_unreferenced(self.state[operation.resource].type_id, found["id"])
-        self.state[operation.resource].remove(found["id"])
         if operation.resource == "inventory":
-            self.state.stock_changed(found["sku"])
-            channel = found.get("supplyChannel")
-            self.state.emit(
-                "InventoryEntryDeleted", "inventory-entry", found, sku=found["sku"], supplyChannel=channel
-            )
+            actions.delete_inventory(self.state, found)
+        else:
+            self.state[operation.resource].remove(found["id"])
+        if operation.resource == "orders":
+            self.state.emit("OrderDeleted", "order", found, order=found)
         return json_answer(200, found)
 
     def target(self, operation: Operation | None) -> str | None:
-        """Id of the resource that an update addresses, for faults that need somebody else to change it first."""
-        if operation is None or operation.verb != "update" or operation.resource == "project":
+        """Id of the resource that a versioned write addresses, which somebody else may change first."""
+        if operation is None or operation.verb not in ("update", "delete") or operation.resource == "project":
             return None
         try:
             return str(self._found(operation, {"staged": ["true"]})["id"])
@@ -420,6 +438,8 @@ def _resource_operation(method: str, segments: list[str]) -> Operation | None:
     if resource is None or len(segments) > 3:
         return None
     reading = method in ("GET", "HEAD")
+    if resource.read_only and not reading:
+        return None
     if len(segments) == 1:
         create = "upsert" if name == "custom-objects" else "create"
         verb = "query" if reading else {"POST": create}.get(method)
@@ -492,7 +512,7 @@ def _integer(params: Params, name: str, default: int, maximum: int | None) -> in
     if name not in params:
         return default
     text = params[name][-1]
-    if not text.isdigit() or (maximum is not None and int(text) > maximum):
+    if _DIGITS.fullmatch(text) is None or (maximum is not None and int(text) > maximum):
         allowed = "a whole number" if maximum is None else f"between 0 and {maximum}"
         raise malformed(name, f"'{text}' must be {allowed}")
     return int(text)

@@ -297,9 +297,35 @@ def update_order(state: CommercetoolsState, old: Json, body: Any) -> Json:
     for name, (message, previous) in _EVENTS.items():
         if new.get(name) != old.get(name):
             state.emit(message, "order", new, **{name: new[name], previous: old.get(name)})
-    for added in new["returnInfo"][len(old["returnInfo"]) :]:
-        state.emit("ReturnInfoAdded", "order", new, returnInfo=added)
+    known = _payments(old)
+    for payment in _payments(new):
+        if payment not in known:
+            state.emit("OrderPaymentAdded", "order", new, paymentRef=payment)
+    _tell_of_returns(state, old, new)
     return new
+
+
+def _tell_of_returns(state: CommercetoolsState, old: Json, new: Json) -> None:
+    """Returns that were added, replaced as a whole (then their items have other ids), or moved on."""
+    before = {item["id"]: item for info in old["returnInfo"] for item in info["items"]}
+    kept = new["returnInfo"][: len(old["returnInfo"])]
+    if [_item_ids(info) for info in kept] != [_item_ids(info) for info in old["returnInfo"]]:
+        state.emit("ReturnInfoSet", "order", new, returnInfo=new["returnInfo"])
+        return
+    for added in new["returnInfo"][len(kept) :]:
+        state.emit("ReturnInfoAdded", "order", new, returnInfo=added)
+    for item in (item for info in kept for item in info["items"]):
+        if item["shipmentState"] != before[item["id"]]["shipmentState"]:
+            moved = {"returnItemId": item["id"], "returnShipmentState": item["shipmentState"]}
+            state.emit("OrderReturnShipmentStateChanged", "order", new, **moved)
+
+
+def _item_ids(info: Json) -> list[str]:
+    return [item["id"] for item in info["items"]]
+
+
+def _payments(order: Json) -> list[Json]:
+    return list(order.get("paymentInfo", {}).get("payments", []))
 
 
 def _return_info(state: CommercetoolsState, order: Json, draft: Mapping[str, Any]) -> Json:
@@ -369,7 +395,7 @@ def _return_setter(name: str, allowed: Mapping[str, Sequence[str]]) -> Action:
 
 def _add_payment(state: CommercetoolsState, order: Json, action: Json) -> Json:
     payment = state.resolve(action["payment"])
-    payments = order.get("paymentInfo", {}).get("payments", [])
+    payments = _payments(order)
     if payment in payments or payment is None:
         return order
     _payment_is_free(state, payment["id"])
@@ -378,7 +404,7 @@ def _add_payment(state: CommercetoolsState, order: Json, action: Json) -> Json:
 
 def _remove_payment(state: CommercetoolsState, order: Json, action: Json) -> Json:
     payment = state.resolve(action["payment"])
-    left = [one for one in order.get("paymentInfo", {}).get("payments", []) if one != payment]
+    left = [one for one in _payments(order) if one != payment]
     return with_field(order, "paymentInfo", {"payments": left} if left else None)
 
 

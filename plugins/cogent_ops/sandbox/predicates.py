@@ -39,6 +39,7 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
+_DEEPEST = 100
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
     "<>": operator.ne,
@@ -201,6 +202,7 @@ class _Parser:
         self._tokens = list(_tokens(text))
         self._variables = variables
         self._at = 0
+        self._depth = 0
 
     def parse(self, fields: Fields) -> Node:
         node = self._either(fields, "")
@@ -221,6 +223,15 @@ class _Parser:
         return parts[0] if len(parts) == 1 else Junction("and", tuple(parts))
 
     def _single(self, fields: Fields, path: str) -> Node:
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise malformed("where", "The predicate is nested too deeply.")
+        try:
+            return self._one_condition(fields, path)
+        finally:
+            self._depth -= 1
+
+    def _one_condition(self, fields: Fields, path: str) -> Node:
         if self._take_word("not"):
             return Negation(self._single(fields, path))
         if self._take("("):

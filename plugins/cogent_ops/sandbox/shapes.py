@@ -44,21 +44,40 @@ ENUMS: dict[str, tuple[str, ...]] = {
     "TypeTextInputHint": ("SingleLine", "MultiLine"),
     "ResourceTypeId": (
         "address",
+        "approval-flow",
+        "approval-rule",
+        "asset",
+        "associate-role",
+        "business-unit",
+        "cart-discount",
         "category",
         "channel",
         "customer",
         "customer-group",
         "custom-line-item",
+        "discount-code",
         "inventory-entry",
         "line-item",
         "order",
         "order-delivery",
+        "order-edit",
         "order-parcel",
         "order-return-item",
         "payment",
         "payment-interface-interaction",
+        "payment-method",
+        "payment-method-info",
         "product-price",
         "product-selection",
+        "product-tailoring",
+        "quote",
+        "recurring-order",
+        "reservation",
+        "review",
+        "shipping",
+        "shipping-method",
+        "shopping-list",
+        "shopping-list-text-line-item",
         "standalone-price",
         "store",
         "transaction",
@@ -167,7 +186,7 @@ DRAFTS: dict[str, dict[str, Any]] = {
         "description": "localized",
         "address": ADDRESS,
         "custom": CUSTOM,
-        "geoLocation": "any",
+        "geoLocation": "point",
     },
     "TypeDraft": {
         "key!": "key",
@@ -635,6 +654,18 @@ def _is_time(value: Any) -> bool:
     return True
 
 
+def _is_point(value: Any) -> bool:
+    """A GeoJSON point: longitude, latitude."""
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"type", "coordinates"}
+        and value["type"] == "Point"
+        and isinstance(value["coordinates"], list)
+        and len(value["coordinates"]) == 2
+        and all(map(_is_number, value["coordinates"]))
+    )
+
+
 _is_currency = _matches("[A-Z]{3}")
 
 _LEAVES: dict[str, Callable[[Any], bool]] = {
@@ -650,6 +681,7 @@ _LEAVES: dict[str, Callable[[Any], bool]] = {
     "country": _matches("[A-Z]{2}"),
     "localized": _is_texts,
     "money": _is_money,
+    "point": _is_point,
     "fields": lambda value: isinstance(value, dict),
     "any": lambda value: True,
 }

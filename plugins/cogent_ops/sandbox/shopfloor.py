@@ -175,7 +175,7 @@ class ShopFloor:
     def _store(self, product: Json, fields: Mapping[str, Any]) -> Json:
         state = self._commercetools
         changed = state.replace(_PRODUCTS, product, {**product, **fields})
-        if changed["published"]:
+        if changed["published"] and changed is not product:
             state.emit(
                 "ProductPublished",
                 "product",
@@ -200,7 +200,9 @@ class ShopFloor:
         state = self._commercetools
         for variant in all_variants(product):
             for price in state["standalone-prices"].by("sku", variant.get("sku") or ""):
-                state.replace("standalone-prices", price, _scaled(price, factor))
+                dearer = state.replace("standalone-prices", price, _scaled(price, factor))
+                worth = {"value": dearer["value"], "oldValue": price["value"]}
+                state.emit("StandalonePriceValueChanged", "standalone-price", dearer, staged=False, **worth)
         self._store(
             product,
             {

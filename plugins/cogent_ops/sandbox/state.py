@@ -8,9 +8,11 @@ versions that move because stock moved.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import takewhile
 from typing import Any, Literal
 
@@ -62,12 +64,13 @@ FRACTION_DIGITS = {
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """Open questions about the commercetools API, as switches.
+    """Open questions about the commercetools API, as switches. Lags are off unless asked for.
 
     :param token_seconds: life time of an access token; the real default is 172,800.
     :param scopes: scopes of the API client.
     :param order_lag_seconds: how late an order shows in the inventory (documented: up to about ten seconds).
     :param order_touches_entry: whether an order bumps version and ``lastModifiedAt`` of the InventoryEntry.
+    :param availability_lag_seconds: how late a projection shows what the inventory says.
     :param stock_touches_product: what a change of availability does to the product: nothing, its version, or
         version and ``lastModifiedAt``.
     :param message_lag_seconds: how late a Message becomes visible; its ``createdAt`` is not moved.
@@ -84,6 +87,7 @@ class Behaviour:
     client_secret: str = "sandbox-secret"  # noqa: S105  (opens nothing but the sandbox)
     order_lag_seconds: float = 0.0
     order_touches_entry: bool = False
+    availability_lag_seconds: float = 0.0
     stock_touches_product: Literal["nothing", "version", "modified"] = "version"
     message_lag_seconds: float = 0.0
     version_step_per_action: bool = True
@@ -113,7 +117,8 @@ class CommercetoolsState:
         self.project: Json = dict(data.project)
         self.selections: dict[str, list[Json]] = {}
         self._sequence: dict[str, int] = {}
-        self._pending: list[tuple[datetime, Callable[[], None]]] = []
+        self._pending: list[tuple[datetime, Callable[[], object]]] = []
+        self._outdated: dict[str, Json | None] = {}
         self._reserved: dict[str, int] = {
             entry["id"]: entry["quantityOnStock"] - entry["availableQuantity"]
             for entry in data.inventory
@@ -134,7 +139,7 @@ class CommercetoolsState:
 
     # Time
 
-    def later(self, seconds: float, effect: Callable[[], None]) -> None:
+    def later(self, seconds: float, effect: Callable[[], object]) -> None:
         """Do something now, or once so much simulated time has passed."""
         if seconds <= 0:
             effect()
@@ -312,11 +317,27 @@ class CommercetoolsState:
         new = self.stocked(old, old["quantityOnStock"] - (0 if reserve else quantity))
         if self.behaviour.order_touches_entry:
             new = {**new, "version": old["version"] + 1, "lastModifiedAt": self.clock.stamp()}
-        self.collections["inventory"].put(new)
-        self.stock_changed(old["sku"])
+        with self.stock_moves(old["sku"]):
+            self.collections["inventory"].put(new)
 
-    def stock_changed(self, sku: str) -> None:
-        """Let the product's version move because the availability of its variant moved."""
+    @contextmanager
+    def stock_moves(self, sku: str) -> Iterator[None]:
+        """Around a change of a SKU's inventory: projections hear of it late, the product's version moves."""
+        shown, before = self.availability(sku), self._available(sku)
+        yield
+        if self._available(sku) == before:
+            return
+        lag = self.behaviour.availability_lag_seconds
+        if lag > 0 and sku not in self._outdated:
+            self._outdated[sku] = shown
+            self.later(lag, partial(self._outdated.pop, sku))
+        self._touch_product(sku)
+
+    def _available(self, sku: str) -> list[tuple[str, int]]:
+        entries = self.collections["inventory"].by("sku", sku)
+        return [(str(entry.get("supplyChannel")), entry["availableQuantity"]) for entry in entries]
+
+    def _touch_product(self, sku: str) -> None:
         how = self.behaviour.stock_touches_product
         if how == "nothing":
             return
@@ -329,6 +350,8 @@ class CommercetoolsState:
         """``ProductVariantAvailability`` from the inventory; ``None`` when there is no entry."""
         if sku is None:
             return None
+        if sku in self._outdated:
+            return self._outdated[sku]
         answer: Json = {}
         channels: Json = {}
         for entry in self.collections["inventory"].by("sku", sku):
