@@ -11,13 +11,15 @@ from jsonschema import Draft202012Validator, FormatChecker
 from tests.support.contracts import Json, OpenApi
 
 _PREFIX = "#/components/schemas/"
-_FORMATS = FormatChecker(formats=())
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?")
 
 
-@_FORMATS.checks("datetime")
 def _is_moment(value: object) -> bool:
     return not isinstance(value, str) or _MOMENT.fullmatch(value) is not None
+
+
+_FORMATS = FormatChecker(formats=())
+_FORMATS.checkers = {"datetime": (_is_moment, ())}
 
 
 class Exact:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from tests.support.talk import Json, Shop, http, refusal
 from cogent_ops.sandbox.dataset import Dataset, all_variants
 from cogent_ops.sandbox.server import SandboxServer
 from cogent_ops.sandbox.state import Behaviour
+from cogent_ops.sandbox.traffic import EditKind, ProductEdit
 
 Start = Callable[..., SandboxServer]
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -295,6 +298,43 @@ def test_availability_is_what_the_inventory_says(shop: Shop, dataset: Dataset) -
     assert available["channels"][vienna]["isOnStock"] is False
 
 
+def test_a_projection_hears_of_stock_late(start: Start, dataset: Dataset) -> None:
+    server = start(behaviour=Behaviour(availability_lag_seconds=10))
+    shop, sku = Shop(server), sold(dataset)
+    shown = []
+    for quantity in (900, 901):
+        server.state.floor.set_stock(sku, quantity)
+        (product,) = shop.query("product-projections", where=f'masterVariant(sku = "{sku}")')
+        shown.append(product["masterVariant"].get("availability", {}).get("availableQuantity"))
+    server.state.clock.advance(11)
+    (product,) = shop.query("product-projections", where=f'masterVariant(sku = "{sku}")')
+    assert shown[0] == shown[1] != 900
+    assert product["masterVariant"]["availability"]["availableQuantity"] == 901
+
+
+def test_staged_data_is_other_data(shop: Shop, dataset: Dataset) -> None:
+    product = dataset.products[0]["id"]
+    shop.server.state.floor.change_product(product, {"hasStagedChanges": True})
+    current, staged = (
+        shop.ok("GET", f"product-projections/{product}", staged=staged)["name"]
+        for staged in ("false", "true")
+    )
+    assert current == dataset.products[0]["name"]
+    assert current.keys() == staged.keys()
+    assert current["en"] != staged["en"]
+
+
+@pytest.mark.parametrize("model", ["Modular", "InMigration"])
+def test_a_modular_catalogue_shows_no_variants(dataset: Dataset, model: str) -> None:
+    modular = replace(dataset, project={**dataset.project, "productCatalogModel": model})
+    with SandboxServer(modular) as server:
+        shop = Shop(server)
+        assert shop.ok("GET", "")["productCatalogModel"] == model
+        products = shop.query("product-projections", limit=500)
+        assert len(products) == len(dataset.products)
+        assert all(product["variants"] == [] and "masterVariant" not in product for product in products)
+
+
 @pytest.mark.parametrize("status", [414, 404])
 def test_a_long_address_is_refused(start: Start, status: Any) -> None:
     shop = Shop(start(behaviour=Behaviour(long_uri_status=status)))
@@ -319,6 +359,9 @@ def test_head_tells_whether_there_is_one(shop: Shop, dataset: Dataset) -> None:
     found = shop("HEAD", f"product-projections/{dataset.products[0]['id']}")
     assert (found.status_code, found.content) == (200, b"")
     assert shop("HEAD", f"product-projections/{NOBODY}").status_code == 404
+    for sku, status in ((sold(dataset), 200), ("nobody", 404)):
+        answer = shop("HEAD", "inventory", where=f'sku = "{sku}"')
+        assert (answer.status_code, answer.content) == (status, b"")
 
 
 def test_a_store_without_selections_assigns_nothing(shop: Shop) -> None:
@@ -902,6 +945,53 @@ def test_messages_tell_what_happened(shop: Shop, dataset: Dataset) -> None:
     ]
     assert (of_entry[1]["oldQuantityOnStock"], of_entry[1]["newQuantityOnStock"]) == (10, 8)
     assert {"OrderImported", "ProductUnpublished"} <= {row["type"] for row in rows}
+
+
+def test_an_order_tells_its_whole_story(shop: Shop, dataset: Dataset) -> None:
+    payment = shop.ok("POST", "payments", {"key": "pay-1", "amountPlanned": MONEY})
+    made = shop.ok("POST", "orders/import", order("cs-1", line(sold(dataset))))
+    sent = {"quantity": 1, "lineItemId": made["lineItems"][0]["id"], "key": "r1", "shipmentState": "Returned"}
+    for actions in (
+        [{"action": "changeOrderState", "orderState": "Complete"}],
+        [{"action": "addPayment", "payment": {"typeId": "payment", "key": "pay-1"}}],
+        [{"action": "addReturnInfo", "items": [sent]}],
+        [{"action": "setReturnShipmentState", "returnItemKey": "r1", "shipmentState": "Unusable"}],
+        [{"action": "setReturnPaymentState", "returnItemKey": "r1", "paymentState": "NotRefunded"}],
+        [{"action": "setReturnInfo", "items": [{"items": [sent]}]}],
+    ):
+        made = shop.update(f"orders/{made['id']}", made["version"], *actions).json()
+    charge = {"type": "Charge", "amount": MONEY}
+    payment = shop.update(
+        f"payments/{payment['id']}", payment["version"], {"action": "addTransaction", "transaction": charge}
+    ).json()
+    done = {"transactionId": payment["transactions"][0]["id"], "state": "Success"}
+    shop.update(f"payments/{payment['id']}", payment["version"], {"action": "changeTransactionState", **done})
+    assert shop("DELETE", f"orders/{made['id']}", version=made["version"]).status_code == 200
+    told = shop.query("messages", limit=100)
+    assert [one["type"] for one in told if one["resource"]["typeId"] == "order"] == [
+        "OrderImported",
+        "OrderStateChanged",
+        "OrderPaymentAdded",
+        "ReturnInfoAdded",
+        "OrderReturnShipmentStateChanged",
+        "ReturnInfoSet",
+        "OrderDeleted",
+    ]
+    assert [one["type"] for one in told if one["resource"]["typeId"] == "payment"] == [
+        "PaymentCreated",
+        "PaymentTransactionAdded",
+        "PaymentTransactionStateChanged",
+    ]
+
+
+def test_a_standalone_price_changes_without_its_product(shop: Shop) -> None:
+    price = shop.query("standalone-prices", limit=1)[0]
+    where = f'masterVariant(sku = "{price["sku"]}") or variants(sku = "{price["sku"]}")'
+    (product,) = shop.query("product-projections", where=where)
+    shop.server.state.floor.edit_product(ProductEdit(product["id"], EditKind.PRICE, factor=Decimal(2)))
+    (message,) = shop.query("messages", where=f'resource(id = "{price["id"]}")')
+    assert (message["type"], message["oldValue"]) == ("StandalonePriceValueChanged", price["value"])
+    assert shop.query("product-projections", where=where) == [product]
 
 
 def test_an_online_order_sends_no_inventory_message(shop: Shop, dataset: Dataset) -> None:
