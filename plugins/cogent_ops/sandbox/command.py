@@ -115,7 +115,11 @@ def load_dataset(args: argparse.Namespace) -> Dataset:
 
     now = datetime.now(UTC)
     if args.sunrise:
-        return load_sunrise(args.sunrise, now=now)
+        try:
+            return load_sunrise(args.sunrise, now=now)
+        except OSError as error:
+            cure = "--sunrise takes the folder that holds commercetools' sample files."
+            raise PermanentError(f"Cannot read {error.filename}: {error.strerror}. {cure}") from error
     try:
         options = Options(
             seed=args.seed,

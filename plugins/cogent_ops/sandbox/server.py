@@ -33,7 +33,6 @@ from typing import Any, Self
 import msgspec
 import uvicorn
 from graphql import GraphQLError
-from pydantic import ValidationError
 
 from cogent_ops.errors import CogentOpsError
 from cogent_ops.sandbox.answers import Answer, ApiError, Json, canonical, decode, json_answer
@@ -109,7 +108,7 @@ class Counters:
     def as_json(self) -> Json:
         """Counters by name, then by operation or API."""
         return {
-            name: dict(sorted(getattr(self, name).items()))
+            name: {what: count for what, count in sorted(getattr(self, name).items()) if count}
             for name in (
                 "requests",
                 "statuses",
@@ -187,6 +186,17 @@ class SandboxApp:
             await self._break(scope, receive)
         else:
             await _send(answer, send)
+
+    def counted(self) -> Json:
+        """Counters, and the faults that struck by API and kind; nothing that is zero."""
+        struck = {what: count for what, count in sorted(self.faults.applied.items()) if count}
+        return {**self.counters.as_json(), "faults": struck}
+
+    def forget(self) -> None:
+        """Count from nothing, whatever was seen so far."""
+        self.counters = Counters(in_flight=self.counters.in_flight)
+        self.faults.applied.clear()
+        self._quiet.clear()
 
     # What it is
 
@@ -383,7 +393,7 @@ class Control:
         handlers: dict[str, Callable[[Json], Json]] = {
             "GET /health": lambda given: {"ok": True},
             "GET /state": lambda given: self._sizes(),
-            "GET /counters": lambda given: self._counters(),
+            "GET /counters": lambda given: self._app.counted(),
             "DELETE /counters": lambda given: self._forget(),
             "GET /faults": lambda given: describe(self._app.faults.plan),
             "PUT /faults": self._use_faults,
@@ -400,8 +410,10 @@ class Control:
                 return Answer(200, self.dump(path.rpartition("/")[2]))
             if handler is None:
                 return json_answer(404, {"error": f"{method} {path} is no control endpoint."})
-            return json_answer(200, handler(decode(body) if body else {}))
-        except (CogentOpsError, ValidationError, msgspec.DecodeError, KeyError) as error:
+            return json_answer(200, handler(_object(body)))
+        except KeyError as error:
+            return json_answer(400, {"error": f"The field {error} is missing."})
+        except (CogentOpsError, ValueError, TypeError) as error:
             return json_answer(400, {"error": str(error)})
 
     def dump(self, api: str) -> bytes:
@@ -429,13 +441,8 @@ class Control:
                 },
             }
 
-    def _counters(self) -> Json:
-        return {**self._app.counters.as_json(), "faults": dict(sorted(self._app.faults.applied.items()))}
-
     def _forget(self) -> Json:
-        under_way = self._app.counters.in_flight
-        self._app.counters = Counters(in_flight=under_way)
-        self._app.faults.applied.clear()
+        self._app.forget()
         return {}
 
     def _use_faults(self, given: Json) -> Json:
@@ -443,14 +450,17 @@ class Control:
         return describe(self._app.faults.plan)
 
     def _reset(self, given: Json) -> Json:
+        state = self._app.state
+        sides: dict[str, CommercetoolsState | CloudshelfState] = {
+            "commercetools": state.commercetools,
+            "cloudshelf": state.cloudshelf,
+        }
         wanted = given.get("api")
-        for name, side in (
-            ("commercetools", self._app.state.commercetools),
-            ("cloudshelf", self._app.state.cloudshelf),
-        ):
-            if wanted in (None, name):
-                with side.lock:
-                    side.reset()
+        if wanted is not None and wanted not in sides:
+            raise ValueError(f"'{wanted}' is neither 'commercetools' nor 'cloudshelf'.")
+        for side in sides.values() if wanted is None else [sides[wanted]]:
+            with side.lock:
+                side.reset()
         return {}
 
     def _advance(self, given: Json) -> Json:
@@ -464,6 +474,13 @@ class Control:
         with self._app.state.commercetools.lock:
             self._app.commercetools.expire_tokens()
         return {}
+
+
+def _object(body: bytes) -> Json:
+    given = decode(body) if body else {}
+    if not isinstance(given, dict):
+        raise TypeError("A JSON object is expected.")
+    return given
 
 
 class SandboxServer:
@@ -539,7 +556,7 @@ class SandboxServer:
 
     def counters(self) -> Json:
         """What ``GET /_sandbox/counters`` answers."""
-        return {**self.app.counters.as_json(), "faults": dict(self.app.faults.applied)}
+        return self.app.counted()
 
     def dump(self, api: str) -> Json:
         """Content of ``commercetools`` or ``cloudshelf`` for comparing end states."""

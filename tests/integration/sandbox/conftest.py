@@ -41,6 +41,7 @@ def _standing(dataset: Dataset) -> Iterator[SandboxServer]:
 def sandbox(_standing: SandboxServer) -> SandboxServer:
     """A sandbox without faults, as new."""
     _standing.set_faults(None)
+    _standing.app.forget()
     _standing.state.clock.offset = timedelta(0)
     _standing.state.commercetools.reset()
     _standing.state.cloudshelf.reset()

@@ -2,143 +2,236 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
-from tests.support.talk import Shop
+from tests.support.talk import Json, Kiosk, Shop, codes, names, product, refusal
 
-from cogent_ops.sandbox.dataset import Dataset
-from cogent_ops.sandbox.faults import FaultPlan, RateLimit, Rule
-from cogent_ops.sandbox.generator import generate
+from cogent_ops.sandbox.faults import FaultPlan
 from cogent_ops.sandbox.server import SandboxServer
-
-Json = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def dataset() -> Dataset:
-    return generate(seed=6, products=3, now=datetime(2026, 11, 20, tzinfo=UTC))
-
-
-@contextmanager
-def shop(dataset: Dataset, *rules: Json, **plan: Any) -> Iterator[Shop]:
-    faults = FaultPlan(rules=[Rule.model_validate(rule) for rule in rules], **plan)
-    with SandboxServer(dataset) as server:
-        made = Shop(server)
-        server.set_faults(faults)
-        yield made
-
 
 ENTRY = {"sku": "N", "quantityOnStock": 1}
 
 
+def use(server: SandboxServer, *rules: Json, **plan: Any) -> None:
+    server.set_faults(FaultPlan.model_validate({"rules": rules, **plan}))
+
+
 def stored(shop: Shop) -> int:
+    """How many entries the failed request made."""
     shop.server.set_faults(None)
-    return len(shop.get("/inventory", where='sku = "N"')["results"])
+    return len(shop.query("inventory", where='sku = "N"'))
+
+
+# One fault each
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("kind", ["error", "reset", "timeout"])
-def test_a_request_fails_before_or_after_it_took_effect(dataset: Dataset, kind: str, when: str) -> None:
-    with shop(dataset, {"kind": kind, "when": when, "status": 502, "delay": 0.05}) as customer:
-        if kind == "error":
-            answer = customer.send("/inventory", ENTRY)
-            assert (answer.status_code, answer.json()["errors"][0]["code"]) == (502, "BadGateway")
-        else:
-            with pytest.raises(httpx.TransportError):
-                customer.send("/inventory", ENTRY)
-        assert stored(customer) == (1 if when == "after" else 0)
+def test_a_request_fails_before_or_after_it_took_effect(shop: Shop, kind: str, when: str) -> None:
+    use(shop.server, {"kind": kind, "when": when, "status": 502, "delay": 0.05})
+    if kind == "error":
+        assert refusal(shop.send("inventory", ENTRY)) == (502, "BadGateway")
+    else:
+        with pytest.raises(httpx.TransportError):
+            shop.send("inventory", ENTRY)
+    assert stored(shop) == (1 if when == "after" else 0)
 
 
-def test_429_says_when_to_come_back_and_counts_who_does_not_listen(dataset: Dataset) -> None:
-    with shop(dataset, {"kind": "throttle", "retry_after": 2, "limit": 1}) as customer:
-        refused = customer.ask("/inventory")
-        assert (refused.status_code, refused.headers["retry-after"]) == (429, "2")
-        assert customer.ask("/inventory").status_code == 200
-        assert customer.server.counters()["rate_limited"] == {"commercetools": 1}
+@pytest.mark.parametrize(("status", "code"), [(500, "General"), (502, "BadGateway"), (503, "OverCapacity")])
+def test_commercetools_fails_in_its_own_words(shop: Shop, status: int, code: str) -> None:
+    use(shop.server, {"kind": "error", "status": status})
+    assert refusal(shop.ask("inventory")) == (status, code)
+
+
+@pytest.mark.parametrize(("status", "is_json"), [(200, True), (502, False), (504, False)])
+def test_cloudshelf_fails_by_http_or_by_a_graphql_error(kiosk: Kiosk, status: int, is_json: bool) -> None:
+    use(kiosk.server, {"kind": "error", "status": status})
+    answer = kiosk.ask("{ version }")
+    assert answer.status_code == status
+    assert answer.headers["content-type"].startswith("application/json" if is_json else "text/html")
+    if is_json:
+        assert answer.json()["errors"][0]["extensions"]["code"] == "INTERNAL_SERVER_ERROR"
+
+
+@pytest.mark.parametrize(("kind", "made"), [("slow", 1), ("timeout", 0)])
+def test_who_does_not_wait_does_not_know(start: Callable[..., SandboxServer], kind: str, made: int) -> None:
+    shop = Shop(start())
+    use(shop.server, {"kind": kind, "delay": 3})
+    url, headers = (
+        f"{shop.server.commercetools_url}/sandbox/inventory",
+        {"Authorization": f"Bearer {shop.token}"},
+    )
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(url, json=ENTRY, headers=headers, timeout=0.4)
+    assert stored(shop) == made
+
+
+def test_a_slow_answer_is_a_good_one(shop: Shop) -> None:
+    use(
+        shop.server,
+        {"kind": "slow", "delay": 0.05},
+        latency={"commercetools": {"base": 0.05, "jitter": 0.01}},
+    )
+    assert shop.send("inventory", ENTRY).status_code == 201
+    assert shop.server.counters()["faults"] == {"commercetools.slow": 1}
+
+
+@pytest.mark.parametrize(("retry_after", "header"), [(2, "2"), (0.2, "1"), (0, None)])
+def test_429_says_when_to_come_back(shop: Shop, retry_after: float, header: str | None) -> None:
+    use(shop.server, {"kind": "throttle", "retry_after": retry_after, "limit": 1})
+    refused = shop.ask("inventory")
+    assert (refused.status_code, refused.headers.get("retry-after")) == (429, header)
+    assert shop.ask("inventory").status_code == 200
+    assert shop.server.counters()["rate_limited"]["commercetools"] >= 1
 
 
 @pytest.mark.parametrize(("rule", "header"), [({}, None), ({"retry_after": 3}, "3")])
-def test_503_carries_retry_after_where_the_rule_gives_it(
-    dataset: Dataset, rule: Json, header: str | None
-) -> None:
-    with shop(dataset, {"kind": "error", "status": 503, **rule}) as customer:
-        assert customer.ask("/inventory").headers.get("retry-after") == header
+def test_503_carries_retry_after_where_the_rule_gives_it(shop: Shop, rule: Json, header: str | None) -> None:
+    use(shop.server, {"kind": "error", "status": 503, **rule})
+    assert shop.ask("inventory").headers.get("retry-after") == header
 
 
-def test_a_conflict_comes_from_somebody_elses_write(dataset: Dataset) -> None:
-    with shop(dataset) as customer:
-        entry = customer.post("/inventory", ENTRY)
-        customer.server.set_faults(
-            FaultPlan(rules=[Rule(kind="conflict", operation="inventory.update", limit=1)])
-        )
-        refused = customer.act("/inventory", entry, {"action": "addQuantity", "quantity": 1})
-        assert refused["statusCode"] == 409
-        entry = customer.get(f"/inventory/{entry['id']}")
-        assert refused["errors"][0]["currentVersion"] == entry["version"]
-        assert (
-            customer.act("/inventory", entry, {"action": "addQuantity", "quantity": 1})["quantityOnStock"]
-            == 2
-        )
+def test_who_does_not_listen_to_retry_after_is_counted(shop: Shop) -> None:
+    use(shop.server, {"kind": "throttle", "retry_after": 30, "limit": 2})
+    assert shop.ask("inventory").status_code == 429
+    assert shop.server.counters()["avoidable_429"] == {}
+    time.sleep(0.3)  # what was under way when the 429 was sent is not held against anybody
+    assert shop.ask("inventory").status_code == 429
+    counters = shop.server.counters()
+    assert counters["avoidable_429"]["commercetools"] == 1
+    assert counters["inside_retry_after"]["commercetools"] == 1
 
 
-def test_messages_can_stop_while_all_else_goes_on(dataset: Dataset) -> None:
-    with shop(dataset, {"kind": "stop_messages"}) as customer:
-        assert customer.send("/inventory", ENTRY).status_code == 201
-        assert customer.get("/messages")["results"] == []
-        assert stored(customer) == 1
+def test_a_conflict_comes_from_somebody_elses_write(shop: Shop) -> None:
+    entry = shop.post("inventory", ENTRY)
+    use(shop.server, {"kind": "conflict", "operation": "inventory.update", "limit": 1})
+    add = {"action": "addQuantity", "quantity": 1}
+    refused = shop.act("inventory", entry, add)
+    entry = shop.get(f"inventory/{entry['id']}")
+    assert (refused["statusCode"], refused["errors"][0]["currentVersion"]) == (409, entry["version"])
+    assert shop.act("inventory", entry, add)["quantityOnStock"] == 2
 
 
-def test_a_rate_limit_lets_its_burst_through(dataset: Dataset) -> None:
-    limit = {"commercetools": RateLimit(per_second=0.01, burst=3)}
-    with shop(dataset, rate_limits=limit) as customer:
-        statuses = [customer.ask("/inventory").status_code for _ in range(5)]
-        assert statuses == [200, 200, 200, 429, 429]
+def test_a_conflict_needs_something_to_conflict_with(shop: Shop) -> None:
+    use(shop.server, {"kind": "conflict"})
+    assert shop.send("inventory", ENTRY).status_code == 201
+    assert shop.ask("inventory").status_code == 200
 
 
-def outcomes(dataset: Dataset, seed: int) -> list[int]:
-    with shop(dataset, {"kind": "error", "rate": 0.3}, seed=seed) as customer:
-        return [customer.ask("/inventory", limit=1 + number % 7).status_code for number in range(60)]
+def test_single_records_are_refused(kiosk: Kiosk) -> None:
+    use(
+        kiosk.server,
+        {"kind": "refuse", "ids": "*/bad-*", "code": "ENTITY_INVALID_FIELD"},
+        {"kind": "refuse", "operation": "upsertProducts", "limit": 1, "code": "TEMPORARY_RESTRICTION"},
+    )
+    batch = [product(name) for name in ("one", "bad-1", "two", "bad-2")]
+    first = kiosk.products(*batch)
+    assert names(first["products"]) == ["two"]
+    assert codes(first) == ["TEMPORARY_RESTRICTION", "ENTITY_INVALID_FIELD", "ENTITY_INVALID_FIELD"]
+    assert names(kiosk.products(*batch)["products"]) == ["one", "two"], "bad ones are refused for ever"
 
 
-def test_equal_seeds_fail_equally_and_others_do_not(dataset: Dataset) -> None:
-    first = outcomes(dataset, 1)
-    assert first == outcomes(dataset, 1) != outcomes(dataset, 2)
-    assert 5 < first.count(503) < 35
+def test_a_group_of_a_batch_is_refused(kiosk: Kiosk) -> None:
+    kiosk.products(product("a"))
+    kiosk.groups({"id": "gid://external/G/g", "displayName": "G"})
+    use(kiosk.server, {"kind": "refuse", "operation": "updateProductsInProductGroupInBatch"})
+    text = """mutation ($b: ProductGroupUpdateBatch!) {
+        updateProductsInProductGroupInBatch(productGroupUpdateBatchInput: $b) { success number } }"""
+    rows = [{"productGroupId": "gid://external/G/g", "productIds": ["gid://external/P/a"]}]
+    answer = kiosk.data(text, b={"productGroupUpdateBatch": rows})
+    assert answer["updateProductsInProductGroupInBatch"] == [{"success": False, "number": 0}]
+
+
+def test_messages_can_stop_while_all_else_goes_on(shop: Shop) -> None:
+    use(shop.server, {"kind": "stop_messages"})
+    assert shop.send("inventory", ENTRY).status_code == 201
+    assert shop.query("messages") == []
+    assert stored(shop) == 1
+
+
+# When they strike
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body"),
+    ("rule", "struck"),
     [
-        ("GET", "/health", None),
-        ("GET", "/state", None),
-        ("GET", "/state/commercetools", None),
-        ("GET", "/counters", None),
-        ("DELETE", "/counters", None),
-        ("PUT", "/faults", {"seed": 3, "rules": [{"kind": "slow", "delay": 0.1}]}),
-        ("GET", "/faults", None),
-        ("DELETE", "/faults", None),
-        ("POST", "/clock", {"advance_seconds": 60}),
-        ("POST", "/change", {"change": "stock", "sku": "X", "quantity": 4}),
-        ("POST", "/tokens/expire", None),
-        ("POST", "/reset", {"api": "cloudshelf"}),
+        ({}, "xxxxxxxx"),
+        ({"skip": 3}, "...xxxxx"),
+        ({"limit": 2}, "xx......"),
+        ({"skip": 1, "limit": 1}, ".x......"),
+        ({"every": 4}, "x...x..."),
+        ({"every": 4, "length": 2, "skip": 1}, ".xx..xx."),
+        ({"rate": 0}, "........"),
+        ({"operation": "inventory.query"}, "xxxxxxxx"),
+        ({"operation": "*.query", "api": "commercetools"}, "xxxxxxxx"),
+        ({"operation": "inventory.update"}, "........"),
+        ({"api": "cloudshelf"}, "........"),
+        ({"api": "auth"}, "........"),
     ],
 )
-def test_control_endpoints(dataset: Dataset, method: str, path: str, body: Json | None) -> None:
-    with SandboxServer(dataset) as server:
-        answer = httpx.request(method, server.control_url + path, json=body)
-        assert answer.status_code == 200, answer.text
+def test_which_requests_a_rule_strikes(shop: Shop, rule: Json, struck: str) -> None:
+    use(shop.server, {"kind": "error", **rule})
+    answers = [shop.ask("inventory").status_code for _ in range(len(struck))]
+    assert "".join("x" if status == 503 else "." for status in answers) == struck
 
 
-@pytest.mark.parametrize(
-    ("path", "body"), [("/change", {"change": "magic"}), ("/faults", {"rules": [{"kind": "x"}]})]
-)
-def test_a_control_that_makes_no_sense_says_why(dataset: Dataset, path: str, body: Json) -> None:
-    with SandboxServer(dataset) as server:
-        answer = httpx.request("POST" if path == "/change" else "PUT", server.control_url + path, json=body)
-        assert answer.status_code == 400
-        assert answer.json()["error"]
+def test_the_first_rule_that_strikes_decides(shop: Shop) -> None:
+    use(
+        shop.server,
+        {"kind": "error", "status": 500, "limit": 1},
+        {"kind": "error", "status": 502, "limit": 1},
+    )
+    assert [shop.ask("inventory").status_code for _ in range(3)] == [500, 502, 200]
+
+
+def test_a_token_may_be_refused(shop: Shop) -> None:
+    use(shop.server, {"kind": "error", "operation": "token", "limit": 1})
+    assert [shop.issue().status_code for _ in range(2)] == [503, 200]
+
+
+def outcomes(shop: Shop, seed: int, order: list[int], threads: int = 1) -> dict[int, int]:
+    """Status of requests that differ, sent in an order, perhaps several at a time."""
+    use(shop.server, {"kind": "error", "rate": 0.3}, seed=seed)
+    with ThreadPoolExecutor(threads) as pool:
+        statuses = pool.map(lambda number: shop.ask("inventory", offset=number).status_code, order)
+        return dict(zip(order, statuses, strict=True))
+
+
+def test_equal_seeds_fail_equally_in_any_order(shop: Shop) -> None:
+    order = list(range(40))
+    first = outcomes(shop, 1, order)
+    assert first == outcomes(shop, 1, order[::-1]) == outcomes(shop, 1, order, threads=6)
+    assert first != outcomes(shop, 2, order)
+    assert 3 < list(first.values()).count(503) < 25
+
+
+def test_a_retry_gets_a_new_decision(shop: Shop) -> None:
+    use(shop.server, {"kind": "error", "rate": 0.5})
+    assert {shop.ask("inventory").status_code for _ in range(20)} == {200, 503}
+
+
+# Limits
+
+
+def test_each_api_has_a_limit_of_its_own(shop: Shop) -> None:
+    limits = {"commercetools": {"per_second": 0.01, "burst": 3}, "auth": {"per_second": 0.01, "burst": 1}}
+    use(shop.server, rate_limits=limits)
+    answers = [shop.ask("inventory") for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
+    assert 95 <= int(answers[-1].headers["retry-after"]) <= 100
+    assert [shop.issue().status_code for _ in range(2)] == [200, 429]
+    assert [Kiosk(shop.server).ask("{ version }").status_code for _ in range(5)] == [200] * 5
+
+
+def test_a_bucket_fills_again(shop: Shop) -> None:
+    use(shop.server, rate_limits={"commercetools": {"per_second": 20, "burst": 1}})
+    answers: list[int] = []
+    while 429 not in answers or answers[-1] == 429:
+        answers.append(shop.ask("inventory").status_code)
+        assert len(answers) < 2000
+    assert set(answers) == {200, 429}

@@ -1,0 +1,201 @@
+"""The control endpoints: reading and changing what both systems hold, their faults and their clock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from tests.support.talk import Json, Kiosk, Shop, gid, http, location, product, variant
+
+from cogent_ops.domain.identifiers import variant_gid
+from cogent_ops.sandbox.dataset import Dataset
+from cogent_ops.sandbox.server import SandboxServer
+
+
+def control(server: SandboxServer, method: str, path: str, body: Any = None) -> httpx.Response:
+    return http().request(method, f"{server.control_url}{path}", json=body)
+
+
+def told(server: SandboxServer, method: str, path: str, body: Any = None) -> Any:
+    answer = control(server, method, path, body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def change(server: SandboxServer, what: str, **given: Any) -> Json:
+    return dict(told(server, "POST", "/change", {"change": what, **given}))
+
+
+def test_it_says_that_it_is_well_and_how_much_there_is(kiosk: Kiosk, dataset: Dataset) -> None:
+    server = kiosk.server
+    assert told(server, "GET", "/health") == {"ok": True}
+    kiosk.products(product("a"))
+    kiosk.variants("a", variant("v"))
+    kiosk.locations(location("l"))
+    kiosk.stock("v", "l", 1)
+    sizes = told(server, "GET", "/state")
+    assert sizes["commercetools"]["product-projections"] == len(dataset.products)
+    assert sizes["cloudshelf"] == {
+        "Product": 1,
+        "ProductVariant": 1,
+        "ProductGroup": 1,
+        "Location": 1,
+        "Order": 0,
+        "Session": 0,
+        "StockLevel": 1,
+    }
+
+
+def test_equal_contents_are_equal_byte_for_byte(kiosk: Kiosk) -> None:
+    """Though ids and times differ, and what came in between has gone."""
+    kiosk.products(product("a", tags=["x"]), product("b"))
+    kiosk.variants("a", variant("v"))
+    first = control(kiosk.server, "GET", "/state/cloudshelf").content
+    told(kiosk.server, "POST", "/reset", {"api": "cloudshelf"})
+    kiosk.server.state.clock.advance(3600)
+    kiosk.products(product("c"))
+    kiosk.products(product("a"))
+    kiosk.variants("a", variant("v"))
+    kiosk.products(product("a", tags=["x"]), product("b"))
+    assert control(kiosk.server, "GET", "/state/cloudshelf").content != first
+    kiosk.data(
+        "mutation ($ids: [GlobalId!]!) { deleteProducts(ids: $ids) { userErrors { code } } }", ids=[gid("c")]
+    )
+    assert control(kiosk.server, "GET", "/state/cloudshelf").content == first
+
+
+def test_a_reset_returns_to_the_beginning(shop: Shop) -> None:
+    before = control(shop.server, "GET", "/state/commercetools").content
+    Kiosk(shop.server).products(product("a"))
+    shop.entry("A")
+    assert control(shop.server, "GET", "/state/commercetools").content != before
+    told(shop.server, "POST", "/reset", {"api": "commercetools"})
+    assert control(shop.server, "GET", "/state/commercetools").content == before
+    assert told(shop.server, "GET", "/state")["cloudshelf"]["Product"] == 1
+    told(shop.server, "POST", "/reset")
+    assert told(shop.server, "GET", "/state")["cloudshelf"]["Product"] == 0
+
+
+def test_counters_count_and_forget(shop: Shop) -> None:
+    told(shop.server, "DELETE", "/counters")  # the token
+    shop.query("inventory")
+    shop.ask("inventory/none")
+    Kiosk(shop.server).products(product("a"), product("b"))
+    counters = told(shop.server, "GET", "/counters")
+    assert counters["requests"] == {
+        "cloudshelf.upsertProducts": 1,
+        "commercetools.inventory.get": 1,
+        "commercetools.inventory.query": 1,
+    }
+    assert counters["statuses"] == {"cloudshelf.200": 1, "commercetools.200": 1, "commercetools.404": 1}
+    assert counters["records"] == {"cloudshelf.upsertProducts": 2}
+    assert counters["most_in_flight"] == {"cloudshelf": 1, "commercetools": 1}
+    told(shop.server, "DELETE", "/counters")
+    assert told(shop.server, "GET", "/counters")["requests"] == {}
+
+
+def test_faults_change_while_it_runs(shop: Shop) -> None:
+    plan = {"seed": 3, "rules": [{"kind": "error", "status": 500}]}
+    assert told(shop.server, "PUT", "/faults", plan) == plan == told(shop.server, "GET", "/faults")
+    assert shop.ask("inventory").status_code == 500
+    assert told(shop.server, "DELETE", "/faults") == {}
+    assert shop.ask("inventory").status_code == 200
+
+
+def test_the_clock_moves_for_both_systems(shop: Shop) -> None:
+    before = told(shop.server, "GET", "/clock")["now"]
+    after = told(shop.server, "POST", "/clock", {"advance_seconds": 3600})["now"]
+    assert after > before
+    assert shop.entry("A")["createdAt"] >= after
+    (made,) = Kiosk(shop.server).products(product("a"))["products"]
+    assert made["updatedAt"] >= after
+
+
+def test_merchandisers_change_products(shop: Shop, dataset: Dataset) -> None:
+    one = dataset.products[1]
+    path = f"product-projections/{one['id']}"
+    change(shop.server, "edit", product=one["key"], fields={"name": {"en": "New"}})
+    edited = shop.ok("GET", path)
+    assert edited["name"] == {"en": "New"}
+    assert (edited["version"] > one["version"], edited["lastModifiedAt"] > one["lastModifiedAt"]) == (
+        True,
+        True,
+    )
+    change(shop.server, "unpublish", product=one["id"])
+    assert shop.ask(path).status_code == 404
+    change(shop.server, "publish", product=one["id"])
+    assert shop.ask(path).status_code == 200
+    change(shop.server, "delete", product=one["id"])
+    assert shop.ask(path, staged="true").status_code == 404
+    told(shop.server, "POST", "/reset")
+    assert shop.ok("GET", path)["name"] == one["name"], "the dataset itself is never changed"
+
+
+def test_stock_clerks_count(shop: Shop) -> None:
+    assert change(shop.server, "stock", sku="new", quantity=4, channel="store-berlin")["quantityOnStock"] == 4
+    assert change(shop.server, "stock", sku="new", quantity=6, channel="store-berlin")["quantityOnStock"] == 6
+    assert len(shop.query("inventory", where='sku = "new"')) == 1
+
+
+def test_customers_buy(shop: Shop, dataset: Dataset) -> None:
+    sku = dataset.products[0]["masterVariant"]["sku"]
+    change(shop.server, "stock", sku=sku, quantity=3)
+    order = {
+        "orderNumber": "web-1",
+        "currency": "EUR",
+        "lines": [{"sku": sku, "quantity": 2, "centAmount": 999}],
+    }
+    assert change(shop.server, "online-order", **order)["orderNumber"] == "web-1"
+    entry = shop.query("inventory", where=f'sku = "{sku}" and supplyChannel is not defined')[0]
+    assert (entry["quantityOnStock"], entry["availableQuantity"]) == (3, 1)
+    lines = [{"productVariantID": variant_gid(sku), "quantity": 1, "price": 9.99}]
+    made = change(shop.server, "kiosk-order", lines=lines, status="PLACED")
+    change(shop.server, "kiosk-status", order=made["id"], status="PAID")
+    read = "query ($id: GlobalId!) { order(id: $id) { status lines { quantity price } } }"
+    assert Kiosk(shop.server).data(read, id=made["id"])["order"] == {
+        "status": "PAID",
+        "lines": [{"quantity": 1, "price": 9.99}],
+    }
+
+
+def test_a_store_gets_a_selection(shop: Shop, dataset: Dataset) -> None:
+    ids = [one["id"] for one in dataset.products[:2]]
+    change(shop.server, "select", store="store-berlin", selection="summer", products=ids)
+    rows = shop.query("in-store/key=store-berlin/product-selection-assignments")
+    assert [row["product"]["id"] for row in rows] == ids
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "words"),
+    [
+        ("POST", "/change", {"change": "magic"}, "'magic' is none of: publish"),
+        ("POST", "/change", {"change": "unpublish", "product": "none"}, "There is no product none"),
+        ("POST", "/change", {"change": "stock", "sku": "A"}, "'stock' lacks or misreads 'quantity'"),
+        ("POST", "/change", {"change": "stock", "sku": "A", "quantity": 1, "channel": "x"}, "was not found"),
+        ("POST", "/change", {"change": "kiosk-status", "order": "x", "status": "PAID"}, "no order x"),
+        ("PUT", "/faults", {"rules": [{"kind": "x"}]}, "Input should be 'error', 'throttle'"),
+        ("PUT", "/faults", {"rule": []}, "Extra inputs are not permitted"),
+        ("POST", "/clock", {}, "advance_seconds"),
+        ("POST", "/clock", {"advance_seconds": "soon"}, "soon"),
+        ("POST", "/reset", {"api": "both"}, "'both' is neither"),
+        ("POST", "/clock", [], "object"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_the_reason(
+    sandbox: SandboxServer, method: str, path: str, body: Any, words: str
+) -> None:
+    answer = control(sandbox, method, path, body)
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]
+
+
+def test_there_are_no_other_endpoints(sandbox: SandboxServer) -> None:
+    assert control(sandbox, "GET", "/magic").status_code == 404
+    assert control(sandbox, "POST", "/health").status_code == 404
+    assert http().get(f"{sandbox.url}/elsewhere").status_code == 404
+
+
+def test_health_comes_without_faults(sandbox: SandboxServer) -> None:
+    told(sandbox, "PUT", "/faults", {"rules": [{"kind": "reset"}]})
+    assert told(sandbox, "GET", "/health") == {"ok": True}
