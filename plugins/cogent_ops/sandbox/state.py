@@ -158,7 +158,7 @@ class CommercetoolsState:
             effect()
 
     def _forget_messages(self) -> None:
-        keep = timedelta(days=self.project["messages"]["deleteDaysAfterCreation"])
+        keep = timedelta(days=self.project["messages"].get("deleteDaysAfterCreation", 15))
         oldest = wire_time(self.clock.now() - keep)
         messages = self.collections["messages"]
         for message in list(takewhile(lambda message: message["createdAt"] < oldest, messages)):
