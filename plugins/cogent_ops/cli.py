@@ -34,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     # As Airflow's own commands do: without it, connections kept in Airflow's database are not looked at.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+    # Airflow logs to the standard output, which belongs to the answer here.
+    os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")
     # Airflow prints log lines to the standard output; Alembic's would stand among the command's own.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     args = parser().parse_args(argv)
