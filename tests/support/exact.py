@@ -45,14 +45,14 @@ class Exact:
 
     @cached_property
     def _definitions(self) -> Json:
-        return {name: self._converted(schema) for name, schema in self._schemas.items()}
+        return {name: self._converted(schema, name) for name, schema in self._schemas.items()}
 
-    def _converted(self, schema: Json) -> Json:
+    def _converted(self, schema: Json, name: str = "") -> Json:
         if "$ref" in schema:
             return {"$ref": f"#/$defs/{schema['$ref'].removeprefix(_PREFIX)}"}
         discriminator = _own_discriminator(schema)
         if discriminator is not None:
-            return self._by_subtype(schema, discriminator)
+            return self._by_subtype(schema, discriminator, self._left_out(name))
         if "properties" in schema or "allOf" in schema:
             return self._flat(schema)
         kept: Json = {name: schema[name] for name in ("type", "enum", "format") if name in schema}
@@ -78,11 +78,34 @@ class Exact:
             yield from self._parts(part)
         yield schema
 
-    def _by_subtype(self, schema: Json, discriminator: Json) -> Json:
+    def _left_out(self, name: str) -> dict[str, str]:
+        """Subtypes by their kind that the export leaves out of the mapping: those of a type in between.
+
+        An ``OrderImportedMessage`` is an ``OrderMessage``, which is a ``Message``.
+        """
+        if not name:
+            return {}
+        between = {other for other in self._heirs(name) if self._heirs(other)}
+        return {heir.removesuffix(name): heir for middle in between for heir in self._heirs(middle) - between}
+
+    def _heirs(self, name: str) -> set[str]:
+        return self._inheritance.get(name, set())
+
+    @cached_property
+    def _inheritance(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for name, schema in self._schemas.items():
+            for part in schema.get("allOf", ()):
+                if "$ref" in part:
+                    found.setdefault(part["$ref"].removeprefix(_PREFIX), set()).add(name)
+        return found
+
+    def _by_subtype(self, schema: Json, discriminator: Json, left_out: dict[str, str]) -> Json:
         name = discriminator["propertyName"]
-        kinds = {
+        mapped = {
             kind: reference.removeprefix(_PREFIX) for kind, reference in discriminator["mapping"].items()
         }
+        kinds = {**left_out, **mapped}
         is_open = any(part.get("x-open") for part in self._parts(schema))
         return {
             "type": "object",

@@ -68,6 +68,7 @@ LOCATION_FORMS = {
 }
 _SCHEMA = Path(__file__).parent / "cloudshelf_schema.graphql"
 _GID = re.compile(r"gid://[^/]+/[^/]+/.+")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
 _OPEN_FIELDS = frozenset({"version", "isInMaintenanceMode"})
 _INTROSPECTION = frozenset({"__schema", "__type", "__typename"})
 _MAX_KNOWN_DOCUMENTS = 200
@@ -96,6 +97,7 @@ _NEEDS = {
     "LOCATIONS": ("location", "locations", "upsertLocations", "deleteLocations"),
     "ORDERS": ("order", "orders", "upsertOrders", "sessions"),
 }
+_STATISTICS = ("ingestionStats", "syncStats", "reportCatalogStats")
 _ENTITY_OF = {name: entity for entity, names in _NEEDS.items() for name in names}
 
 
@@ -141,7 +143,11 @@ class CloudshelfApi:
         _with_resolvers(self.schema, _Resolvers(state))
         self._documents: dict[str, tuple[DocumentNode, list[GraphQLError]]] = {}
         self._checks: dict[str, Check] = {}
-        self._entity_of = {**_ENTITY_OF, "upsertStockLevels": state.behaviour.stock_permission}
+        self._entity_of = {
+            **_ENTITY_OF,
+            "upsertStockLevels": state.behaviour.stock_permission,
+            **dict.fromkeys(_STATISTICS, state.behaviour.statistics_permission),
+        }
         self._open = _OPEN_FIELDS | (_INTROSPECTION if state.behaviour.open_introspection else frozenset())
 
     # Reading the request
@@ -268,13 +274,20 @@ def load_schema(location_form: str) -> GraphQLSchema:
     base = build_ast_schema(_definitions())
     schema = extend_schema(base, parse(LOCATION_FORMS[location_form]))
     # The hook has one name in older releases of graphql-core and another in newer ones.
-    vars(schema.type_map["GlobalId"]).update(parse_value=_parse_gid, coerce_input_value=_parse_gid)
+    for name, reader in (("GlobalId", _parse_gid), ("UTCDateTime", _parse_moment)):
+        vars(schema.type_map[name]).update(parse_value=reader, coerce_input_value=reader)
     return schema
 
 
 def _parse_gid(value: Any) -> str:
     if not isinstance(value, str) or _GID.fullmatch(value) is None:
         raise GraphQLError(f"GlobalId cannot represent value: {value!r}")
+    return value
+
+
+def _parse_moment(value: Any) -> str:
+    if not isinstance(value, str) or _MOMENT.fullmatch(value) is None:
+        raise GraphQLError(f"UTCDateTime cannot represent value: {value!r}")
     return value
 
 
@@ -343,13 +356,17 @@ def _is_gid(value: Any) -> bool:
     return value is None or (type(value) is str and _GID.fullmatch(value) is not None)
 
 
+def _is_moment(value: Any) -> bool:
+    return value is None or (type(value) is str and _MOMENT.fullmatch(value) is not None)
+
+
 def _is_int(value: Any) -> bool:
     return value is None or (type(value) is int and -(2**31) <= value < 2**31)
 
 
 _SCALARS: dict[str, Check] = {
     "String": _is_text,
-    "UTCDateTime": _is_text,
+    "UTCDateTime": _is_moment,
     "ID": _is_text,
     "GlobalId": _is_gid,
     "Int": _is_int,
@@ -543,7 +560,9 @@ class _Resolvers:
         return {
             "version": lambda root, info: "sandbox",
             "isInMaintenanceMode": lambda root, info: state.behaviour.in_maintenance,
-            "organisation": lambda root, info, id=None: state.organisation,
+            "organisation": lambda root, info, id: (
+                state.organisation if id == state.organisation["id"] else None
+            ),
             "organisationRequiresStockSync": lambda root, info: state.behaviour.requires_stock_sync,
             "ingestionStats": lambda root, info, id=None: state.ingestion_stats(),
             "syncStats": lambda root, info, id=None: self._sync_stats(),

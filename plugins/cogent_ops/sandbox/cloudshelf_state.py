@@ -75,6 +75,7 @@ class KioskBehaviour:
     :param permissions: what the key's role allows, as ``ENTITY:ACTION``.
     :param open_introspection: whether the schema can be read without a key.
     :param stock_permission: which right of a role guards stock levels.
+    :param statistics_permission: which one guards reporting and reading the catalogue's numbers.
     :param location_form: which fields ``LocationInput`` has; the structured one is newer.
     :param lists: whether lists of an upsert replace or join what is there.
     :param null: whether ``null`` clears a field or counts as not sent; a mandatory field is never cleared.
@@ -100,6 +101,7 @@ class KioskBehaviour:
     permissions: frozenset[str] = ALL_PERMISSIONS
     open_introspection: bool = True
     stock_permission: Literal["CATALOGUE", "LOCATIONS"] = "CATALOGUE"
+    statistics_permission: Literal["CATALOGUE", "MY_ORGANISATION"] = "MY_ORGANISATION"
     location_form: Literal["address", "structured"] = "structured"
     lists: Literal["replace", "merge"] = "replace"
     null: Literal["clears", "keeps"] = "clears"
@@ -588,8 +590,8 @@ class CloudshelfState:
         return found
 
     def variants(self, product: Json) -> list[Json]:
-        """A product's variants by position."""
-        found = [self.entities["ProductVariant"][gid] for gid in self.variants_of[product["id"]]]
+        """A product's variants by position; none of one that has just been deleted."""
+        found = [self.entities["ProductVariant"][gid] for gid in self.variants_of.get(product["id"], ())]
         return sorted(found, key=lambda variant: variant["position"] or 0)
 
     def group_products(self, group: Json) -> list[Json]:
@@ -597,7 +599,7 @@ class CloudshelfState:
         products = self.entities["Product"]
         if group["isAllProductGroup"]:
             return list(products.values())
-        return [products[gid] for gid in self.members[group["id"]]]
+        return [products[gid] for gid in self.members.get(group["id"], ())]
 
     def groups_of(self, product: Json) -> list[Json]:
         """The groups that a product is in."""

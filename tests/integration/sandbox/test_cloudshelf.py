@@ -100,6 +100,38 @@ def test_which_right_guards_stock(behaving: Behaving, entity: str) -> None:
     assert behaving(stock_permission=entity, permissions=without).error(query)
 
 
+@pytest.mark.parametrize("entity", ["CATALOGUE", "MY_ORGANISATION"])
+def test_which_right_guards_the_numbers(behaving: Behaving, entity: str) -> None:
+    query = "mutation { reportCatalogStats(knownNumberOfProducts: 1) }"
+    only = frozenset({f"{entity}:MODIFY"})
+    assert behaving(statistics_permission=entity, permissions=only).data(query)
+    assert behaving(statistics_permission=entity, permissions=ALL_PERMISSIONS - only).error(query)
+
+
+def test_a_deletion_answers_with_what_is_no_more(kiosk: Kiosk) -> None:
+    kiosk.products(product("a"))
+    kiosk.variants("a", variant("v"))
+    kiosk.groups({"id": gid("g", "G"), "displayName": "G"})
+    gone = kiosk.data(
+        """mutation ($p: [GlobalId!]!, $g: [GlobalId!]!) {
+            deleteProducts(ids: $p) { products { displayName productVariants { id } } userErrors { code } }
+            deleteProductGroups(ids: $g) { productGroups { productCount } userErrors { code } } }""",
+        p=[gid("a"), gid("a")],
+        g=[gid("g", "G")],
+    )
+    assert gone["deleteProducts"] == {
+        "products": [{"displayName": "A", "productVariants": []}],
+        "userErrors": [{"code": "ENTITY_NOT_FOUND"}],
+    }
+    assert gone["deleteProductGroups"] == {"productGroups": [{"productCount": 0}], "userErrors": []}
+
+
+@pytest.mark.parametrize("moment", ["today", "2026-11-20", "20.11.2026 10:00"])
+def test_a_time_that_is_none_is_refused(kiosk: Kiosk, moment: str) -> None:
+    query = "mutation ($x: [ProductInput!]!) { upsertProducts(input: $x) { userErrors { code } } }"
+    assert "UTCDateTime" in kiosk.error(query, x=[product("a", remoteUpdatedAt=moment)])["message"]
+
+
 def test_every_answer_carries_a_request_id(kiosk: Kiosk) -> None:
     assert (
         kiosk.ask("{ version }").headers["x-request-id"] != kiosk.ask("{ version }").headers["x-request-id"]
