@@ -124,7 +124,7 @@ class Values:
             return st.lists(self.of(found["items"], depth + 1), max_size=2)
         if "enum" in found:
             return st.sampled_from(found["enum"])
-        return PLAIN.get(found.get("format", found.get("type", "")), TEXTS)
+        return PLAIN.get(str(found.get("format", found.get("type"))), TEXTS)
 
     def _object(self, schema: Json, properties: Json, depth: int) -> st.SearchStrategy[Any]:
         parts = (schema, *schema.get("allOf", ()))
