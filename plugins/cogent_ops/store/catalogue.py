@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from itertools import groupby
-from operator import itemgetter
+from itertools import chain
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, Integer, and_, bindparam, case, delete, func, or_, select, update
@@ -27,6 +26,8 @@ from cogent_ops.store.sql import (
 
 ProductStatus = Literal["pushed", "partial", "held"]
 VariantKey = tuple[str, int]
+#: Order hint by group, by product: the groups that a kiosk shows it in.
+Memberships = Mapping[str, Mapping[str, str | None]]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class ProductState:
     :param skus: what the kiosk shows of its variants.
     :param group_ids: groups it is shown in, sorted.
     :param group_order: commercetools' order hint (a decimal fraction as text) by group, where there is one.
+    :param recorded_at: when the store noted it; no part of what is compared.
     """
 
     product_id: str
@@ -52,6 +54,7 @@ class ProductState:
     skus: tuple[str, ...] = ()
     group_ids: tuple[str, ...] = ()
     group_order: Mapping[str, str] = field(default_factory=dict)
+    recorded_at: datetime | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         """Sort the groups and keep each once: equal states compare equal."""
@@ -144,14 +147,15 @@ class Catalogue:
         others = {sku: alike.get(fold(sku), set()) - {sku} for sku in wanted}
         return {sku: min(found) for sku, found in others.items() if found}
 
-    def carried_elsewhere(self, link: str, skus: Iterable[str], product_id: str) -> set[str]:
-        """Those SKUs that a variant of another product carries."""
+    def carried_elsewhere(self, link: str, skus: Iterable[str], product_id: str) -> dict[str, set[str]]:
+        """Ids of the other products that carry one of the SKUs, by SKU."""
         s = sku_registry.c
-        found: set[str] = set()
+        found: dict[str, set[str]] = {}
         with self._database.read() as conn:
             for chunk in chunks(skus):
-                query = select(s.sku).where(s.link == link, s.sku.in_(chunk), s.product_id != product_id)
-                found.update(conn.execute(query).scalars())
+                query = select(s.sku, s.product_id).where(s.link == link, s.sku.in_(chunk))
+                for sku, other in conn.execute(query.where(s.product_id != product_id)):
+                    found.setdefault(sku, set()).add(other)
         return found
 
     def prune_skus(self, link: str, run_key: str) -> int:
@@ -222,31 +226,40 @@ class Catalogue:
         with self._database.read() as conn:
             return list(conn.execute(query).scalars())
 
-    def group_members(self, link: str, group_ids: Iterable[str]) -> dict[str, list[str]]:
+    def group_members(
+        self, link: str, group_ids: Iterable[str], *, instead: Memberships | None = None
+    ) -> dict[str, list[str]]:
         """Ids of the products that the kiosk shows in each group, in order; every group asked for has a list.
 
         Products with an order hint come first, the smallest hint leading; ties and the rest by product id.
+
+        :param instead: groups of some products as they might be, in place of those that are stored.
         """
         m, p = group_member.c, product_state.c
-        found: dict[str, list[str]] = {group_id: [] for group_id in group_ids}
+        supposed = instead or {}
+        found: dict[str, list[tuple[str | None, str]]] = {group_id: [] for group_id in group_ids}
+        for product_id, hints in supposed.items():
+            for group_id in hints.keys() & found.keys():
+                found[group_id].append((hints[group_id], product_id))
         shown = and_(p.link == m.link, p.product_id == m.product_id, p.on_kiosk)
-        columns = (m.group_id, m.order_hint, m.product_id)
-        query = select(*columns).join(product_state, shown).where(m.link == link).order_by(m.group_id)
+        query = select(m.group_id, m.order_hint, m.product_id).join(product_state, shown)
         with self._database.read() as conn:
             for chunk in chunks(list(found)):
-                rows = conn.execute(query.where(m.group_id.in_(chunk)))
-                for group_id, members in groupby(rows, key=itemgetter(0)):
-                    ranked = sorted((_rank(hint), product_id) for _, hint, product_id in members)
-                    found[group_id] = [product_id for _, product_id in ranked]
-        return found
+                for group_id, hint, product_id in conn.execute(
+                    query.where(m.link == link, m.group_id.in_(chunk))
+                ):
+                    if product_id not in supposed:
+                        found[group_id].append((hint, product_id))
+        return {group_id: _ranked(members) for group_id, members in found.items()}
 
-    def members(self, link: str) -> Iterator[tuple[str, str]]:
+    def members(self, link: str, *, instead: Memberships | None = None) -> Iterator[tuple[str, str]]:
         """(Group id, product id) group by group, each in the order of :meth:`group_members`."""
         m = group_member.c
         query = select(m.group_id).where(m.link == link).distinct()
-        groups = (row.group_id for row in pages(self._database, query, m.group_id))
-        for chunk in chunks(groups, 50):
-            for group_id, product_ids in self.group_members(link, chunk).items():
+        stored = (row.group_id for row in pages(self._database, query, m.group_id))
+        supposed = {group_id for hints in (instead or {}).values() for group_id in hints}
+        for chunk in chunks(dict.fromkeys(chain(stored, sorted(supposed))), 50):
+            for group_id, product_ids in self.group_members(link, chunk, instead=instead).items():
                 yield from ((group_id, product_id) for product_id in product_ids)
 
     def totals(self, link: str) -> Totals:
@@ -389,7 +402,13 @@ def _with_groups(conn: Connection, link: str, rows: Iterable[Row[Any]]) -> Itera
             skus=tuple(row.skus),
             group_ids=tuple(groups),
             group_order={group_id: hint for group_id, hint in groups.items() if hint is not None},
+            recorded_at=row.updated_at,
         )
+
+
+def _ranked(members: Iterable[tuple[str | None, str]]) -> list[str]:
+    """Product ids by order hint, then by id."""
+    return [product_id for _, product_id in sorted((_rank(hint), product_id) for hint, product_id in members)]
 
 
 def _rank(order_hint: str | None) -> tuple[bool, Decimal]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -15,7 +15,7 @@ from cogent_ops.errors import PermanentError
 from cogent_ops.store.engine import Database
 from cogent_ops.store.ledger import AuditLog
 from cogent_ops.store.schema import exception
-from cogent_ops.store.sql import Values, chunks, lock, now, upsert
+from cogent_ops.store.sql import Values, chunks, lock, now, pages, upsert
 
 
 class Status(StrEnum):
@@ -151,6 +151,12 @@ class Exceptions:
         with self._database.read() as conn:
             rows = conn.execute(query.order_by(exception.c.id)).all()
         return [StoredException(**{**row._mapping, "status": Status(row.status)}) for row in rows]
+
+    def open_causes(self, link: str, kind: str) -> Iterator[str]:
+        """Cause keys of the open exceptions of a kind; no transaction stays open between pages."""
+        e = exception.c
+        query = select(e.cause_key).where(e.link == link, e.kind == kind, e.status.in_(OPEN))
+        return (row.cause_key for row in pages(self._database, query, e.cause_key))
 
 
 def _folded(new: Iterable[NewException]) -> list[NewException]:

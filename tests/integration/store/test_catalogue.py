@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from cogent_ops.store import ProductState, Store, Totals
-from cogent_ops.store.sql import ROWS_PER_PAGE
+from cogent_ops.store.sql import ROWS_PER_PAGE, now
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 RUG = ProductState(
@@ -114,6 +114,35 @@ def test_a_group_shows_what_the_kiosk_shows(store: Store) -> None:
     assert list(store.catalogue.members("de")) == [("g1", "p1"), ("g2", "p1"), ("g2", "p2")]
     store.catalogue.record_products("de", "r2", [replace(RUG, on_kiosk=False)])
     assert list(store.catalogue.members("de")) == [("g2", "p2")]
+
+
+def test_members_as_they_would_be(store: Store) -> None:
+    store.catalogue.record_products("de", "r1", [RUG, VASE, HELD])
+    supposed: dict[str, dict[str, str | None]] = {
+        "p1": {"g1": "0.7", "g9": None},  # leaves g2, joins g9
+        "p3": {"g1": "0.2"},  # held so far
+        "p7": {"g2": None},  # new
+    }
+    assert store.catalogue.group_members("de", ["g1", "g2"], instead=supposed) == {
+        "g1": ["p3", "p1"],
+        "g2": ["p2", "p7"],
+    }
+    assert list(store.catalogue.members("de", instead=supposed)) == [
+        ("g1", "p3"),
+        ("g1", "p1"),
+        ("g2", "p2"),
+        ("g2", "p7"),
+        ("g9", "p1"),
+    ]
+    assert list(store.catalogue.members("de", instead={"p1": {}})) == [("g2", "p2")]
+
+
+def test_a_state_tells_when_it_was_recorded(store: Store) -> None:
+    before = now()
+    store.catalogue.record_products("de", "r1", [RUG])
+    recorded = store.catalogue.states("de", ["p1"])["p1"].recorded_at
+    assert recorded is not None
+    assert before <= recorded <= now()
 
 
 def test_totals_count_what_the_kiosk_shows(store: Store) -> None:

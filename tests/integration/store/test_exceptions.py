@@ -10,6 +10,7 @@ import pytest
 from cogent_ops.domain.exceptions import Kind, NewException, Owner
 from cogent_ops.errors import PermanentError
 from cogent_ops.store import Status, Store, StoredException
+from cogent_ops.store.sql import ROWS_PER_PAGE
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 HELD = NewException(
@@ -80,6 +81,16 @@ def test_links_and_kinds_are_apart(store: Store) -> None:
         assert store.exceptions.resolve(conn, "de", Kind.PRODUCT_HELD, [HELD.cause_key], "r2") == 1
     assert [record.kind for record in store.exceptions.open("de")] == [Kind.RECORD_REFUSED]
     assert len(store.exceptions.open("at")) == 1
+
+
+def test_causes_are_listed_while_they_are_open(store: Store) -> None:
+    more = [replace(HELD, cause_key=f"p{number:04d}/1/gtin") for number in range(ROWS_PER_PAGE + 5)]
+    _raise(store, *more, replace(OTHER, kind=Kind.RECORD_REFUSED), run="r1")
+    _raise(store, HELD, run="r1", link="at")
+    with store.begin() as conn:
+        store.exceptions.resolve(conn, "de", Kind.PRODUCT_HELD, [more[0].cause_key], "r2")
+    left = list(store.exceptions.open_causes("de", Kind.PRODUCT_HELD))
+    assert left == [one.cause_key for one in more[1:]]
 
 
 def test_the_oldest_is_listed_first(store: Store) -> None:

@@ -68,6 +68,7 @@ CALLS: dict[str, Call] = {
     ),
     "exceptions.open": lambda store: store.exceptions.open("de"),
     "exceptions.open of a kind": lambda store: store.exceptions.open("de", Kind.PRODUCT_HELD),
+    "exceptions.open_causes": lambda store: list(store.exceptions.open_causes("de", Kind.PRODUCT_HELD)),
     "runs.start": lambda store: store.runs.start("de", "sync", "run-5", "delta"),
     "runs.finish": lambda store: store.runs.finish("de", "sync", "run-5", status="done", counts={}),
     "audit_log.entries": lambda store: store.audit_log.entries("subject-5"),

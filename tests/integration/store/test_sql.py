@@ -82,7 +82,7 @@ LOOKUPS: list[tuple[str, Callable[[Store, list[str]], Any], Any]] = [
     ("previous_skus", lambda store, keys: store.catalogue.previous_skus("x", keys), {}),
     ("conflicts", lambda store, keys: store.catalogue.sku_conflicts("x", keys), {}),
     ("lookalikes", lambda store, keys: store.catalogue.lookalikes("x", keys), {}),
-    ("elsewhere", lambda store, keys: store.catalogue.carried_elsewhere("x", keys, "p"), set()),
+    ("elsewhere", lambda store, keys: store.catalogue.carried_elsewhere("x", keys, "p"), {}),
     ("forget", lambda store, keys: store.fingerprints.forget("x", "product", keys), None),
     ("remove", lambda store, keys: store.catalogue.remove_products("x", keys), None),
 ]

@@ -6,20 +6,24 @@ Availability comes from ``/inventory``, never from the projection, which is only
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import chain
 from typing import Any
+from urllib.parse import quote
 
 from cogent_ops.clients.commercetools import CommercetoolsClient
 from cogent_ops.config import LinkConfig
 from cogent_ops.domain.text import visible
-from cogent_ops.errors import AuditRequired, UnsupportedProject
-from cogent_ops.services.catalogue.plan import CatalogueRequest, Flow, Mode, Plan, plan
+from cogent_ops.errors import AuditRequired, PermanentError, UnsupportedProject
+from cogent_ops.services.catalogue.plan import FULL_PASS, CatalogueRequest, Flow, Mode, Plan, plan
 from cogent_ops.services.catalogue.runfolder import RunFolder, part_name
 from cogent_ops.services.pipeline import batches, ordered_map
 from cogent_ops.store import Store
+
+log = logging.getLogger(__name__)
 
 Raw = dict[str, Any]
 
@@ -31,7 +35,8 @@ REFERENCE_RESOURCES = {
     "tax_categories": "tax-categories",
     "customer_groups": "customer-groups",
 }
-SKUS_PER_SELECTION = 50
+#: Room for the SKUs of one query, which names each of them twice.
+SELECTION_BYTES = 2500
 #: Products joined with their stock in one go: few enough that many can be under way without filling the memory.
 ENRICHED = 50
 #: Products in a part of the run folder.
@@ -64,10 +69,15 @@ class Extract:
             request,
             self.config,
             self.store.watermarks.get(link, Flow.SYNC),
-            self.store.watermarks.get(link, f"{Flow.SYNC}.full"),
+            self.store.watermarks.get(link, FULL_PASS),
         )
         self.store.runs.start(
-            link, request.flow, request.run_key, chosen.mode, window=(chosen.since, chosen.until)
+            link,
+            request.flow,
+            request.run_key,
+            chosen.mode,
+            window=(chosen.since, chosen.until),
+            params=request.wishes(),
         )
         self._read_reference(project)
         return self._read_products(request, chosen)
@@ -136,16 +146,33 @@ class Extract:
         )
 
     def _products_of(self, skus: tuple[str, ...]) -> Iterator[list[Raw]]:
-        """Products that hold one of the SKUs; a product that holds two of them is read once."""
+        """Products that hold one of the SKUs; a product that holds two of them is read once.
+
+        :raises PermanentError: when there is none; one that is missing among others is said in the log.
+        """
         read: set[str] = set()
-        for chunk in batches(sorted(set(skus)), SKUS_PER_SELECTION):
+        missing = set(skus)
+        for chunk in _selections(sorted(missing)):
             literals = ", ".join(self.client.literal(sku) for sku in chunk)
             where = f"masterVariant(sku in ({literals})) or variants(sku in ({literals}))"
             for page in self._projections(where=(where,)):
                 fresh = [projection for projection in page if projection["id"] not in read]
                 read.update(projection["id"] for projection in fresh)
+                missing.difference_update(*map(_skus, fresh))
                 if fresh:
                     yield fresh
+        if missing:
+            self._say_missing(sorted(missing), any_found=bool(read))
+
+    @staticmethod
+    def _say_missing(skus: list[str], *, any_found: bool) -> None:
+        text = (
+            f"No published product that the link's query admits carries: {', '.join(skus)}. Check how the SKUs are "
+            "written (capitals and spaces count), and that their products are published."
+        )
+        if not any_found:
+            raise PermanentError(text)
+        log.warning("%s", text)
 
     def _held_elsewhere(self, changed: set[str]) -> Iterator[list[Raw]]:
         """Products whose hold may have ended without a change of their own (stock entry, price date, other SKU)."""
@@ -228,6 +255,21 @@ def _skus(projection: Raw) -> list[str]:
 def _askable(page: Iterable[Raw]) -> list[str]:
     """SKUs that a query may name. One with control characters is held anyway, and could spoil the whole query."""
     return [sku for projection in page for sku in _skus(projection) if sku.isprintable()]
+
+
+def _selections(skus: Iterable[str]) -> Iterator[list[str]]:
+    """Cut SKUs so that a query may name them."""
+    chunk: list[str] = []
+    used = 0
+    for sku in skus:
+        size = len(quote(sku)) + len(quote('"",'))
+        if chunk and used + size > SELECTION_BYTES:
+            yield chunk
+            chunk, used = [], 0
+        chunk.append(sku)
+        used += size
+    if chunk:
+        yield chunk
 
 
 def _compact(line: Raw) -> str:

@@ -1,9 +1,10 @@
-"""The end of a run: exceptions raised and closed, and the watermark moved, in one transaction."""
+"""The end of a run: what is wrong is raised, then what is mended is closed together with the watermark's move."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime
+from typing import Any
 
 from cogent_ops.clients.cloudshelf import RecordFailure
 from cogent_ops.config import LinkConfig
@@ -11,8 +12,13 @@ from cogent_ops.domain.catalogue import Problem
 from cogent_ops.domain.exceptions import Kind, NewException, Owner
 from cogent_ops.domain.text import visible
 from cogent_ops.quality import Finding, Severity
-from cogent_ops.services.catalogue.plan import CatalogueRequest, Flow, Mode, next_watermark
-from cogent_ops.store import Store, StoredException
+from cogent_ops.services.catalogue.plan import FULL_PASS, Flow, Plan, next_watermark
+from cogent_ops.services.catalogue.push import STATISTICS
+from cogent_ops.services.pipeline import batches
+from cogent_ops.store import Store
+
+#: Exceptions raised in one transaction.
+RAISED = 1000
 
 
 def held(finding: Finding) -> NewException:
@@ -43,6 +49,9 @@ def cause(finding: Finding) -> str:
 
 def refused(failure: RecordFailure) -> NewException:
     """A record that Cloudshelf did not take although the gate let it pass."""
+    cure = "Look the record up in the Cloudshelf Manager. It is sent again with every run until it is taken."
+    if failure.id == STATISTICS:
+        cure = "The catalogue is on the kiosks; only Cloudshelf's own count check is missing. Ask Cloudshelf's support."
     return NewException(
         kind=Kind.RECORD_REFUSED,
         cause_key=failure.id,
@@ -50,7 +59,7 @@ def refused(failure: RecordFailure) -> NewException:
         field="",
         rule=failure.code,
         message=f"Cloudshelf refused {failure.id}: {failure.code}: {failure.message}",
-        cure="Look the record up in the Cloudshelf Manager. It is sent again with every run until it is taken.",
+        cure=cure,
         owner=Owner.PLATFORM,
     )
 
@@ -65,6 +74,26 @@ def incomplete_location(problem: Problem) -> NewException:
         rule=problem.rule,
         message=problem.message,
         cure="Complete the channel in commercetools, or its entry in include/locations.yaml.",
+        owner=Owner.RETAIL_OPS,
+    )
+
+
+def leftover_location(key: str) -> NewException:
+    """A location that Cloudshelf still has although it is no store of the link any more."""
+    return NewException(
+        kind=Kind.LOCATION_INCOMPLETE,
+        cause_key=key,
+        record=key,
+        field="channel",
+        rule="location is a store of the link",
+        message=(
+            f"Cloudshelf still has the location of channel '{key}', which is no store of this link any more: the "
+            "channel is gone, lost its role, lies in another country or is excluded."
+        ),
+        cure=(
+            "Move its kiosks to another location and delete it in the Cloudshelf Manager; or make the channel a store "
+            "again, in commercetools or in include/."
+        ),
         owner=Owner.RETAIL_OPS,
     )
 
@@ -93,60 +122,61 @@ def mass_removal(count: int, total: int, limit: float, sample: list[str]) -> New
 class Finish:
     """Close a push run in the store."""
 
-    def __init__(self, config: LinkConfig, store: Store) -> None:
-        self.config, self.store = config, store
+    def __init__(self, config: LinkConfig, store: Store, run_key: str) -> None:
+        self.config, self.store, self.run_key = config, store, run_key
+        #: Kind and cause of everything that is wrong now.
+        self._found: set[tuple[str, str]] = set()
 
-    def run(
-        self,
-        request: CatalogueRequest,
-        extract: dict[str, str],
-        raised: Iterable[NewException],
-        *,
-        seen: Collection[str],
-        confirmed: set[str],
+    def raise_(self, raised: Iterable[NewException]) -> None:
+        """Put what is wrong now into the exception queue, however much it is; repeating it changes nothing."""
+        for some in batches(raised, RAISED):
+            self._found.update((one.kind, one.cause_key) for one in some)
+            with self.store.begin() as conn:
+                self.store.exceptions.raise_many(conn, self.config.name, some, self.run_key)
+
+    def close(
+        self, extract: Mapping[str, Any], plan: Plan, *, seen: Collection[str], confirmed: Collection[str]
     ) -> None:
-        """Raise what is wrong now, close what was verified as mended, move the watermark.
+        """Close what was verified as mended and move the watermark, once all that is wrong has been raised.
 
-        :param extract: the summary that the extract left, with ``mode``, ``started`` and ``newest``.
+        :param extract: the summary that the extract left, with ``started`` and ``newest``.
         :param seen: ids of the products that this run judged: only their exceptions can be closed by it.
         :param confirmed: gids, refused by Cloudshelf earlier, that it took in this run.
         """
-        link, mode = self.config.name, Mode(extract["mode"])
-        now_open = list(raised)
-        still = {(e.kind, e.cause_key) for e in now_open}
-        mended = self._mended(seen, confirmed, still, full=mode is Mode.FULL)
+        link = self.config.name
+        mended = self._mended(seen, confirmed, full=plan.finds_removals)
         started = datetime.fromisoformat(extract["started"])
         newest = datetime.fromisoformat(extract["newest"]) if extract["newest"] else None
         moved = next_watermark(self.store.watermarks.get(link, Flow.SYNC), newest, started)
+        last_full = self.store.watermarks.get(link, FULL_PASS)
         with self.store.begin() as conn:
-            self.store.exceptions.raise_many(conn, link, now_open, request.run_key)
             for kind, keys in mended.items():
-                self.store.exceptions.resolve(conn, link, kind, keys, request.run_key)
-            if mode in (Mode.FULL, Mode.DELTA) and moved is not None:
+                self.store.exceptions.resolve(conn, link, kind, keys, self.run_key)
+            if plan.moves_watermark and moved is not None:
                 self.store.watermarks.set(conn, link, Flow.SYNC, moved)
-            if mode is Mode.FULL:
-                self.store.watermarks.set(conn, link, f"{Flow.SYNC}.full", started)
+            if plan.finds_removals:
+                self.store.watermarks.set(conn, link, FULL_PASS, max(started, last_full or started))
 
     def _mended(
-        self, seen: Collection[str], confirmed: set[str], still: set[tuple[Kind, str]], *, full: bool
+        self, seen: Collection[str], confirmed: Collection[str], *, full: bool
     ) -> dict[Kind, list[str]]:
-        """Open exceptions whose cause this run looked at and did not find again."""
-        looked_at: dict[Kind, Callable[[StoredException], bool]] = {
-            Kind.PRODUCT_HELD: lambda record: full or record.payload.get("product_id") in seen,
-            Kind.RECORD_REFUSED: lambda record: full or record.cause_key in confirmed,
-            Kind.LOCATION_INCOMPLETE: lambda record: True,
-            Kind.MASS_REMOVAL: lambda record: full,
+        """Causes of open exceptions that this run looked at and did not find again."""
+        looked_at: dict[Kind, Callable[[str], bool]] = {
+            Kind.PRODUCT_HELD: lambda cause_key: full or cause_key.partition("/")[0] in seen,
+            Kind.RECORD_REFUSED: lambda cause_key: full or cause_key in confirmed,
+            Kind.LOCATION_INCOMPLETE: lambda cause_key: True,
+            Kind.MASS_REMOVAL: lambda cause_key: full,
         }
         return {
             kind: [
-                record.cause_key
-                for record in self.store.exceptions.open(self.config.name, kind)
-                if was_checked(record) and (kind, record.cause_key) not in still
+                cause_key
+                for cause_key in self.store.exceptions.open_causes(self.config.name, kind)
+                if was_checked(cause_key) and (kind, cause_key) not in self._found
             ]
             for kind, was_checked in looked_at.items()
         }
 
 
-def blocking(findings: Iterable[Finding]) -> Iterable[Finding]:
+def blocking(findings: Iterable[Finding]) -> Iterator[Finding]:
     """Findings that hold something back; warnings stay in the report."""
     return (finding for finding in findings if finding.severity is Severity.BLOCK)

@@ -14,7 +14,7 @@ from typing import Any
 
 from cogent_ops.domain.catalogue import AcceptedProduct
 from cogent_ops.domain.identifiers import variant_gid
-from cogent_ops.domain.kiosk import fingerprint
+from cogent_ops.domain.kiosk import KioskVariant, fingerprint
 from cogent_ops.store import ProductState
 
 
@@ -66,7 +66,7 @@ class GatedProduct:
             modified_at=accepted.modified_at,
             recheck=recheck,
             product=GatedRecord.of(accepted.product.id, accepted.product.to_input()),
-            variants=tuple(GatedRecord.of(v.id, v.to_input()) for v in accepted.variants),
+            variants=tuple(_variant(accepted.product.id, v) for v in accepted.variants),
             skus=tuple(variant.sku for variant in accepted.variants),
             held_skus=accepted.held_skus,
             group_ids=accepted.group_ids,
@@ -103,18 +103,21 @@ class GatedProduct:
         """How many images the variants carry."""
         return sum(len(variant.input["metaimages"]) for variant in self.variants)
 
-    def state(self, before: ProductState | None, refused: Container[str]) -> ProductState:
+    def state(
+        self, before: ProductState | None, refused: Container[str] = (), absent: Container[str] = ()
+    ) -> ProductState:
         """What the kiosk shows of this product after the push.
 
         A held product keeps its last good version: SKUs and groups stay as they were before.
 
-        :param before: the product's state after the last run that saw it.
+        :param before: what the store knew of the product when it was sent.
         :param refused: gids that Cloudshelf refused in this run.
+        :param absent: those of them that it never had.
         """
         if self.product is None or self.product.id in refused:
             return self._held_state(before, refused=self.product is not None)
         was = set(before.skus) if before else set()
-        shown = [sku for sku in self.skus if variant_gid(sku) not in refused or sku in was]
+        shown = [sku for sku in self.skus if variant_gid(sku) not in absent]
         kept = [sku for sku in self.held_skus if sku in was]
         failed = any(variant.id in refused for variant in self.variants)
         return ProductState(
@@ -145,3 +148,9 @@ class GatedProduct:
             group_ids=before.group_ids if before else (),
             group_order=before.group_order if before else {},
         )
+
+
+def _variant(product: str, variant: KioskVariant) -> GatedRecord:
+    """A variant as its product shows it: a SKU that moves to another product must be sent, even unchanged."""
+    payload = variant.to_input()
+    return GatedRecord(variant.id, fingerprint({"productId": product, **payload}), payload)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from cogent_ops.config import LinkConfig
 
@@ -24,6 +25,10 @@ class Flow(StrEnum):
 
     SYNC = "catalogue_sync"
     AUDIT = "catalogue_audit"
+
+
+#: Name of the watermark of full passes: when the last one began.
+FULL_PASS = f"{Flow.SYNC}.full"
 
 
 class Mode(StrEnum):
@@ -57,6 +62,16 @@ class CatalogueRequest:
     dry_run: bool = False
     accept_removals: int = 0
     interval: tuple[datetime, datetime] | None = None
+
+    def wishes(self) -> dict[str, Any]:
+        """What somebody asked for besides an ordinary run, for the list of runs."""
+        wishes = {
+            "full_refresh": self.full_refresh,
+            "skus": list(self.skus),
+            "dry_run": self.dry_run,
+            "accept_removals": self.accept_removals,
+        }
+        return {name: value for name, value in wishes.items() if value}
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Bring the gated catalogue to Cloudshelf: only what changed, safe to repeat, resumable after a crash.
 
-A fingerprint is remembered only after Cloudshelf confirmed the record, and the watermark moves in the last
-transaction of the run. So a crash anywhere leaves a run that can simply be repeated: what was confirmed is
-skipped, the rest is sent.
+Before a record is sent the store notes that Cloudshelf may have it from now on (an empty fingerprint of a product or
+a group, the SKUs in the state of a variant's product); its fingerprint follows when Cloudshelf has confirmed it, and is
+gone before the record is deleted. The watermark moves last of all. So a crash anywhere leaves a run that can simply be
+repeated: what was confirmed is skipped, the rest is sent, and nothing is ever on a kiosk that the store does not know.
 """
 
 from __future__ import annotations
@@ -10,21 +11,22 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import groupby
+from collections.abc import Callable, Container, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import groupby, islice
 from operator import attrgetter, itemgetter
 from typing import Any
 
 from cogent_ops.clients.cloudshelf import BatchOutcome, CloudshelfClient, RecordFailure
 from cogent_ops.config import LinkConfig
 from cogent_ops.domain.exceptions import Kind
-from cogent_ops.domain.identifiers import product_gid, variant_gid
+from cogent_ops.domain.identifiers import parse_gid, product_gid, variant_gid
 from cogent_ops.domain.kiosk import KioskGroup, KioskLocation
-from cogent_ops.services.catalogue.gate import JUDGED
+from cogent_ops.errors import PermanentError
 from cogent_ops.services.catalogue.gated import GatedProduct, GatedRecord
 from cogent_ops.services.pipeline import batches, ordered_map
-from cogent_ops.store import Store
+from cogent_ops.store import ProductState, Store
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,9 @@ Raw = dict[str, Any]
 #: Records whose fingerprints are looked up in one query.
 LOOKUP = 1000
 PREVIEW = 500
+#: Kinds of record that are removed by what the store knows of them, so it must know them before Cloudshelf does.
+ANNOUNCED = frozenset({"product", "group"})
+STATISTICS = "catalogue statistics"
 
 
 @dataclass(frozen=True)
@@ -56,25 +61,42 @@ Call = Callable[[list[Change]], BatchOutcome]
 
 @dataclass
 class PushResult:
-    """What a push did, by kind of record, and what Cloudshelf refused (by gid)."""
+    """What a push did, by kind of record.
+
+    :param failures: what Cloudshelf refused, by gid.
+    :param absent: gids of those of them that it never had.
+    :param overtaken: ids of products of which a later run has pushed a newer version meanwhile.
+    :param watched: gids refused in an earlier run.
+    :param confirmed: those of them that Cloudshelf has taken by now.
+    :param knows_images: whether every variant on the kiosk is one of this run, so that its images are known.
+    """
 
     counts: Counter[str] = field(default_factory=Counter)
     failures: dict[str, RecordFailure] = field(default_factory=dict)
-    #: Gids refused in an earlier run, and those of them that Cloudshelf has taken by now.
+    absent: set[str] = field(default_factory=set)
+    overtaken: set[str] = field(default_factory=set)
     watched: frozenset[str] = frozenset()
     confirmed: set[str] = field(default_factory=set)
+    knows_images: bool = True
     preview: list[Raw] = field(default_factory=list)
 
     def applied(self, kind: str, changes: list[Change], outcome: BatchOutcome) -> dict[str, str]:
         """Count a batch's outcome; returns gid and fingerprint of what Cloudshelf confirmed."""
-        self.failures.update({failure.id: failure for failure in outcome.failed})
+        self.refused(outcome)
         applied = set(outcome.applied)
+        self.absent.update(change.id for change in changes if change.is_new and change.id not in applied)
         self.confirmed |= applied & self.watched
         done = [change for change in changes if change.id in applied]
         self.counts[f"{kind}s_created"] += sum(change.is_new for change in done)
         self.counts[f"{kind}s_updated"] += sum(not change.is_new for change in done)
         self.counts[f"{kind}s_refused"] += len(outcome.failed)
         return {change.id: change.record.hash for change in done}
+
+    def refused(self, outcome: BatchOutcome) -> set[str]:
+        """Keep what was refused; returns its gids."""
+        failures = {failure.id: failure for failure in outcome.failed}
+        self.failures.update(failures)
+        return set(failures)
 
     def unchanged(self, kind: str, id_: str) -> None:
         """Count a record that Cloudshelf has already."""
@@ -86,29 +108,45 @@ class PushResult:
         """Count what a dry run would send, and keep some of it to show."""
         self.counts[f"{kind}s_created"] += sum(change.is_new for change in changes)
         self.counts[f"{kind}s_updated"] += sum(not change.is_new for change in changes)
-        room = PREVIEW - len(self.preview)
-        self.preview += [
-            {"kind": kind, "id": change.id, "action": "create" if change.is_new else "update"}
-            for change in changes[:room]
-        ]
+        self.show(kind, ((change.id, "create" if change.is_new else "update") for change in changes))
+
+    def show(self, kind: str, entries: Iterable[tuple[str, str]]) -> None:
+        """Keep gids and actions for the preview, as far as there is room."""
+        room = islice(entries, PREVIEW - len(self.preview))
+        self.preview += [{"kind": kind, "id": id_, "action": action} for id_, action in room]
 
 
 class Push:
-    """One push to one Cloudshelf organisation.
+    """One push to one Cloudshelf organisation. Its methods are called in the order in which they stand here.
 
+    :param began: when the run began to read; what the store noted later may be newer than what this run has read.
     :param dry_run: compare and count, send and store nothing.
     """
 
     def __init__(
-        self, config: LinkConfig, store: Store, client: CloudshelfClient, run_key: str, *, dry_run: bool
+        self,
+        config: LinkConfig,
+        store: Store,
+        client: CloudshelfClient,
+        run_key: str,
+        began: datetime,
+        *,
+        dry_run: bool,
     ) -> None:
         self.config, self.store, self.client = config, store, client
-        self.run_key, self.dry_run = run_key, dry_run
-        refused = store.exceptions.open(config.name, Kind.RECORD_REFUSED)
-        self.result = PushResult(watched=frozenset(record.cause_key for record in refused))
+        self.run_key, self.began, self.dry_run = run_key, began, dry_run
+        self.result = PushResult(
+            watched=frozenset(store.exceptions.open_causes(config.name, Kind.RECORD_REFUSED))
+        )
+        #: What a dry run would store: groups and order hints by product, of those that change.
+        self._supposed: dict[str, dict[str, str | None]] = {}
 
-    def locations(self, locations: Iterable[KioskLocation]) -> None:
-        """Upsert the stores."""
+    def locations(self, locations: Iterable[KioskLocation]) -> list[str]:
+        """Upsert the stores.
+
+        :return: Channel keys of locations that Cloudshelf still has although they are none of these. Kiosks may stand
+            there, so a person must say what becomes of them.
+        """
         by_id = {location.id: location for location in locations}
         records = (
             (GatedRecord.of(location.id, location.model_dump(mode="json")), "") for location in by_id.values()
@@ -119,44 +157,164 @@ class Push:
             self.config.batches.locations,
             lambda batch: self.client.upsert_locations([by_id[change.id] for change in batch]),
         )
+        return self._leftovers(by_id)
+
+    def _leftovers(self, wanted: Container[str]) -> list[str]:
+        link, fingerprints = self.config.name, self.store.fingerprints
+        left = [id_ for id_ in fingerprints.ids(link, "location") if id_ not in wanted]
+        there = (
+            {node["platformProvidedId"] for page in self.client.locations() for node in page} if left else ()
+        )
+        if not self.dry_run:
+            fingerprints.forget(link, "location", (id_ for id_ in left if id_ not in there))
+        return [parse_gid(id_).id for id_ in left if id_ in there]
 
     def products(self, gated: Iterable[GatedProduct]) -> None:
         """Upsert the products themselves; their variants follow in a pass of their own."""
-        records = ((line.product, "") for line in gated if line.product is not None)
+        records = ((line.product, "") for line in self._timely(gated) if line.product is not None)
         self._send(
             "product", records, self.config.batches.products, self._upsert(self.client.upsert_products)
         )
+        if self.result.overtaken:
+            self.result.counts["products_overtaken"] = len(self.result.overtaken)
+            log.warning("%d products were pushed in a newer version meanwhile", len(self.result.overtaken))
+
+    def _timely(self, gated: Iterable[GatedProduct]) -> Iterator[GatedProduct]:
+        """Leave out what a later run has pushed in a newer version, while this one waited or was repeated."""
+        for chunk in batches(gated, LOOKUP):
+            known = self._states(chunk)
+            for line in chunk:
+                state = known.get(line.product_id)
+                if state is not None and state.version > line.version and self._is_later(state):
+                    self.result.overtaken.add(line.product_id)
+                else:
+                    yield line
 
     def variants(self, gated: Iterable[GatedProduct]) -> None:
         """Upsert the variants of every product that Cloudshelf has."""
-        records = (
-            (variant, line.product.id)
-            for line in gated
-            if line.product is not None and line.product.id not in self.result.failures
-            for variant in line.variants
-        )
-        self._send("variant", records, self.config.batches.variants, self._upsert_variants)
+        self._send("variant", self._claimed(gated), self.config.batches.variants, self._upsert_variants)
+
+    def _claimed(self, gated: Iterable[GatedProduct]) -> Iterator[tuple[GatedRecord, str]]:
+        """Variants to send, each with its product; noted before as what the kiosk may show from now on."""
+        for chunk in self._chunks(gated):
+            sent = [
+                (line, line.product)
+                for line in chunk
+                if line.product is not None and line.product.id not in self.result.failures
+            ]
+            before = self._states(chunk)
+            claims = (_claim(line, before.get(line.product_id)) for line, _ in sent)
+            self._record(before, claims)
+            yield from ((variant, product.id) for line, product in sent for variant in line.variants)
 
     def states(self, gated: Iterable[GatedProduct]) -> None:
         """Note for each product what is on the kiosk now, and take off variants that no longer exist."""
-        for chunk in batches(gated, LOOKUP):
-            before = self.store.catalogue.states(self.config.name, [line.product_id for line in chunk])
-            now = [line.state(before.get(line.product_id), self.result.failures) for line in chunk]
-            for line, state in zip(chunk, now, strict=True):
-                old = before.get(line.product_id)
-                if line.product is not None and old is not None:
-                    gone = set(old.skus) - set(state.skus) - set(line.held_skus)
-                    self._retire(line.product_id, line.product.id, gone)
-            if not self.dry_run:
-                changed = [state for state in now if state != before.get(state.product_id)]
-                self.store.catalogue.record_products(self.config.name, self.run_key, changed)
+        for chunk in self._chunks(gated):
+            before = self._states(chunk)
+            self._record(before, [self._state(line, before.get(line.product_id)) for line in chunk])
+
+    def _state(self, line: GatedProduct, before: ProductState | None) -> ProductState:
+        state = line.state(before, self.result.failures, self.result.absent)
+        if line.product is not None and before is not None and line.product.id not in self.result.failures:
+            gone = set(before.skus).difference(line.skus, line.held_skus)
+            left = self._retire(line, gone)
+            refused = any(variant_gid(sku) in self.result.failures for sku in left)
+            state = replace(state, skus=(*state.skus, *left), recheck=state.recheck or refused)
+        self.result.knows_images &= set(state.skus) <= set(line.skus)
+        return state
+
+    def _states(self, lines: Iterable[GatedProduct]) -> dict[str, ProductState]:
+        return self.store.catalogue.states(self.config.name, [line.product_id for line in lines])
+
+    def _record(self, before: dict[str, ProductState], states: Iterable[ProductState]) -> None:
+        changed = [state for state in states if state != before.get(state.product_id)]
+        if not self.dry_run:
+            self.store.catalogue.record_products(self.config.name, self.run_key, changed)
+            return
+        for state in changed:
+            shown = state.group_ids if state.on_kiosk else ()
+            self._supposed[state.product_id] = {id_: state.group_order.get(id_) for id_ in shown}
+
+    def _chunks(self, gated: Iterable[GatedProduct]) -> Iterator[list[GatedProduct]]:
+        return batches((line for line in gated if line.product_id not in self.result.overtaken), LOOKUP)
+
+    def _retire(self, line: GatedProduct, skus: set[str]) -> list[str]:
+        """Take single variants off sale: Cloudshelf has no mutation that deletes one.
+
+        :return: SKUs that the product goes on showing: Cloudshelf refused, or another product carries the SKU now but
+            is not on the kiosk with it. One that is has taken the Cloudshelf variant along.
+        """
+        if not skus:
+            return []
+        moved = self.store.catalogue.carried_elsewhere(self.config.name, skus, line.product_id)
+        others = self.store.catalogue.states(self.config.name, sorted(set[str]().union(*moved.values())))
+        waiting = {
+            sku
+            for sku, ids in moved.items()
+            if not any(sku in others[id_].skus for id_ in ids & others.keys())
+        }
+        refused = self._take_off_sale(product_gid(line.product_id), skus - moved.keys())
+        return sorted(waiting | refused)
+
+    def _take_off_sale(self, product: str, skus: set[str]) -> set[str]:
+        """Returns the SKUs of those that Cloudshelf refused."""
+        gone = {variant_gid(sku): sku for sku in sorted(skus)}
+        self.result.counts["variants_retired"] += len(gone)
+        if self.dry_run or not gone:
+            return set()
+        self.store.fingerprints.forget(self.config.name, "variant", gone)
+        there = [node for node in self.client.product_variants(product) if node["id"] in gone]
+        off = [{**node, "isInStock": False, "availableToPurchase": False} for node in there]
+        refused = self.result.refused(self.client.upsert_variants([(product, off)])) if off else set[str]()
+        self.result.counts["variants_retired"] -= len(refused)
+        return {gone[id_] for id_ in refused}
+
+    def untouched(self, product_ids: Iterable[str]) -> list[str]:
+        """Those of some products that no run has recorded since this one began to read."""
+        catalogue, link = self.store.catalogue, self.config.name
+        found: list[str] = []
+        for chunk in batches(product_ids, LOOKUP):
+            touched = {id_ for id_, state in catalogue.states(link, chunk).items() if self._is_later(state)}
+            found += [id_ for id_ in chunk if id_ not in touched]
+        return found
+
+    def _is_later(self, state: ProductState) -> bool:
+        return state.recorded_at is not None and state.recorded_at > self.began
+
+    def remove(self, product_ids: list[str]) -> None:
+        """Delete products that are no longer published, with everything we know about them."""
+        self.result.counts["products_removed"] = len(product_ids)
+        if self.dry_run:
+            self.result.show("product", ((product_gid(id_), "remove") for id_ in product_ids))
+            self._supposed.update((id_, {}) for id_ in product_ids)
+            return
+        for batch in batches(product_ids, self.config.batches.products):
+            gids = [product_gid(id_) for id_ in batch]
+            self._distrust(batch, gids)
+            refused = self.result.refused(self.client.delete_products(gids))
+            self.result.counts["products_removed"] -= len(refused)
+            self.forget([id_ for id_ in batch if product_gid(id_) not in refused])
+
+    def _distrust(self, product_ids: list[str], gids: list[str]) -> None:
+        """Whatever becomes of a deletion: should the products come back, all of them is sent again."""
+        link, fingerprints = self.config.name, self.store.fingerprints
+        states = self.store.catalogue.states(link, product_ids).values()
+        fingerprints.remember(link, "product", dict.fromkeys(gids, ""), self.run_key)
+        fingerprints.forget(link, "variant", (variant_gid(sku) for state in states for sku in state.skus))
+        fingerprints.forget(link, "membership", (id_ for state in states for id_ in state.group_ids))
+
+    def forget(self, product_ids: list[str]) -> None:
+        """Drop everything known about products that no kiosk shows."""
+        self.store.catalogue.remove_products(self.config.name, product_ids)
+        gids = [product_gid(id_) for id_ in product_ids]
+        self.store.fingerprints.forget(self.config.name, "product", gids)
 
     def groups(self, groups: Iterable[KioskGroup]) -> None:
         """Upsert the groups that have members, set their ordered members, and remove groups without any."""
         known = {group.id: group for group in groups}
         members = {
             group: [product_gid(product_id) for _, product_id in rows]
-            for group, rows in groupby(self.store.catalogue.members(self.config.name), key=itemgetter(0))
+            for group, rows in groupby(self._members(), key=itemgetter(0))
             if group in known
         }
         wanted = ((GatedRecord.of(id_, known[id_].to_input()), "") for id_ in members)
@@ -169,30 +327,48 @@ class Push:
         self._send("membership", sets, self.config.batches.memberships, self._set_memberships)
         self._remove_groups(set(members))
 
-    def remove(self, product_ids: list[str]) -> None:
-        """Delete products that are no longer published, with everything we know about them."""
-        self.result.counts["products_removed"] = len(product_ids)
+    def _members(self) -> Iterator[tuple[str, str]]:
+        return self.store.catalogue.members(self.config.name, instead=self._supposed)
+
+    def _set_memberships(self, batch: list[Change]) -> BatchOutcome:
+        return self.client.set_memberships([(change.id, change.record.input["members"]) for change in batch])
+
+    def _remove_groups(self, wanted: set[str]) -> None:
+        gone = [id_ for id_ in self.store.fingerprints.ids(self.config.name, "group") if id_ not in wanted]
+        self.result.counts["groups_removed"] = len(gone)
         if self.dry_run:
-            self.result.preview += [
-                {"kind": "product", "id": product_gid(id_), "action": "remove"} for id_ in product_ids
-            ]
+            self.result.show("group", ((id_, "remove") for id_ in gone))
             return
-        for batch in batches(product_ids, self.config.batches.products):
-            outcome = self.client.delete_products([product_gid(id_) for id_ in batch])
-            refused = {failure.id for failure in outcome.failed}
-            self.result.failures.update({failure.id: failure for failure in outcome.failed})
-            gone = [id_ for id_ in batch if product_gid(id_) not in refused]
-            self.result.counts["products_removed"] -= len(refused)
-            self.forget(gone)
+        for batch in batches(gone, self.config.batches.groups):
+            link, fingerprints = self.config.name, self.store.fingerprints
+            fingerprints.remember(link, "group", dict.fromkeys(batch, ""), self.run_key)
+            fingerprints.forget(link, "membership", batch)
+            refused = self.result.refused(self.client.delete_groups(batch))
+            self.result.counts["groups_removed"] -= len(refused)
+            fingerprints.forget(link, "group", [id_ for id_ in batch if id_ not in refused])
 
     def report_statistics(self, images: int | None) -> None:
-        """Tell Cloudshelf what it should hold, so that its own count check can notice a difference."""
+        """Tell Cloudshelf what it should hold, so that its own count check can notice a difference.
+
+        The catalogue is there by now, so a refusal ends as an exception beside it and not as a failed run.
+
+        :param images: how many images the variants of this run carry, when it read them all.
+        """
         if self.dry_run:
             return
         totals = self.store.catalogue.totals(self.config.name)
-        self.client.report_catalogue_stats(
-            products=totals.products, variants=totals.variants, groups=totals.groups, images=images
-        )
+        try:
+            self.client.report_catalogue_stats(
+                products=totals.products,
+                variants=totals.variants,
+                groups=totals.groups,
+                images=images if self.result.knows_images else None,
+            )
+        except PermanentError as error:
+            code = getattr(error, "code", "NOT_ALLOWED")
+            self.result.failures[STATISTICS] = RecordFailure(STATISTICS, code, str(error))
+        else:
+            self.result.confirmed.add(STATISTICS)
 
     def _send(self, kind: str, records: Iterable[tuple[GatedRecord, str]], size: int, call: Call) -> None:
         changed = batches(self._changed(kind, records), size)
@@ -209,11 +385,16 @@ class Push:
     def _changed(self, kind: str, records: Iterable[tuple[GatedRecord, str]]) -> Iterator[Change]:
         for chunk in batches(records, LOOKUP):
             known = self.store.fingerprints.known(self.config.name, kind, [record.id for record, _ in chunk])
+            changes = []
             for record, owner in chunk:
                 if known.get(record.id) == record.hash:
                     self.result.unchanged(kind, record.id)
                 else:
-                    yield Change(record, record.id not in known, owner)
+                    changes.append(Change(record, not known.get(record.id), owner))
+            if kind in ANNOUNCED and not self.dry_run:
+                new = {change.id: "" for change in changes if change.id not in known}
+                self.store.fingerprints.remember(self.config.name, kind, new, self.run_key)
+            yield from changes
 
     @staticmethod
     def _upsert(method: Callable[[list[Raw]], BatchOutcome]) -> Call:
@@ -225,50 +406,14 @@ class Push:
             [(owner, [change.record.input for change in changes]) for owner, changes in entries]
         )
 
-    def _set_memberships(self, batch: list[Change]) -> BatchOutcome:
-        return self.client.set_memberships([(change.id, change.record.input["members"]) for change in batch])
 
-    def _retire(self, product_id: str, product: str, skus: set[str]) -> None:
-        """Take single variants off sale: Cloudshelf has no mutation that deletes one.
-
-        A SKU that another product carries now keeps its Cloudshelf variant, which moves with it.
-        """
-        moved = self.store.catalogue.carried_elsewhere(self.config.name, skus, product_id)
-        gone = {variant_gid(sku) for sku in skus - moved}
-        if not gone:
-            return
-        self.result.counts["variants_retired"] += len(gone)
-        if self.dry_run:
-            return
-        held = [node for node in self.client.product_variants(product) if node["id"] in gone]
-        off = [{**node, "isInStock": False, "availableToPurchase": False} for node in held]
-        if off:
-            outcome = self.client.upsert_variants([(product, off)])
-            self.result.failures.update({failure.id: failure for failure in outcome.failed})
-        self.store.fingerprints.forget(self.config.name, "variant", sorted(gone))
-
-    def _remove_groups(self, wanted: set[str]) -> None:
-        gone = [id_ for id_ in self.store.fingerprints.ids(self.config.name, "group") if id_ not in wanted]
-        self.result.counts["groups_removed"] = len(gone)
-        if self.dry_run:
-            return
-        for batch in batches(gone, self.config.batches.groups):
-            outcome = self.client.delete_groups(batch)
-            refused = {failure.id for failure in outcome.failed}
-            self.result.failures.update({failure.id: failure for failure in outcome.failed})
-            done = [id_ for id_ in batch if id_ not in refused]
-            for kind in ("group", "membership"):
-                self.store.fingerprints.forget(self.config.name, kind, done)
-
-    def forget(self, product_ids: list[str]) -> None:
-        """Drop everything known about products: should they come back, they are new."""
-        link = self.config.name
-        states = self.store.catalogue.states(link, product_ids)
-        variants = [variant_gid(sku) for state in states.values() for sku in state.skus]
-        self.store.fingerprints.forget(link, "product", [product_gid(id_) for id_ in product_ids])
-        self.store.fingerprints.forget(link, "variant", variants)
-        self.store.fingerprints.forget(link, JUDGED, product_ids)
-        self.store.catalogue.remove_products(link, product_ids)
+def _claim(line: GatedProduct, before: ProductState | None) -> ProductState:
+    """What the kiosk may show of a product while its variants are sent: what it will, and still what it did."""
+    state = line.state(before)
+    known = set(state.skus)
+    return replace(
+        state, skus=(*state.skus, *(sku for sku in (before.skus if before else ()) if sku not in known))
+    )
 
 
 def preview_lines(result: PushResult) -> Iterator[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping
+from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,15 @@ from cogent_ops.clients.commercetools import CommercetoolsClient
 from cogent_ops.config import LinkConfig, LocationOverride
 from cogent_ops.domain.catalogue import CatalogueContext, map_groups, map_locations
 from cogent_ops.domain.exceptions import Kind, NewException
+from cogent_ops.domain.identifiers import parse_gid
 from cogent_ops.quality import Finding, RunSummary, write_reports
 from cogent_ops.services.catalogue import finish
 from cogent_ops.services.catalogue.extract import Extract
 from cogent_ops.services.catalogue.finish import Finish
 from cogent_ops.services.catalogue.gate import JUDGED, GateStage
 from cogent_ops.services.catalogue.gated import GatedProduct
-from cogent_ops.services.catalogue.plan import CatalogueRequest, Mode
-from cogent_ops.services.catalogue.push import Push, preview_lines
+from cogent_ops.services.catalogue.plan import CatalogueRequest, Mode, Plan
+from cogent_ops.services.catalogue.push import STATISTICS, Push, preview_lines
 from cogent_ops.services.catalogue.runfolder import RunFolder, part_name
 from cogent_ops.store import Audit, Store
 
@@ -81,23 +84,34 @@ class CatalogueSync:
         if self.cloudshelf is None:
             raise ValueError("push needs a Cloudshelf client")
         folder = self.folder(request)
-        extract, reference = folder.read_json("extract.json"), folder.read_json("reference.json")
-        context = CatalogueContext.build(reference, self.config, request.now)
+        extract, judged = folder.read_json("extract.json"), self._judged(folder)
+        context = CatalogueContext.build(folder.read_json("reference.json"), self.config, request.now)
         locations, problems = map_locations(context.channels, self.overrides, self.config)
-        push = Push(self.config, self.store, self.cloudshelf, request.run_key, dry_run=request.dry_run)
-        push.locations(locations)
+        is_full = extract["mode"] == Mode.FULL
+        if not request.dry_run:
+            # Until all that follows from a verdict is stored, it must be given again.
+            known = self.store.fingerprints.ids(self.config.name, JUDGED)
+            self.store.fingerprints.forget(self.config.name, JUDGED, known if is_full else judged)
+        began = datetime.fromisoformat(extract["started"])
+        push = Push(self.config, self.store, self.cloudshelf, request.run_key, began, dry_run=request.dry_run)
+        incomplete = {problem.value for problem in problems}
+        leftovers = [key for key in push.locations(locations) if key not in incomplete]
         push.products(self._gated(folder))
         push.variants(self._gated(folder))
         push.states(self._gated(folder))
-        raised = self._remove(request, extract, push)
+        withheld = self._remove(request, extract, push)
         push.groups(map_groups(context))
-        push.report_statistics(self._images(folder) if extract["mode"] == Mode.FULL else None)
+        push.report_statistics(self._images(folder) if is_full else None)
         if request.dry_run:
             folder.write_lines("gate", part_name("preview", 1), preview_lines(push.result))
         else:
-            raised += [finish.incomplete_location(problem) for problem in problems]
-            self._finish(request, extract, push, raised)
-        summary = {**push.result.counts, "removals_held": sum(e.payload.get("count", 0) for e in raised)}
+            about_project = [
+                *withheld,
+                *map(finish.incomplete_location, problems),
+                *map(finish.leftover_location, leftovers),
+            ]
+            self._finish(request, extract, push, about_project, judged)
+        summary = {**push.result.counts, "removals_held": sum(one.payload["count"] for one in withheld)}
         folder.write_json("push.json", summary)
         return summary
 
@@ -132,12 +146,16 @@ class CatalogueSync:
         return {"report": address, "findings": len(findings)}
 
     def verdict(self, request: CatalogueRequest) -> Audit:
-        """Record the audit's go or no-go: no-go when anything of the catalogue is held."""
+        """Record the audit's go or no-go.
+
+        No-go when more of the catalogue is held than the link tolerates, and when there is none at all: more likely
+        than an empty shop is a ``query`` that nothing fulfils, or another project.
+        """
         folder = self.folder(request)
         counts = folder.read_json("gate.json")
         held = counts["products_held"] + counts["variants_held"]
-        seen = max(1, held + counts["products_accepted"] + counts["variants_accepted"])
-        passed = held / seen <= self.config.audit_tolerance
+        seen = held + counts["products_accepted"] + counts["variants_accepted"]
+        passed = seen > 0 and held / seen <= self.config.audit_tolerance
         return self.store.audits.record(
             self.config.name,
             request.run_key,
@@ -150,10 +168,10 @@ class CatalogueSync:
         """Remove what a full listing no longer shows, unless it is so much that a person must say so."""
         if extract["mode"] != Mode.FULL:
             return []
-        catalogue, link = self.store.catalogue, self.config.name
         listed = self._listed(self.folder(request))
-        shown = list(catalogue.product_ids(link, on_kiosk=True))
-        gone = [id_ for id_ in shown if id_ not in listed]
+        shown = self._shown()
+        # What came to the kiosks after this listing is not gone, however late this run goes on.
+        gone = push.untouched(id_ for id_ in shown if id_ not in listed)
         guard = self.config.removal_guard
         if guard.holds(len(gone), len(shown)) and request.accept_removals < len(gone):
             log.warning("mass-removal guard: %d of %d products held", len(gone), len(shown))
@@ -161,25 +179,33 @@ class CatalogueSync:
         push.remove(gone)
         if not request.dry_run:
             # What never reached a kiosk and is no longer published needs no call, only to be forgotten.
-            never_shown = set(catalogue.product_ids(link)).difference(listed, shown)
-            push.forget(sorted(never_shown))
+            never_shown = set(self.store.catalogue.product_ids(self.config.name)).difference(listed, shown)
+            push.forget(push.untouched(sorted(never_shown)))
         return []
 
+    def _shown(self) -> dict[str, None]:
+        """Ids of the products that may be on kiosks: those known to be, and those that a run was about to send."""
+        link = self.config.name
+        announced = (parse_gid(gid).id for gid in self.store.fingerprints.ids(link, "product"))
+        return dict.fromkeys(chain(self.store.catalogue.product_ids(link, on_kiosk=True), announced))
+
     def _finish(
-        self, request: CatalogueRequest, extract: Summary, push: Push, raised: list[NewException]
+        self,
+        request: CatalogueRequest,
+        extract: Summary,
+        push: Push,
+        about_project: list[NewException],
+        judged: dict[str, str],
     ) -> None:
-        folder = self.folder(request)
-        raised += [finish.held(finding) for finding in finish.blocking(self._findings(folder))]
-        raised += [finish.refused(failure) for failure in push.result.failures.values()]
-        judged = self._judged(folder)
-        Finish(self.config, self.store).run(
-            request, extract, raised, seen=judged.keys(), confirmed=push.result.confirmed
-        )
-        # Only now: a verdict whose consequences are not stored yet must be given again.
-        if push.result.failures:
-            self.store.fingerprints.forget(self.config.name, JUDGED, judged)
-        else:
-            remembered = {id_: hash_ for id_, hash_ in judged.items() if hash_}
+        result, closing = push.result, Finish(self.config, self.store, request.run_key)
+        seen = judged.keys() - result.overtaken
+        closing.raise_(about_project)
+        closing.raise_(map(finish.refused, result.failures.values()))
+        held = (one for one in self._findings(self.folder(request)) if one.product_id in seen)
+        closing.raise_(map(finish.held, finish.blocking(held)))
+        closing.close(extract, Plan(Mode(extract["mode"])), seen=seen, confirmed=result.confirmed)
+        if not result.failures.keys() - {STATISTICS}:
+            remembered = {id_: judged[id_] for id_ in seen if judged[id_]}
             self.store.fingerprints.remember(self.config.name, JUDGED, remembered, request.run_key)
 
     @staticmethod
