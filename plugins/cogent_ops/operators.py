@@ -29,9 +29,12 @@ Summary = dict[str, Any]
 REPORTS_PREFIX = "/cogent_ops/reports"
 
 
-def run_key(run_id: str) -> str:
-    """A run id as it may stand in paths on any object storage: stable over retries, unique per run."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", run_id)
+def run_key(dag_id: str, run_id: str) -> str:
+    """A run as it may stand in paths on any object storage: stable over retries, unique per run.
+
+    Scheduled runs of two DAGs at the same time have the same run id.
+    """
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", f"{dag_id}__{run_id}")
 
 
 class ReportLink(BaseOperatorLink):
@@ -42,7 +45,7 @@ class ReportLink(BaseOperatorLink):
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """Address within the Airflow UI; the page answers 404 until the report task has run."""
         link = getattr(operator, "link", DEFAULT_LINK)
-        return f"{REPORTS_PREFIX}/{link}/{run_key(ti_key.run_id)}/index.html"
+        return f"{REPORTS_PREFIX}/{link}/{run_key(ti_key.dag_id, ti_key.run_id)}/index.html"
 
 
 class CatalogueOperator(BaseOperator):
@@ -103,7 +106,7 @@ class CatalogueOperator(BaseOperator):
         run = context["dag_run"]
         return CatalogueRequest(
             link=self.link,
-            run_key=run_key(run.run_id),
+            run_key=run_key(run.dag_id, run.run_id),
             now=run.start_date or run.run_after,
             flow=Flow(self.flow),
             full_refresh=bool(self.full_refresh),

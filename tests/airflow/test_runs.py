@@ -135,5 +135,5 @@ def test_only_a_backfill_brings_its_data_interval(run_type: str, takes_its_inter
     )
     request = ProductMasterGateOperator(task_id="gate", skus=" A, ,B ").request({"dag_run": dag_run})
     assert request.interval == ((start, end) if takes_its_interval else None)
-    assert request.run_key == f"{run_type}__2026-11-01T00_00_00_00_00"
+    assert request.run_key == f"catalogue_sync__{run_type}__2026-11-01T00_00_00_00_00"
     assert request.skus == ("A", "B")
