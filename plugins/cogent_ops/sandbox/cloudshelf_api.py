@@ -1,7 +1,7 @@
 """Cloudshelf's GraphQL API over :class:`~cogent_ops.sandbox.cloudshelf_state.CloudshelfState`.
 
 graphql-core parses, validates and executes. Two things are added. Complexity and depth are checked before anything
-runs, as the API does. And large inputs are checked by compiled functions instead of graphql-core's coercion, which
+runs, as the API does. And large inputs are checked by msgspec instead of graphql-core's coercion, which
 would cost more than everything else together: execution then runs on a twin of the schema in which those inputs
 are plain scalars. Whatever the fast check does not accept goes through the ordinary path, which words the refusal.
 """
@@ -18,11 +18,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from inspect import isawaitable
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Annotated, Any, Literal, Optional, TypeAlias, cast
 from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
+import msgspec
 from graphql import (
     DocumentNode,
     ExecutionResult,
@@ -247,7 +248,7 @@ class CloudshelfApi:
         return None if missing <= 0 else _short_of_credits(missing, by_http)
 
     def _well_formed(self, request: Request) -> bool:
-        """Whether every variable passes the compiled checks, so that the twin schema may take it as it is."""
+        """Whether every variable passes the quick checks, so that the twin schema may take it as it is."""
         if request.operation is None:
             return False
         for definition in request.operation.variable_definitions or ():
@@ -258,7 +259,7 @@ class CloudshelfApi:
                     return False
                 continue
             if written not in self._checks:
-                self._checks[written] = _compiled(_type_of(written, self.schema))
+                self._checks[written] = _check(_type_of(written, self.schema))
             if not self._checks[written](request.variables[name]):
                 return False
         return True
@@ -309,69 +310,52 @@ def _with_resolvers(schema: GraphQLSchema, resolvers: _Resolvers) -> GraphQLSche
     return schema
 
 
-# Compiled input checks
+# Quick input checks
 
 
-def _compiled(kind: GraphQLInputType) -> Check:
+def _check(kind: GraphQLInputType) -> Check:
     """A function that accepts exactly the values that need no conversion to be valid for a type."""
-    if isinstance(kind, GraphQLNonNull):
-        inner = _compiled(kind.of_type)
-        return lambda value: value is not None and inner(value)
-    if isinstance(kind, GraphQLList):
-        element = _compiled(kind.of_type)
-        return lambda value: value is None or (type(value) is list and all(map(element, value)))
-    if isinstance(kind, GraphQLInputObjectType):
-        return _compiled_object(kind)
-    if isinstance(kind, GraphQLEnumType):
-        allowed = frozenset(kind.values)
-        return lambda value: value is None or (type(value) is str and value in allowed)
-    return _SCALARS[kind.name]
-
-
-def _compiled_object(kind: GraphQLInputObjectType) -> Check:
-    checks = {name: _compiled(known.type) for name, known in kind.fields.items()}
-    required = frozenset(
-        name for name, known in kind.fields.items() if isinstance(known.type, GraphQLNonNull)
-    )
+    expected = _shape(kind)
 
     def check(value: Any) -> bool:
-        if value is None:
-            return True
-        if type(value) is not dict or not required <= value.keys():
+        try:
+            msgspec.convert(value, expected)
+        except msgspec.ValidationError:
             return False
-        for name, inner in value.items():
-            known = checks.get(name)
-            if known is None or not known(inner):
-                return False
         return True
 
     return check
 
 
-def _is_text(value: Any) -> bool:
-    return value is None or type(value) is str
+def _shape(kind: GraphQLInputType) -> Any:
+    """A type of the input schema as msgspec writes it."""
+    return _present(kind.of_type) if isinstance(kind, GraphQLNonNull) else Optional[_present(kind)]  # noqa: UP045
 
 
-def _is_gid(value: Any) -> bool:
-    return value is None or (type(value) is str and _GID.fullmatch(value) is not None)
+def _present(kind: GraphQLInputType) -> Any:
+    if isinstance(kind, GraphQLNonNull):
+        return _present(kind.of_type)
+    if isinstance(kind, GraphQLList):
+        return list[_shape(kind.of_type)]  # type: ignore[misc]
+    if isinstance(kind, GraphQLEnumType):
+        return Literal[tuple(kind.values)]
+    if not isinstance(kind, GraphQLInputObjectType):
+        return _SCALARS[kind.name]
+    fields: list[Any] = [
+        (name, _shape(one.type)) if isinstance(one.type, GraphQLNonNull) else (name, _shape(one.type), None)
+        for name, one in kind.fields.items()
+    ]
+    return msgspec.defstruct(kind.name, fields, kw_only=True, forbid_unknown_fields=True)
 
 
-def _is_moment(value: Any) -> bool:
-    return value is None or (type(value) is str and _MOMENT.fullmatch(value) is not None)
-
-
-def _is_int(value: Any) -> bool:
-    return value is None or (type(value) is int and -(2**31) <= value < 2**31)
-
-
-_SCALARS: dict[str, Check] = {
-    "String": _is_text,
-    "UTCDateTime": _is_moment,
-    "ID": _is_text,
-    "GlobalId": _is_gid,
-    "Int": _is_int,
-    "Float": lambda value: value is None or type(value) in (int, float),
-    "Boolean": lambda value: value is None or type(value) is bool,
+_SCALARS: dict[str, Any] = {
+    "String": str,
+    "ID": str,
+    "GlobalId": Annotated[str, msgspec.Meta(pattern=f"^{_GID.pattern}$")],
+    "UTCDateTime": Annotated[str, msgspec.Meta(pattern=f"^{_MOMENT.pattern}$")],
+    "Int": Annotated[int, msgspec.Meta(ge=-(2**31), lt=2**31)],
+    "Float": float,
+    "Boolean": bool,
 }
 
 

@@ -8,6 +8,7 @@ at which record they mean, as the API's schema has it. Open questions about the 
 from __future__ import annotations
 
 import hashlib
+import random
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
@@ -17,7 +18,7 @@ from typing import Any, Literal
 
 from cogent_ops.errors import PermanentError
 from cogent_ops.sandbox.answers import Json
-from cogent_ops.sandbox.collection import Clock, Ids
+from cogent_ops.sandbox.collection import Clock
 
 KINDS = ("Product", "ProductVariant", "ProductGroup", "Location", "Order", "Session")
 
@@ -59,6 +60,7 @@ _CONTENT = ("entities", "external", "members", "variants_of", "stock", "_by_thir
 _LISTS = {"tags", "metadata", "attributes", "metaimages"}
 _STRUCTURED = ("address1", "address2", "city", "provinceCode", "zip", "phone", "email")
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]
 
 ALL_PERMISSIONS = frozenset(
     f"{entity}:{action}"
@@ -160,7 +162,7 @@ class CloudshelfState:
 
     def reset(self) -> None:
         """Return to an empty organisation, which has nothing but its group of all products."""
-        self._ids = Ids(self._seed + 1)
+        self._noise = random.Random(self._seed + 1)
         self._serial = 0
         self.entities: dict[str, dict[str, Json]] = {kind: {} for kind in KINDS}
         self.external: dict[str, dict[str, str]] = {kind: {} for kind in KINDS}
@@ -198,9 +200,8 @@ class CloudshelfState:
     def _ulid(self) -> str:
         """Sortable by creation even within a millisecond."""
         self._serial += 1
-        noise = int(self._ids.uuid()[-8:], 16)
-        number = int(self.clock.now().timestamp() * 1000) << 80 | self._serial << 40 | noise
-        return "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
+        number = int(self.clock.now().timestamp() * 1000) << 80 | self._serial << 40 | self._noise.getrandbits(32)
+        return _base32(number)
 
     def get(self, kind: str, gid: str) -> Json | None:
         """An entity by internal or external id."""
@@ -766,10 +767,12 @@ def _handle(display_name: str) -> str:
 def derived_id(kind: str, *parts: str) -> str:
     """Internal id of something that has none of its own in the store (a metadata entry, an image)."""
     digest = hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).digest()
-    number = int.from_bytes(digest, "big")
-    return f"gid://cloudshelf/{kind}/" + "".join(
-        _CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5)
-    )
+    return f"gid://cloudshelf/{kind}/{_base32(int.from_bytes(digest, 'big'))}"
+
+
+def _base32(number: int) -> str:
+    """A number of at most 130 bits as a ULID is written."""
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
 
 
 def _text_of(name: str, entity: Json) -> str:
