@@ -19,6 +19,9 @@ from typing import Any
 from cogent_ops.sandbox.answers import Json, malformed
 from cogent_ops.sandbox.predicates import Predicate, moment
 
+_FEW = 8
+"""An index narrows a query by time when it leaves at most one of so many resources."""
+
 Extract = Callable[[Json], Iterable[str]]
 """The values under which a resource is indexed."""
 
@@ -189,7 +192,8 @@ class Collection:
         ]
         bound = max((above for p in predicates if (above := p.id_above()) is not None), default=None)
         if narrowed:
-            return sorted(set.intersection(*narrowed))
+            found = set.intersection(*narrowed)
+            return sorted(found if bound is None else (each for each in found if each > bound))
         if not by_id:
             return list(self.items)
         return self._ids[0 if bound is None else bisect_right(self._ids, bound) :]
@@ -204,8 +208,11 @@ class Collection:
             return None
         return {identifier for value in values for identifier in index.get(value, ())}
 
-    def _modified_since(self, since: datetime) -> set[str]:
+    def _modified_since(self, since: datetime) -> set[str] | None:
+        """``None`` when so many changed that looking at each in turn finds the next page sooner."""
         start = bisect_left(self._journal, (wire_time(since)[:-5], ""))
+        if len(self._journal) - start > len(self.items) // _FEW:
+            return None
         return {identifier for _, identifier in self._journal[start:] if identifier in self.items}
 
 
