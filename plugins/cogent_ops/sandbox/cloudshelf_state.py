@@ -200,7 +200,9 @@ class CloudshelfState:
     def _ulid(self) -> str:
         """Sortable by creation even within a millisecond."""
         self._serial += 1
-        number = int(self.clock.now().timestamp() * 1000) << 80 | self._serial << 40 | self._noise.getrandbits(32)
+        number = (
+            int(self.clock.now().timestamp() * 1000) << 80 | self._serial << 40 | self._noise.getrandbits(32)
+        )
         return _base32(number)
 
     def get(self, kind: str, gid: str) -> Json | None:

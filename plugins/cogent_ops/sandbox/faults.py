@@ -26,7 +26,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -74,10 +74,14 @@ class Latency(_Strict):
 
 
 class RateLimit(_Strict):
-    """Token bucket over all clients of an API."""
+    """Token bucket over all clients of an API.
+
+    :param retry_after: whether the 429 says how long to wait; of both real APIs that is not known.
+    """
 
     per_second: float = Field(gt=0)
     burst: float = Field(1.0, ge=1)
+    retry_after: bool = True
 
 
 class Credits(_Strict):
@@ -213,22 +217,30 @@ class FaultEngine:
         bucket = self._limits.get(api)
         return 0.0 if bucket is None else bucket.take(1)
 
+    def says_when(self, api: str) -> bool:
+        """Whether a request over the limit is told how long to wait."""
+        return all(limit.retry_after for name, limit in self.plan.rate_limits.items() if name == api)
+
     def spend(self, credits: int) -> float:
         """Take credits; seconds that are missing, 0 when they were taken."""
         return 0.0 if self._credits is None else self._credits.take(credits)
 
-    def decide(self, api: str, operation: str, content: bytes) -> Rule | None:
+    def decide(self, api: str, operation: str, content: bytes, *, versioned: bool) -> Rule | None:
         """The first rule that strikes this request, if any.
 
         :param content: what makes the request this request: method, path, query and body.
+        :param versioned: whether it addresses a version of something, so that it can meet a conflict.
         """
+        impossible = {Kind.REFUSE, Kind.STOP_MESSAGES} | (set() if versioned else {Kind.CONFLICT})
         with self._lock:
-            return next(self._striking(api, operation, content), None)
+            return next(self._striking(api, operation, content, impossible), None)
 
-    def _striking(self, api: str, operation: str, content: bytes) -> Iterator[Rule]:
+    def _striking(
+        self, api: str, operation: str, content: bytes, impossible: Container[Kind]
+    ) -> Iterator[Rule]:
         digest = b""
         for index, rule in enumerate(self.plan.rules):
-            if rule.kind in (Kind.REFUSE, Kind.STOP_MESSAGES) or not rule.concerns(api, operation):
+            if rule.kind in impossible or not rule.concerns(api, operation):
                 continue
             digest = digest or hashlib.blake2b(content, digest_size=16).digest()
             if self._strikes(index, rule, digest):

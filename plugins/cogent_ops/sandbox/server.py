@@ -272,12 +272,13 @@ class SandboxApp:
         wait = self.faults.over_limit(call.api)
         if wait > 0:
             self.counters.avoidable_429[call.api] += quiet
-            return self._throttled(call.api, wait)
+            return self._throttled(call.api, wait if self.faults.says_when(call.api) else 0)
         latency = self.faults.latency(call.api)
         if latency > 0:
             await asyncio.sleep(latency)
-        rule = self.faults.decide(call.api, call.operation, content)
-        if rule is None or (rule.kind is Kind.CONFLICT and call.target is None):
+        versioned = call.target is not None
+        rule = self.faults.decide(call.api, call.operation, content, versioned=versioned)
+        if rule is None:
             return await self._act(call)
         if rule.kind is Kind.THROTTLE:
             self.counters.avoidable_429[call.api] += quiet

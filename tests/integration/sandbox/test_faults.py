@@ -228,6 +228,23 @@ def test_each_api_has_a_limit_of_its_own(shop: Shop) -> None:
     assert [Kiosk(shop.server).ask("{ version }").status_code for _ in range(5)] == [200] * 5
 
 
+@pytest.mark.parametrize("says", [True, False])
+def test_a_limit_may_keep_to_itself_how_long_to_wait(shop: Shop, says: bool) -> None:
+    use(shop.server, rate_limits={"commercetools": {"per_second": 0.01, "burst": 1, "retry_after": says}})
+    refused = [shop.ask("inventory") for _ in range(2)][1]
+    assert (refused.status_code, "retry-after" in refused.headers) == (429, says)
+
+
+def test_only_versioned_writes_meet_conflicts(shop: Shop) -> None:
+    entry = shop.entry("A")
+    use(shop.server, {"kind": "conflict"}, {"kind": "slow", "delay": 0})
+    assert shop.ask(f"inventory/{entry['id']}").status_code == 200
+    assert shop.send("inventory", {"sku": "B", "quantityOnStock": 1}).status_code == 201
+    assert shop("DELETE", f"inventory/{entry['id']}", version=entry["version"]).status_code == 409
+    struck = shop.server.counters()["faults"]
+    assert (struck["commercetools.conflict"], struck["commercetools.slow"]) == (1, 2)
+
+
 def test_a_bucket_fills_again(shop: Shop) -> None:
     use(shop.server, rate_limits={"commercetools": {"per_second": 20, "burst": 1}})
     answers: list[int] = []
