@@ -17,7 +17,7 @@ from cogent_ops.config import LinkConfig, LocationOverride
 from cogent_ops.domain.catalogue import SUPPLY_ROLE, Problem, map_locations
 from cogent_ops.domain.commercetools import Channel
 from cogent_ops.domain.completeness import check_mapping
-from cogent_ops.domain.custom_types import CustomType, declared
+from cogent_ops.domain.custom_types import INVENTORY, CustomType, declared
 from cogent_ops.errors import CogentOpsError, ConfigError, MissingScope, PermanentError, UnsupportedProject
 from cogent_ops.quality import Gate
 from cogent_ops.services.catalogue.extract import REFERENCE_RESOURCES, require_classic
@@ -28,15 +28,12 @@ from cogent_ops.store.engine import describe, parse_url
 
 Raw = dict[str, Any]
 
-BOOTSTRAP = "Run: cogent-ops bootstrap"
 PRICE_ROLE = "ProductDistribution"
 MAPPING = "include/mapping.yaml"
 ADD_ROLE = "Add the role to it (Merchant Center, Settings, Project settings, Channels; API action addRoles)."
 CONFIGURATION, SUITE, STORE = "configuration", "product master schema", "store"
 #: Problems of the mapping that checks of their own tell.
 PROJECT_FIELDS = ("country", "currency", "locales")
-#: Fields of the mapping whose mistakes stop a run or empty the kiosks; others only leave something out.
-FATAL = ("prices.", "stock.channels")
 OF_PROJECT = ("scopes", "access", "project settings", "channels", "locations", "custom Types", "mapping")
 OF_LINK = ("country, currency, languages", "channels", "locations", "custom Types", "mapping")
 OF_ORGANISATION = ("role", "location form", "currency", "safety stock")
@@ -173,8 +170,9 @@ class ProjectChecks:
             text = "The authorization server does not list what it granted."
             yield warned(name, text, "See below what the API client may read.")
             return
-        if lacking := missing(Flow.CATALOGUE, granted, project):
-            yield failed(name, f"The API client lacks {_names(lacking)}.", self._new_client())
+        lacking = missing(Flow.CATALOGUE, granted, project)
+        if needed := [need for need in lacking if not need.only_for]:
+            yield failed(name, f"The API client lacks {_names(needed)}.", self._new_client())
         elif f"manage_project:{project}" in granted:
             yield passed(name, "manage_project allows everything, far more than the catalogue needs.")
         else:
@@ -197,12 +195,11 @@ class ProjectChecks:
             try:
                 self._read(need)
             except PermanentError as error:
-                yield failure(f"access to {need.label}", error)
+                yield _no_access(need, error)
             else:
                 self.found.setdefault(need.resource, ())
-        if all(need.resource in self.found for need in needs):
-            text = f"One record each could be read of {', '.join(need.label for need in needs)}."
-            yield passed("commercetools access", text)
+        if read := [need.label for need in needs if need.resource in self.found]:
+            yield passed("commercetools access", f"One record each could be read of {', '.join(read)}.")
 
     def _read(self, need: Need) -> None:
         resource = need.resource
@@ -310,7 +307,26 @@ class ProjectChecks:
             )
             return
         for wanted in declared_types(link):
-            yield type_conflict(wanted, present) or _type_check(wanted, present)
+            yield type_conflict(wanted, present) or _type_check(wanted, present, link.name)
+            if wanted.resource == INVENTORY and "inventory" in self.found:
+                yield from self._foreign(wanted, present)
+
+    def _foreign(self, wanted: CustomType, present: Iterable[Raw]) -> Iterator[Check]:
+        """Types of others on inventory entries that leave no room for our field. Orders are our own."""
+        for kind in present:
+            if wanted.resource not in kind["resourceTypeIds"] or not wanted.missing(kind):
+                continue
+            if kind["key"] != wanted.key and self._is_used(kind["id"]):
+                yield warned(
+                    f"custom Type {kind['key']}",
+                    f"Inventory entries carry this Type, and an entry has one Type only, so that '{wanted.key}' finds "
+                    "no place on them.",
+                    f"Give its key as custom_types.inventory in {MAPPING}: bootstrap then adds what it lacks.",
+                )
+
+    def _is_used(self, type_id: str) -> bool:
+        where = f"custom(type(id={self.client.literal(type_id)}))"
+        return next(self.client.pages("inventory", where=(where,), page_size=1), None) is not None
 
     def _mapping(self, link: LinkConfig) -> Iterator[Check]:
         names = {"project": "", **REFERENCE_RESOURCES}
@@ -463,21 +479,27 @@ def _location_cure(problem: Problem) -> str:
     )
 
 
-def _type_check(wanted: CustomType, present: list[Raw]) -> Check:
-    name = f"custom Type {wanted.key}"
+def _no_access(need: Need, error: PermanentError) -> Check:
+    """A kind of record that cannot be read; what only some projects need is no obstacle."""
+    check = failure(f"access to {need.label}", error)
+    if not need.only_for:
+        return check
+    return warned(check.name, check.message, f"Needed only for {need.only_for}. {check.cure}".rstrip())
+
+
+def _type_check(wanted: CustomType, present: list[Raw], link: str) -> Check:
+    name, cure = f"custom Type {wanted.key}", f"Run: cogent-ops bootstrap --link {link}"
     own = next((kind for kind in present if kind["key"] == wanted.key), None)
     if own is None:
-        return warned(name, "Not installed. The catalogue does not need it, other flows will.", BOOTSTRAP)
+        return warned(name, "Not installed. The catalogue does not need it, other flows will.", cure)
     if lacking := wanted.missing(own):
-        return warned(name, f"It lacks {', '.join(field.name for field in lacking)}.", BOOTSTRAP)
+        return warned(name, f"It lacks {', '.join(field.name for field in lacking)}.", cure)
     return passed(name, "Installed and complete.")
 
 
 def _mapping_check(problem: Problem) -> Check:
-    name, cure = f"mapping, {problem.field}", f"Correct '{problem.field}' in {MAPPING}"
-    if problem.field.startswith(FATAL):
-        return failed(name, problem.message, f"{cure}, or create it in commercetools.")
-    return warned(name, problem.message, f"{cure}, or leave it out: as it is, it has no effect.")
+    cure = f"Correct '{problem.field}' in {MAPPING}, take '{problem.value}' out of it, or create it in commercetools."
+    return failed(f"mapping, {problem.field}", problem.message, cure)
 
 
 def _names(needs: Iterable[Need]) -> str:

@@ -26,10 +26,12 @@ class Need:
 
     :param resource: path below the project; empty: the project itself.
     :param scopes: any of them is enough; the first is the one to grant.
+    :param only_for: which projects need it; empty: all.
     """
 
     resource: str
     scopes: tuple[str, ...]
+    only_for: str = ""
 
     @property
     def label(self) -> str:
@@ -47,7 +49,7 @@ SCOPES: Mapping[Flow, tuple[Need, ...]] = MappingProxyType(
             Need("channels", ("view_channels", "view_products")),
             Need("customer-groups", ("view_customer_groups", "view_customers")),
             Need("tax-categories", ("view_tax_categories", "view_products")),
-            Need("standalone-prices", ("view_standalone_prices",)),
+            Need("standalone-prices", ("view_standalone_prices",), "products with standalone prices"),
             Need("", ("view_project_settings",)),
         ),
         # Beyond what it checks for the catalogue.

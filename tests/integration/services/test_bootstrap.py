@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 
@@ -105,7 +106,9 @@ def test_the_catalogue_flow_does_not_send_its_locations_again(link: LinkUnderTes
     config = load_config(link.include)
     raw = chain.from_iterable(shop(link.server).pages("channels"))
     locations, _ = map_locations(map(Channel.model_validate, raw), {}, config.link("default"))
-    push = Push(config.link("default"), link.store(), kiosk(link.server), "run", dry_run=False)
+    push = Push(
+        config.link("default"), link.store(), kiosk(link.server), "run", datetime.now(UTC), dry_run=False
+    )
     link.forget_requests()
     push.locations(locations)
     assert push.result.counts == {"locations_unchanged": 6}

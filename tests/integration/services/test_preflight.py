@@ -64,7 +64,9 @@ def test_a_link_before_its_bootstrap(link: LinkUnderTest) -> None:
     report = link.preflight()
     assert report.failed == []
     assert report.warned == [f"custom Type {key}" for key in TYPES] + NOTHING_TO_DO
-    assert {report[f"custom Type {key}"].cure for key in TYPES} == {"Run: cogent-ops bootstrap"}
+    assert {report[f"custom Type {key}"].cure for key in TYPES} == {
+        "Run: cogent-ops bootstrap --link default"
+    }
 
 
 def test_it_says_what_it_cannot_prove(link: LinkUnderTest) -> None:
@@ -90,7 +92,22 @@ def test_types_that_cannot_be_seen_are_no_failure(start: Start) -> None:
     assert "lacks the scope view_types" in report["custom Types"].message
 
 
-@pytest.mark.parametrize("scope", least(Flow.CATALOGUE))
+def test_a_scope_that_only_some_projects_need(start: Start) -> None:
+    scopes = [one for one in least(Flow.CATALOGUE) if one != "view_standalone_prices"]
+    report = start(behaviour=Behaviour(scopes=in_project(scopes))).preflight()
+    assert report.failed == []
+    told = report["access to standalone-prices"]
+    assert told.outcome is Outcome.WARN
+    assert "lacks the scope view_standalone_prices" in told.message
+    assert told.cure.startswith("Needed only for products with standalone prices.")
+    assert "product-projections" in report["commercetools access"].message
+    assert "standalone-prices" not in report["commercetools access"].message
+
+
+NEEDED = list(dict.fromkeys(need.scopes[0] for need in SCOPES[Flow.CATALOGUE] if not need.only_for))
+
+
+@pytest.mark.parametrize("scope", NEEDED)
 def test_a_missing_scope_is_named_and_hides_nothing(start: Start, scope: str) -> None:
     """Without view_products, which covers the dedicated ones, every scope counts."""
     given = ["view_published_products", "view_inventory", *least(Flow.CATALOGUE), "view_types"]
@@ -198,9 +215,9 @@ def test_a_project_without_any_store(start: Start, dataset: Dataset) -> None:
             Outcome.FAIL,
             ["InventorySupply", "addRoles"],
         ),
-        ({"attributes": {"vendor": "brnd"}}, "mapping, attributes.vendor", Outcome.WARN, ["'brand'"]),
-        ({"groups": {"exclude": ["no-category"]}}, "mapping, groups.exclude", Outcome.WARN, ["no-category"]),
-        ({"locations": {"exclude": ["no-store"]}}, "mapping, locations.exclude", Outcome.WARN, ["no-store"]),
+        ({"attributes": {"vendor": "brnd"}}, "mapping, attributes.vendor", Outcome.FAIL, ["'brand'"]),
+        ({"groups": {"exclude": ["no-category"]}}, "mapping, groups.exclude", Outcome.FAIL, ["no-category"]),
+        ({"locations": {"exclude": ["no-store"]}}, "mapping, locations.exclude", Outcome.FAIL, ["no-store"]),
         ({"query": ["this is no predicate"]}, "access to product-projections", Outcome.FAIL, ["query"]),
     ],
 )
@@ -272,7 +289,23 @@ def test_a_contradicting_type(link: LinkUnderTest) -> None:
 
 def test_a_configured_key(link: LinkUnderTest) -> None:
     link.configure(custom_types={"inventory": "erp-stock"})
-    assert "custom Type erp-stock" in link.preflight().warned
+    found = link.preflight()["custom Type erp-stock"]
+    assert found.message.startswith("Not installed")
+    assert found.cure == "Run: cogent-ops bootstrap --link default"
+
+
+def test_entries_that_carry_another_integrations_type(link: LinkUnderTest) -> None:
+    for key in ("erp-stock", "idle"):
+        link.add_type(key, "inventory-entry", {"erpId": TEXT})
+    (entry,) = next(shop(link.server).pages("inventory", page_size=1))
+    carry = {"action": "setCustomType", "type": {"typeId": "type", "key": "erp-stock"}}
+    shop(link.server).update("inventory", entry["id"], entry["version"], [carry])
+    report = link.preflight()
+    check_project(report, "custom Type erp-stock", Outcome.WARN, "one Type only", "custom_types.inventory")
+    assert "custom Type idle" not in report.warned
+    link.configure(custom_types={"inventory": "erp-stock"})
+    assert link.bootstrap().failed == []
+    assert link.preflight().warned == NOTHING_TO_DO
 
 
 # Cloudshelf
