@@ -225,7 +225,7 @@ class FaultEngine:
         """Take credits; seconds that are missing, 0 when they were taken."""
         return 0.0 if self._credits is None else self._credits.take(credits)
 
-    def decide(self, api: str, operation: str, content: bytes, *, versioned: bool) -> Rule | None:
+    def decide(self, api: str, operation: str, content: bytes, *, versioned: bool = True) -> Rule | None:
         """The first rule that strikes this request, if any.
 
         :param content: what makes the request this request: method, path, query and body.
