@@ -298,7 +298,7 @@ def test_preflight_and_bootstrap_of_a_sound_link(run: Run, sandbox: SandboxServe
     assert code == 0
     assert out.startswith("Link 'default'\n  ok    configuration: ")
     assert "  warn  custom Type cogent-ops-order: " in out
-    assert "        → Run: cogent-ops bootstrap\n" in out
+    assert "        → Run: cogent-ops bootstrap --link default\n" in out
     assert out.endswith("Ready: 0 failed, 3 to look at.\n")
 
     before = sandbox.dump("commercetools")
