@@ -115,11 +115,7 @@ class Runs:
         window: tuple[datetime | None, datetime | None] = (None, None),
         params: Mapping[str, Any] | None = None,
     ) -> None:
-        """Note that a run begins; a repeated start keeps ``started_at`` and counts an attempt.
-
-        Earlier runs of the flow that never came to their end are marked ``unfinished``; one that goes on all the
-        same (a backfill beside the schedule, a retry) says ``running`` or ``done`` again by itself.
-        """
+        """Note that a run begins; a repeated start keeps ``started_at`` and counts an attempt."""
         row = {
             "link": link,
             "flow": flow,
@@ -135,10 +131,7 @@ class Runs:
             "started_at": now(),
             "finished_at": None,
         }
-        r = sync_run.c
-        stale = (r.link == link, r.flow == flow, r.status == "running", r.run_key != run_key)
         with self._database.begin() as conn:
-            conn.execute(update(sync_run).where(*stale).values(status="unfinished"))
             upsert(
                 conn,
                 sync_run,

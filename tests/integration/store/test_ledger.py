@@ -99,21 +99,6 @@ def test_a_retry_counts_as_an_attempt_of_the_same_run(store: Store) -> None:
     assert (again.mode, again.status, again.counts, again.finished_at) == ("full", "running", {}, None)
 
 
-def test_a_run_that_never_came_to_its_end_says_so_once_the_next_begins(store: Store) -> None:
-    for link, flow, key in (
-        ("de", "sync", "r1"),
-        ("de", "audit", "r1"),
-        ("at", "sync", "r1"),
-        ("de", "sync", "r2"),
-    ):
-        store.runs.start(link, flow, key, "delta")
-    states = {(run.link, run.flow, run.run_key): run.status for run in store.runs.recent()}
-    assert states.pop(("de", "sync", "r1")) == "unfinished"
-    assert set(states.values()) == {"running"}
-    store.runs.finish("de", "sync", "r1", status="done", counts={})
-    assert {run.status for run in store.runs.recent(flow="sync", link="de")} == {"done", "running"}
-
-
 def test_a_run_that_never_started_cannot_finish(store: Store) -> None:
     store.runs.start("at", "catalogue_sync", "r1", "delta")
     with pytest.raises(PermanentError, match=r"No run 'r1' of catalogue_sync was started for link 'de'"):
