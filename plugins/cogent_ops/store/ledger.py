@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
 
 from cogent_ops.errors import PermanentError
 from cogent_ops.store.engine import Database
 from cogent_ops.store.schema import audit_log, fingerprint, sync_run, watermark
-from cogent_ops.store.sql import chunks, lock, now, pages, upsert
+from cogent_ops.store.sql import Values, chunks, lock, now, pages, upsert
 
 
 class Watermarks:
@@ -155,15 +155,27 @@ class Runs:
 
         :raises PermanentError: when the run was never started.
         """
-        r = sync_run.c
         closing = (
             update(sync_run)
-            .where(r.link == link, r.flow == flow, r.run_key == run_key)
+            .where(*_is(link, flow, run_key))
             .values(status=status, counts=dict(counts), report_path=report_path, finished_at=now())
         )
         with self._database.begin() as conn:
             if not conn.execute(closing).rowcount:
                 raise PermanentError(f"No run '{run_key}' of {flow} was started for link '{link}'.")
+
+    def fail(self, link: str, flow: str, run_key: str, *, stage: str, reason: str) -> None:
+        """Note that a stage of a run failed; nothing when the run was never started."""
+        ended = {"status": "failed", "counts": {"failed_in": stage, "reason": reason}, "finished_at": now()}
+        with self._database.begin() as conn:
+            conn.execute(update(sync_run).where(*_is(link, flow, run_key)).values(ended))
+
+    def resume(self, link: str, flow: str, run_key: str) -> None:
+        """Note that a failed run goes on with a stage that is tried again."""
+        again: Values = {"status": "running", "counts": {}, "finished_at": None}
+        failed = (*_is(link, flow, run_key), sync_run.c.status == "failed")
+        with self._database.begin() as conn:
+            conn.execute(update(sync_run).where(*failed).values(again))
 
     def latest(self, link: str, flow: str, *, status: str | None = None) -> Run | None:
         """The run that was started last (with this status)."""
@@ -184,6 +196,11 @@ class Runs:
                 query = query.where(column == value)
         with self._database.read() as conn:
             return [Run(**row._mapping) for row in conn.execute(query)]
+
+
+def _is(link: str, flow: str, run_key: str) -> tuple[ColumnElement[bool], ...]:
+    r = sync_run.c
+    return (r.link == link, r.flow == flow, r.run_key == run_key)
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,24 @@ def test_a_retry_counts_as_an_attempt_of_the_same_run(store: Store) -> None:
     assert (again.mode, again.status, again.counts, again.finished_at) == ("full", "running", {}, None)
 
 
+def test_a_failed_run_says_where_and_why_until_it_goes_on(store: Store) -> None:
+    store.runs.start("de", "catalogue_sync", "r1", "delta")
+    store.runs.start("at", "catalogue_sync", "r1", "delta")
+    store.runs.fail("de", "catalogue_sync", "r1", stage="push", reason="The key is not accepted.")
+    store.runs.fail("de", "catalogue_sync", "unknown", stage="push", reason="whatever")
+    failed, other = store.runs.recent(link="de")[0], store.runs.recent(link="at")[0]
+    assert (failed.status, other.status) == ("failed", "running")
+    assert failed.counts == {"failed_in": "push", "reason": "The key is not accepted."}
+    assert failed.finished_at is not None
+    for link in ("de", "at"):
+        store.runs.resume(link, "catalogue_sync", "r1")
+    again = store.runs.recent(link="de")[0]
+    assert (again.status, again.counts, again.finished_at, again.attempts) == ("running", {}, None, 1)
+    store.runs.finish("de", "catalogue_sync", "r1", status="done", counts={"products": 1})
+    store.runs.resume("de", "catalogue_sync", "r1")
+    assert store.runs.recent(link="de")[0].status == "done"
+
+
 def test_a_run_that_never_started_cannot_finish(store: Store) -> None:
     store.runs.start("at", "catalogue_sync", "r1", "delta")
     with pytest.raises(PermanentError, match=r"No run 'r1' of catalogue_sync was started for link 'de'"):

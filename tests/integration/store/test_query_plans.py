@@ -71,6 +71,8 @@ CALLS: dict[str, Call] = {
     "exceptions.open_causes": lambda store: list(store.exceptions.open_causes("de", Kind.PRODUCT_HELD)),
     "runs.start": lambda store: store.runs.start("de", "sync", "run-5", "delta"),
     "runs.finish": lambda store: store.runs.finish("de", "sync", "run-5", status="done", counts={}),
+    "runs.fail": lambda store: store.runs.fail("de", "sync", "run-5", stage="push", reason="why"),
+    "runs.resume": lambda store: store.runs.resume("de", "sync", "run-5"),
     "audit_log.entries": lambda store: store.audit_log.entries("subject-5"),
 }
 
