@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from tests.integration.clients.helpers import QUICK, kiosk, shop
 from upath import UPath
 
-from cogent_ops.clients.transport import RateBudget, Unlimited
+from cogent_ops.clients.transport import RateBudget, Tuning, Unlimited
 from cogent_ops.config import Config, LinkConfig, load_config
 from cogent_ops.domain.identifiers import product_gid
 from cogent_ops.errors import RetryableError
+from cogent_ops.quality import Gate
+from cogent_ops.sandbox.cloudshelf_state import CloudshelfState
 from cogent_ops.sandbox.server import SandboxServer
+from cogent_ops.sandbox.shopfloor import ShopFloor
 from cogent_ops.services.catalogue.plan import CatalogueRequest, Flow
+from cogent_ops.services.catalogue.runfolder import RunFolder
 from cogent_ops.services.catalogue.sync import CatalogueSync
 from cogent_ops.store import Store, StoredException
+from cogent_ops.store.schema import metadata
 
 Json = dict[str, Any]
 
@@ -44,9 +52,12 @@ class Carrier:
     budgets: bool = False
     settings: Json = field(default_factory=dict)
     suite: Path = SUITE
+    tuning: Tuning = QUICK
     runs: int = 0
+    #: How often Airflow had to try a task again.
+    retries: int = 0
     #: Moved on by a test that lets time pass for the flow.
-    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    ahead: timedelta = timedelta(0)
 
     @property
     def files(self) -> Config:
@@ -65,8 +76,8 @@ class Carrier:
             store=self.store,
             root=UPath(self.folder),
             suite=self.suite,
-            commercetools=shop(self.server, QUICK, self._budget("commercetools")),
-            cloudshelf=kiosk(self.server, QUICK, self._budget("cloudshelf")),
+            commercetools=shop(self.server, self.tuning, self._budget("commercetools")),
+            cloudshelf=kiosk(self.server, self.tuning, self._budget("cloudshelf")),
             locations=self.files.locations,
         )
 
@@ -74,10 +85,9 @@ class Carrier:
         return self.store.budget(target, 500, 500) if self.budgets else Unlimited()
 
     def request(self, **wishes: Any) -> CatalogueRequest:
-        """The next run; time passes between two of them."""
+        """The next run."""
         self.runs += 1
-        self.now += timedelta(seconds=1)
-        return CatalogueRequest(self.name, f"run-{self.runs:03}", self.now, **wishes)
+        return CatalogueRequest(self.name, f"run-{self.runs:03}", datetime.now(UTC) + self.ahead, **wishes)
 
     def clear(self) -> None:
         """Let a push begin without an audit."""
@@ -98,7 +108,7 @@ class Carrier:
             try:
                 return dict(getattr(self.flow(), stage)(request))
             except RetryableError:
-                continue
+                self.retries += 1
         raise AssertionError(f"{stage} did not succeed in {ATTEMPTS} attempts")
 
     def audit(self) -> Any:
@@ -107,15 +117,55 @@ class Carrier:
         self.carry(request, ("extract", "gate", "report"))
         return self.flow().verdict(request)
 
+    # What others do meanwhile
+
+    @property
+    def floor(self) -> ShopFloor:
+        """People at work on both sides."""
+        return self.server.state.floor
+
+    def product(self, product_id: str) -> Json:
+        """A product as commercetools has it now."""
+        state = self.server.state.commercetools
+        with state.lock:
+            found = state["product-projections"].get(product_id)
+            assert found is not None
+            return found
+
+    def edit(self, product_id: str, **fields: Any) -> None:
+        """Change fields of a product."""
+        self.floor.change_product(product_id, fields)
+
+    def edit_variant(self, product_id: str, variant_id: int, **fields: Any) -> None:
+        """Change fields of one variant."""
+        product = self.product(product_id)
+        master, *others = (
+            {**variant, **fields} if variant["id"] == variant_id else variant
+            for variant in (product["masterVariant"], *product["variants"])
+        )
+        self.floor.change_product(product_id, {"masterVariant": master, "variants": others})
+
+    def change(self, resource: str, key: str, **fields: Any) -> None:
+        """Change fields of a category, a channel and so on, named by its key."""
+        state = self.server.state.commercetools
+        with state.lock:
+            found = state[resource].first("key", key)
+            assert found is not None
+            state.replace(resource, found, {**found, **fields})
+
     # What came of it
 
     def kiosk(self) -> Json:
         """The organisation's content."""
         return self.server.dump("cloudshelf")
 
-    def shown(self, product_id: str) -> Json | None:
+    def is_shown(self, product_id: str) -> bool:
+        """Whether the kiosk has the product."""
+        return product_gid(product_id) in self.kiosk()["products"]
+
+    def shown(self, product_id: str) -> Json:
         """A product as the kiosk shows it."""
-        found: Json | None = self.kiosk()["products"].get(product_gid(product_id))
+        found: Json = self.kiosk()["products"][product_gid(product_id)]
         return found
 
     def held(self, kind: str = "product_held") -> list[StoredException]:
@@ -123,8 +173,52 @@ class Carrier:
 
     def sent(self) -> Json:
         """Records sent to Cloudshelf since the counters were reset, by operation."""
-        return {name: count for name, count in self.server.counters()["records"].items() if count}
+        return {
+            name.removeprefix("cloudshelf."): count
+            for name, count in self.server.counters()["records"].items()
+            if count
+        }
+
+    def asked(self) -> Json:
+        """Requests to both since the counters were reset, by operation."""
+        found: Json = self.server.counters()["requests"]
+        return found
 
     def forget(self) -> None:
         """Reset the sandbox's counters."""
-        self.server.app.counters = type(self.server.app.counters)()
+        under_way = self.server.app.counters.in_flight
+        self.server.app.counters = type(self.server.app.counters)(in_flight=under_way)
+
+    def run_folder(self, request: CatalogueRequest) -> RunFolder:
+        return self.flow().folder(request)
+
+
+def content(store: Store, *without: str) -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of every table but these."""
+    with store.read() as conn:
+        return {
+            name: sorted((tuple(row) for row in conn.execute(sa.select(table))), key=repr)
+            for name, table in metadata.tables.items()
+            if name not in without
+        }
+
+
+class Memory:
+    """What a Cloudshelf organisation held at a moment, to return to it."""
+
+    _FIXED = ("clock", "behaviour", "lock", "refuse")
+
+    def __init__(self, organisation: CloudshelfState) -> None:
+        self._organisation = organisation
+        with organisation.lock:
+            self._held = deepcopy({k: v for k, v in vars(organisation).items() if k not in self._FIXED})
+
+    def restore(self) -> None:
+        with self._organisation.lock:
+            vars(self._organisation).update(deepcopy(self._held))
+
+
+@cache
+def kept_gate(suite: bytes, path: Path, link: str) -> Gate:
+    """A gate for all runs of a test session: to make one takes Great Expectations long."""
+    return Gate(path, link)

@@ -134,17 +134,22 @@ class Finish:
             with self.store.begin() as conn:
                 self.store.exceptions.raise_many(conn, self.config.name, some, self.run_key)
 
+    def held_besides(self, judged: Collection[str]) -> list[str]:
+        """Ids of products that are held by open exceptions and that this run did not judge."""
+        causes = self.store.exceptions.open_causes(self.config.name, Kind.PRODUCT_HELD)
+        return sorted({_product_id(cause_key) for cause_key in causes}.difference(judged))
+
     def close(
-        self, extract: Mapping[str, Any], plan: Plan, *, seen: Collection[str], confirmed: Collection[str]
+        self, extract: Mapping[str, Any], plan: Plan, *, checked: Collection[str], confirmed: Collection[str]
     ) -> None:
         """Close what was verified as mended and move the watermark, once all that is wrong has been raised.
 
         :param extract: the summary that the extract left, with ``started`` and ``newest``.
-        :param seen: ids of the products that this run judged: only their exceptions can be closed by it.
+        :param checked: ids of the products that this run judged or missed: only their exceptions can be closed by it.
         :param confirmed: gids, refused by Cloudshelf earlier, that it took in this run.
         """
         link = self.config.name
-        mended = self._mended(seen, confirmed, full=plan.finds_removals)
+        mended = self._mended(checked, confirmed, full=plan.finds_removals)
         started = datetime.fromisoformat(extract["started"])
         newest = datetime.fromisoformat(extract["newest"]) if extract["newest"] else None
         moved = next_watermark(self.store.watermarks.get(link, Flow.SYNC), newest, started)
@@ -158,11 +163,11 @@ class Finish:
                 self.store.watermarks.set(conn, link, FULL_PASS, max(started, last_full or started))
 
     def _mended(
-        self, seen: Collection[str], confirmed: Collection[str], *, full: bool
+        self, checked: Collection[str], confirmed: Collection[str], *, full: bool
     ) -> dict[Kind, list[str]]:
         """Causes of open exceptions that this run looked at and did not find again."""
         looked_at: dict[Kind, Callable[[str], bool]] = {
-            Kind.PRODUCT_HELD: lambda cause_key: full or cause_key.partition("/")[0] in seen,
+            Kind.PRODUCT_HELD: lambda cause_key: _product_id(cause_key) in checked,
             Kind.RECORD_REFUSED: lambda cause_key: full or cause_key in confirmed,
             Kind.LOCATION_INCOMPLETE: lambda cause_key: True,
             Kind.MASS_REMOVAL: lambda cause_key: full,
@@ -175,6 +180,11 @@ class Finish:
             ]
             for kind, was_checked in looked_at.items()
         }
+
+
+def _product_id(cause_key: str) -> str:
+    """The product in what :func:`cause` made."""
+    return cause_key.partition("/")[0]
 
 
 def blocking(findings: Iterable[Finding]) -> Iterator[Finding]:

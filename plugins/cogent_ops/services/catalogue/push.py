@@ -1,9 +1,9 @@
 """Bring the gated catalogue to Cloudshelf: only what changed, safe to repeat, resumable after a crash.
 
-Before a record is sent the store notes that Cloudshelf may have it from now on (an empty fingerprint of a product or
-a group, the SKUs in the state of a variant's product); its fingerprint follows when Cloudshelf has confirmed it, and is
-gone before the record is deleted. The watermark moves last of all. So a crash anywhere leaves a run that can simply be
-repeated: what was confirmed is skipped, the rest is sent, and nothing is ever on a kiosk that the store does not know.
+Before a record is sent the store notes that Cloudshelf may have it from now on (a mark in place of its fingerprint; the
+SKUs in the state of a variant's product). The fingerprint follows when Cloudshelf has confirmed the record, and is gone
+before the record is deleted. The watermark moves last of all. So a crash anywhere leaves a run that can be repeated or
+given up: what was confirmed is skipped, the rest is sent, and nothing is ever on a kiosk that the store does not know.
 """
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ Raw = dict[str, Any]
 #: Records whose fingerprints are looked up in one query.
 LOOKUP = 1000
 PREVIEW = 500
-#: Kinds of record that are removed by what the store knows of them, so it must know them before Cloudshelf does.
-ANNOUNCED = frozenset({"product", "group"})
+#: In place of a fingerprint: Cloudshelf may have the record from now on; it has it, in whatever form.
+ANNOUNCED, UNSURE = "", "?"
+#: Kinds that are removed by their fingerprints, so these must be there before Cloudshelf has the record.
+FOUND_BY_FINGERPRINT = frozenset({"product", "group"})
 STATISTICS = "catalogue statistics"
 
 
@@ -82,10 +84,8 @@ class PushResult:
 
     def applied(self, kind: str, changes: list[Change], outcome: BatchOutcome) -> dict[str, str]:
         """Count a batch's outcome; returns gid and fingerprint of what Cloudshelf confirmed."""
-        self.refused(outcome)
-        applied = set(outcome.applied)
-        self.absent.update(change.id for change in changes if change.is_new and change.id not in applied)
-        self.confirmed |= applied & self.watched
+        refused, applied = self.refused(outcome), set(outcome.applied)
+        self.absent.update(change.id for change in changes if change.is_new and change.id in refused)
         done = [change for change in changes if change.id in applied]
         self.counts[f"{kind}s_created"] += sum(change.is_new for change in done)
         self.counts[f"{kind}s_updated"] += sum(not change.is_new for change in done)
@@ -93,9 +93,10 @@ class PushResult:
         return {change.id: change.record.hash for change in done}
 
     def refused(self, outcome: BatchOutcome) -> set[str]:
-        """Keep what was refused; returns its gids."""
+        """Keep what was refused, and note what is no longer; returns the gids of what was refused."""
         failures = {failure.id: failure for failure in outcome.failed}
         self.failures.update(failures)
+        self.confirmed.update(self.watched.intersection(outcome.applied))
         return set(failures)
 
     def unchanged(self, kind: str, id_: str) -> None:
@@ -299,7 +300,7 @@ class Push:
         """Whatever becomes of a deletion: should the products come back, all of them is sent again."""
         link, fingerprints = self.config.name, self.store.fingerprints
         states = self.store.catalogue.states(link, product_ids).values()
-        fingerprints.remember(link, "product", dict.fromkeys(gids, ""), self.run_key)
+        fingerprints.remember(link, "product", dict.fromkeys(gids, UNSURE), self.run_key)
         fingerprints.forget(link, "variant", (variant_gid(sku) for state in states for sku in state.skus))
         fingerprints.forget(link, "membership", (id_ for state in states for id_ in state.group_ids))
 
@@ -341,7 +342,7 @@ class Push:
             return
         for batch in batches(gone, self.config.batches.groups):
             link, fingerprints = self.config.name, self.store.fingerprints
-            fingerprints.remember(link, "group", dict.fromkeys(batch, ""), self.run_key)
+            fingerprints.remember(link, "group", dict.fromkeys(batch, UNSURE), self.run_key)
             fingerprints.forget(link, "membership", batch)
             refused = self.result.refused(self.client.delete_groups(batch))
             self.result.counts["groups_removed"] -= len(refused)
@@ -390,11 +391,19 @@ class Push:
                 if known.get(record.id) == record.hash:
                     self.result.unchanged(kind, record.id)
                 else:
-                    changes.append(Change(record, not known.get(record.id), owner))
-            if kind in ANNOUNCED and not self.dry_run:
-                new = {change.id: "" for change in changes if change.id not in known}
-                self.store.fingerprints.remember(self.config.name, kind, new, self.run_key)
+                    changes.append(Change(record, known.get(record.id, ANNOUNCED) == ANNOUNCED, owner))
+            if not self.dry_run:
+                self._announce(kind, changes)
             yield from changes
+
+    def _announce(self, kind: str, changes: Iterable[Change]) -> None:
+        """Note what is about to be sent, so that a crash between sending and remembering leaves no wrong hash."""
+        marks = {
+            change.id: ANNOUNCED if change.is_new else UNSURE
+            for change in changes
+            if not change.is_new or kind in FOUND_BY_FINGERPRINT
+        }
+        self.store.fingerprints.remember(self.config.name, kind, marks, self.run_key)
 
     @staticmethod
     def _upsert(method: Callable[[list[Raw]], BatchOutcome]) -> Call:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
@@ -18,6 +19,7 @@ from cogent_ops.config import LinkConfig, LocationOverride
 from cogent_ops.domain.catalogue import CatalogueContext, map_groups, map_locations
 from cogent_ops.domain.exceptions import Kind, NewException
 from cogent_ops.domain.identifiers import parse_gid
+from cogent_ops.errors import CogentOpsError
 from cogent_ops.quality import Finding, RunSummary, write_reports
 from cogent_ops.services.catalogue import finish
 from cogent_ops.services.catalogue.extract import Extract
@@ -67,14 +69,16 @@ class CatalogueSync:
         """Read from commercetools what the run's plan asks for. See :class:`Extract`."""
         if self.commercetools is None:
             raise ValueError("extract needs a commercetools client")
-        return Extract(self.config, self.store, self.commercetools, self.folder(request)).run(request)
+        with self._stage(request, "extract"):
+            return Extract(self.config, self.store, self.commercetools, self.folder(request)).run(request)
 
     def gate(self, request: CatalogueRequest) -> Summary:
         """Judge what was extracted by the product master schema. See :class:`GateStage`."""
-        folder = self.folder(request)
-        is_delta = folder.read_json("extract.json")["mode"] == Mode.DELTA
-        stage = GateStage(self.config, self.store, folder, self.suite)
-        return stage.run(request.now, skip_unchanged=is_delta and not request.dry_run)
+        with self._stage(request, "gate"):
+            folder = self.folder(request)
+            is_delta = folder.read_json("extract.json")["mode"] == Mode.DELTA
+            stage = GateStage(self.config, self.store, folder, self.suite)
+            return stage.run(request.now, skip_unchanged=is_delta and not request.dry_run)
 
     def push(self, request: CatalogueRequest) -> Summary:
         """Bring what passed to Cloudshelf, remove what is gone, and close the run.
@@ -83,6 +87,10 @@ class CatalogueSync:
         """
         if self.cloudshelf is None:
             raise ValueError("push needs a Cloudshelf client")
+        with self._stage(request, "push"):
+            return self._push(request, self.cloudshelf)
+
+    def _push(self, request: CatalogueRequest, client: CloudshelfClient) -> Summary:
         folder = self.folder(request)
         extract, judged = folder.read_json("extract.json"), self._judged(folder)
         context = CatalogueContext.build(folder.read_json("reference.json"), self.config, request.now)
@@ -93,7 +101,7 @@ class CatalogueSync:
             known = self.store.fingerprints.ids(self.config.name, JUDGED)
             self.store.fingerprints.forget(self.config.name, JUDGED, known if is_full else judged)
         began = datetime.fromisoformat(extract["started"])
-        push = Push(self.config, self.store, self.cloudshelf, request.run_key, began, dry_run=request.dry_run)
+        push = Push(self.config, self.store, client, request.run_key, began, dry_run=request.dry_run)
         incomplete = {problem.value for problem in problems}
         leftovers = [key for key in push.locations(locations) if key not in incomplete]
         push.products(self._gated(folder))
@@ -117,6 +125,10 @@ class CatalogueSync:
 
     def report(self, request: CatalogueRequest) -> Summary:
         """Write the one-page report and the fix list; ``report`` in the result is its address."""
+        with self._stage(request, "report"):
+            return self._report(request)
+
+    def _report(self, request: CatalogueRequest) -> Summary:
         folder = self.folder(request)
         findings = list(self._findings(folder))
         stages = {name: _optional(folder, f"{name}.json") for name in ("extract", "gate", "push")}
@@ -164,6 +176,21 @@ class CatalogueSync:
             report_path=str(folder.path / "report" / "index.html"),
         )
 
+    @contextmanager
+    def _stage(self, request: CatalogueRequest, stage: str) -> Iterator[None]:
+        """Let the record of the run say when a stage fails, and when it is tried again."""
+        run = (self.config.name, request.flow, request.run_key)
+        if stage != "extract":  # which notes by itself that the run begins
+            self.store.runs.resume(*run)
+        try:
+            yield
+        except Exception as error:
+            try:
+                self.store.runs.fail(*run, stage=stage, reason=str(error) or type(error).__name__)
+            except CogentOpsError:
+                log.warning("the store is out of reach, so the failed run stays without a note")
+            raise
+
     def _remove(self, request: CatalogueRequest, extract: Summary, push: Push) -> list[NewException]:
         """Remove what a full listing no longer shows, unless it is so much that a person must say so."""
         if extract["mode"] != Mode.FULL:
@@ -198,12 +225,13 @@ class CatalogueSync:
         judged: dict[str, str],
     ) -> None:
         result, closing = push.result, Finish(self.config, self.store, request.run_key)
-        seen = judged.keys() - result.overtaken
+        plan, seen = Plan(Mode(extract["mode"])), judged.keys() - result.overtaken
         closing.raise_(about_project)
         closing.raise_(map(finish.refused, result.failures.values()))
         held = (one for one in self._findings(self.folder(request)) if one.product_id in seen)
         closing.raise_(map(finish.held, finish.blocking(held)))
-        closing.close(extract, Plan(Mode(extract["mode"])), seen=seen, confirmed=result.confirmed)
+        gone = push.untouched(closing.held_besides(judged)) if plan.finds_removals else ()
+        closing.close(extract, plan, checked=seen.union(gone), confirmed=result.confirmed)
         if not result.failures.keys() - {STATISTICS}:
             remembered = {id_: judged[id_] for id_ in seen if judged[id_]}
             self.store.fingerprints.remember(self.config.name, JUDGED, remembered, request.run_key)
