@@ -51,7 +51,10 @@ def refused(failure: RecordFailure) -> NewException:
     """A record that Cloudshelf did not take although the gate let it pass."""
     cure = "Look the record up in the Cloudshelf Manager. It is sent again with every run until it is taken."
     if failure.id == STATISTICS:
-        cure = "The catalogue is on the kiosks; only Cloudshelf's own count check is missing. Ask Cloudshelf's support."
+        cure = (
+            "The catalogue is on the kiosks; only Cloudshelf's own count check is missing. Ask Cloudshelf which right "
+            "the role of the key needs for it."
+        )
     return NewException(
         kind=Kind.RECORD_REFUSED,
         cause_key=failure.id,
