@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 Raw = dict[str, Any]
 #: Records whose fingerprints are looked up in one query.
 LOOKUP = 1000
+#: Products whose states are looked up in one query; each may hold a hundred variants.
+PRODUCTS = 200
 PREVIEW = 500
 #: In place of a fingerprint: Cloudshelf may have the record from now on; it has it, in whatever form.
 ANNOUNCED, UNSURE = "", "?"
@@ -182,7 +184,7 @@ class Push:
 
     def _timely(self, gated: Iterable[GatedProduct]) -> Iterator[GatedProduct]:
         """Leave out what a later run has pushed in a newer version, while this one waited or was repeated."""
-        for chunk in batches(gated, LOOKUP):
+        for chunk in batches(gated, PRODUCTS):
             known = self._states(chunk)
             for line in chunk:
                 state = known.get(line.product_id)
@@ -237,7 +239,7 @@ class Push:
             self._supposed[state.product_id] = {id_: state.group_order.get(id_) for id_ in shown}
 
     def _chunks(self, gated: Iterable[GatedProduct]) -> Iterator[list[GatedProduct]]:
-        return batches((line for line in gated if line.product_id not in self.result.overtaken), LOOKUP)
+        return batches((line for line in gated if line.product_id not in self.result.overtaken), PRODUCTS)
 
     def _retire(self, line: GatedProduct, skus: set[str]) -> list[str]:
         """Take single variants off sale: Cloudshelf has no mutation that deletes one.
