@@ -90,6 +90,10 @@ def test_every_task_retries_by_kind_of_error_and_has_a_time_limit(dag: Any) -> N
         assert task.execution_timeout or task.response_timeout, task.task_id
 
 
+def test_only_one_push_runs_at_a_time_whatever_is_backfilled(bag: Any) -> None:
+    assert bag.dags["catalogue_sync"].get_task("push").max_active_tis_per_dag == 1
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_file_is_wiring_only(file: Path) -> None:
     source = file.read_text(encoding="utf-8")
