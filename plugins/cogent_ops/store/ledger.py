@@ -50,7 +50,7 @@ class Fingerprints:
         return found
 
     def remember(self, link: str, kind: str, hashes: Mapping[str, str], run_key: str) -> None:
-        """Note hashes by id; call it only after the other side has confirmed the records."""
+        """Note hashes by id: a record's only after the other side has confirmed it, before that a mark instead."""
         moment = now()
         rows = [
             {"link": link, "kind": kind, "id": id_, "hash": hash_, "run_key": run_key, "updated_at": moment}

@@ -38,8 +38,8 @@ PRODUCTS = 200
 PREVIEW = 500
 #: In place of a fingerprint: Cloudshelf may have the record from now on; it has it, in whatever form.
 ANNOUNCED, UNSURE = "", "?"
-#: Kinds that are removed by their fingerprints, so these must be there before Cloudshelf has the record.
-FOUND_BY_FINGERPRINT = frozenset({"product", "group"})
+#: Kinds that are found by their fingerprints once they are gone, so these must be there before Cloudshelf has the record.
+FOUND_BY_FINGERPRINT = frozenset({"location", "product", "group"})
 STATISTICS = "catalogue statistics"
 
 
