@@ -38,7 +38,7 @@ PRODUCTS = 200
 PREVIEW = 500
 #: In place of a fingerprint: Cloudshelf may have the record from now on; it has it, in whatever form.
 ANNOUNCED, UNSURE = "", "?"
-#: Kinds that are found by their fingerprints once they are gone, so these must be there before Cloudshelf has the record.
+#: Kinds that are found by their fingerprints once they are gone; so these must be there before Cloudshelf has them.
 FOUND_BY_FINGERPRINT = frozenset({"location", "product", "group"})
 STATISTICS = "catalogue statistics"
 
