@@ -828,14 +828,13 @@ def prices_of(data: Dataset, product: Json) -> list[Json]:
 # Prices and stock as the mapping selects them
 
 
-@pytest.mark.parametrize("mode", ["Embedded", "Standalone"])
 @pytest.mark.parametrize(
-    ("rules", "cents"),
+    ("mode", "rules", "cents"),
     [
-        ({}, 1000),
-        ({"channel": "store-berlin"}, 800),
-        ({"customer_group": "loyalty"}, 700),
-        ({"channel": "store-berlin", "customer_group": "loyalty"}, 700),
+        ("Embedded", {}, 1000),
+        ("Embedded", {"channel": "store-berlin"}, 800),
+        ("Standalone", {}, 1000),
+        ("Standalone", {"channel": "store-berlin", "customer_group": "loyalty"}, 700),
     ],
 )
 def test_the_price_that_the_link_selects(
