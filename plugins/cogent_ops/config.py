@@ -12,7 +12,14 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints
 
 from cogent_ops.domain.custom_types import INVENTORY_TYPE, ORDER_TYPE
-from cogent_ops.domain.rules import CatalogueRules, Key, LocationOverride, Rules
+from cogent_ops.domain.rules import (
+    AvailabilityRules,
+    CatalogueRules,
+    Key,
+    LocationOverride,
+    MovementRules,
+    Rules,
+)
 from cogent_ops.domain.text import did_you_mean
 from cogent_ops.errors import ConfigError
 from cogent_ops.links import MAPPING_FILE, include_candidates
@@ -144,6 +151,12 @@ class LinkSettings(CatalogueRules):
         0.0,
         description="Share of held records with which an audit still passes by itself.",
         json_schema_extra={"unit": "share 0..1"},
+    )
+    movements: MovementRules = Field(
+        default_factory=MovementRules, description="Kiosk sales and counts to commercetools."
+    )
+    availability: AvailabilityRules = Field(
+        default_factory=AvailabilityRules, description="commercetools' availability to the kiosks."
     )
     removal_guard: RemovalGuard = Field(default_factory=RemovalGuard, description="Guard of mass removals.")
     concurrency: Annotated[int, Field(ge=1, le=64)] = Field(

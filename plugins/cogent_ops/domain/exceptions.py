@@ -21,6 +21,13 @@ class Kind(StrEnum):
     MASS_REMOVAL = "mass_removal"
     LOCATION_INCOMPLETE = "location_incomplete"
     DEADLINE_MISSED = "deadline_missed"
+    UNKNOWN_IDENTIFIER = "unknown_identifier"
+    BAD_MOVEMENT = "bad_movement"
+    REFUND_QUANTITY = "refund_quantity"
+    STOCK_REFUSED = "stock_refused"
+    OVERSELL = "oversell"
+    AVAILABILITY_REFUSED = "availability_refused"
+    SAFETY_STOCK_BOUNDARY = "safety_stock_boundary"
 
 
 class Owner(StrEnum):

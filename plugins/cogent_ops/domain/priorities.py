@@ -10,4 +10,5 @@ class Priority(IntEnum):
 
     ORDERS = 0
     STOCK = 1
-    CATALOGUE = 2
+    AVAILABILITY = 2
+    CATALOGUE = 3

@@ -203,6 +203,17 @@ class LocationOverride(Rules):
     exclude: bool = Field(False, description="Whether this Channel is no store, in any link.")
 
 
+class OrderStatus(StrEnum):
+    """State of a Cloudshelf order."""
+
+    DRAFT_BASKET = "DRAFT_BASKET"
+    PLACED = "PLACED"
+    PAID = "PAID"
+    PARTIALLY_REFUNDED = "PARTIALLY_REFUNDED"
+    REFUNDED = "REFUNDED"
+    VOIDED = "VOIDED"
+
+
 class CatalogueRules(Rules):
     """Everything the mapping of one link depends on."""
 
@@ -231,3 +242,99 @@ class CatalogueRules(Rules):
         if missing:
             raise ValueError(f"names {', '.join(missing)}, which is not among the locales")
         return required
+
+
+class MovementRules(Rules):
+    """Which kiosk orders move stock, where, and how the movements are carried to commercetools."""
+
+    deduct: tuple[OrderStatus, ...] = Field(
+        (OrderStatus.PLACED, OrderStatus.PAID),
+        description="Order states in which the ordered quantities are taken from stock.",
+    )
+    give_back: tuple[OrderStatus, ...] = Field(
+        (OrderStatus.VOIDED, OrderStatus.REFUNDED),
+        description="Order states in which everything taken is given back.",
+    )
+    take_from: Literal["location"] | Key = Field(
+        "location",
+        description="Whose stock a kiosk sale takes: location (the supply Channel of the kiosk's store), or the "
+        "key of one supply Channel for all stores.",
+    )
+    file_drop: str | None = Field(
+        None,
+        description="Folder in which stores' systems lay movements and counts (CSV, JSONL, Parquet), as a local "
+        "path or an object storage URL. Empty: none.",
+    )
+    overlap_seconds: Annotated[int, Field(ge=0, le=86_400)] = Field(
+        120,
+        description="How far a poll of orders looks back behind the last one.",
+        json_schema_extra={"unit": "s"},
+    )
+    orders_page: Annotated[int, Field(ge=1, le=250)] = Field(
+        50,
+        description="Orders asked for in a page; halved by itself where Cloudshelf finds that too complex.",
+        json_schema_extra={"unit": "orders"},
+    )
+    round_entries: Annotated[int, Field(ge=1, le=5000)] = Field(
+        500,
+        description="Inventory entries that one round of a drain changes at most.",
+        json_schema_extra={"unit": "entries"},
+    )
+    concurrency: Annotated[int, Field(ge=1, le=64)] = Field(
+        8, description="Entries changed at the same time by one drain.", json_schema_extra={"unit": "calls"}
+    )
+    lease_seconds: Annotated[int, Field(ge=30, le=3600)] = Field(
+        90,
+        description="After so long without a sign of life, another drain takes over what one left unfinished.",
+        json_schema_extra={"unit": "s"},
+    )
+    poll_seconds: Annotated[float, Field(gt=0, le=60)] = Field(
+        1.0, description="Pause between two looks for new work.", json_schema_extra={"unit": "s"}
+    )
+    linger_seconds: Annotated[float, Field(ge=0, le=600)] = Field(
+        15.0,
+        description="How long a run keeps looking after its last piece of work before it ends.",
+        json_schema_extra={"unit": "s"},
+    )
+    longest_run_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
+        300.0,
+        description="After so long a run hands over to the next one.",
+        json_schema_extra={"unit": "s"},
+    )
+
+    @field_validator("give_back")
+    @classmethod
+    def _is_one_or_the_other(
+        cls, states: tuple[OrderStatus, ...], info: ValidationInfo
+    ) -> tuple[OrderStatus, ...]:
+        both = [state for state in states if state in info.data.get("deduct", ())]
+        if both:
+            raise ValueError(f"names {', '.join(both)}, which is in deduct too")
+        return states
+
+
+class AvailabilityRules(Rules):
+    """How commercetools' availability reaches the kiosks."""
+
+    rows_per_call: Annotated[int, Field(ge=1, le=1000)] = Field(
+        1000, description="Stock levels in a call to Cloudshelf.", json_schema_extra={"unit": "rows"}
+    )
+    overlap_seconds: Annotated[int, Field(ge=0, le=3600)] = Field(
+        30,
+        description="How far a look at changed inventory entries reaches back behind the last one.",
+        json_schema_extra={"unit": "s"},
+    )
+    sweep_minutes: Annotated[int, Field(ge=1, le=1440)] = Field(
+        15,
+        description="After so long every inventory entry is read, because a change by an order may not show "
+        "otherwise.",
+        json_schema_extra={"unit": "min"},
+    )
+    poll_seconds: Annotated[float, Field(gt=0, le=60)] = Field(
+        2.0, description="Pause between two looks for changes.", json_schema_extra={"unit": "s"}
+    )
+    longest_run_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
+        50.0,
+        description="So long a run keeps looking; the next one starts every minute.",
+        json_schema_extra={"unit": "s"},
+    )

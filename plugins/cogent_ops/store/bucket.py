@@ -10,7 +10,12 @@ from dataclasses import dataclass, replace
 from cogent_ops.domain.priorities import Priority
 
 #: How much of the bucket each priority leaves to those above it.
-RESERVED = {Priority.ORDERS: 0.0, Priority.STOCK: 0.2, Priority.CATALOGUE: 0.4}
+RESERVED = {
+    Priority.ORDERS: 0.0,
+    Priority.STOCK: 0.2,
+    Priority.AVAILABILITY: 0.3,
+    Priority.CATALOGUE: 0.4,
+}
 #: A process takes this much time's worth of tokens at once (at least one), and may hold them as long.
 SLICE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 3600.0

@@ -5,8 +5,8 @@ hands them to its threads, so the database sees a few small transactions a secon
 the target asks for fewer requests, the row is closed for everybody and its rate is halved; successes bring it
 back bit by bit. Other processes notice when their slice runs out, a quarter of a second later at most.
 
-Priorities: stock may not drain the last fifth of the bucket and the catalogue not the last two fifths, so an
-order finds tokens while the catalogue is being loaded.
+Priorities: stock leaves a part of the bucket to orders, availability a larger one, and the catalogue more still,
+so an order finds tokens while the catalogue is being loaded.
 
 Clocks: the row holds times of one clock, PostgreSQL's own or, for SQLite, that of the one machine that can
 use the file; waits within a process are monotonic. So processes need not agree about the time. If that one

@@ -24,6 +24,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects import postgresql
 
@@ -255,4 +256,174 @@ rate_budget = Table(
     Column("factor", Double, nullable=False),
     Column("cut_at", Double, nullable=False),
     Column("blocked_until", Double, nullable=False),
+)
+
+#: Every Cloudshelf order as the last poll read it: stock movements and order capture both live from it.
+kiosk_order = Table(
+    "kiosk_order",
+    metadata,
+    _key("link"),
+    _key("order_id"),
+    _text("status"),
+    _time("modified_at"),
+    Column("content", Json, nullable=False),
+    _text("hash"),
+    Column("recheck", Boolean, nullable=False),
+    _time("first_seen"),
+    _time("last_seen"),
+    Index(None, "link", "modified_at"),
+    Index(
+        "ix_kiosk_order_recheck",
+        "link",
+        sqlite_where=text("recheck"),
+        postgresql_where=text("recheck"),
+    ),
+)
+
+#: What an order has done to stock so far, in signed units over all its lines (two sold: -2).
+order_effect = Table(
+    "order_effect",
+    metadata,
+    _key("link"),
+    _key("order_id"),
+    _key("sku"),
+    _key("channel"),
+    Column("quantity", Integer, nullable=False),
+    Column("revision", Integer, nullable=False),
+    _time("updated_at"),
+)
+
+#: The inbox of stock. A channel is the supply Channel's key; the empty text is the pool without Channel.
+movement = Table(
+    "movement",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    _text("link"),
+    _text("project"),
+    _text("sku"),
+    _text("channel"),
+    Column("delta", Integer, nullable=True),
+    Column("counted", Integer, nullable=True),
+    _text("source"),
+    _text("source_id"),
+    _text("reference"),
+    _time("occurred_at"),
+    _time("recorded_at"),
+    _text("state"),
+    _text("reason", nullable=True),
+    _text("batch_id", nullable=True),
+    _time("settled_at", nullable=True),
+    UniqueConstraint("link", "source", "source_id"),
+    Index(None, "project", "sku", "channel", "occurred_at"),
+    Index(None, "batch_id"),
+    Index(
+        "ix_movement_open",
+        "project",
+        "state",
+        "sku",
+        "channel",
+        sqlite_where=text("state IN ('waiting', 'review')"),
+        postgresql_where=text("state IN ('waiting', 'review')"),
+    ),
+    CheckConstraint("state IN ('waiting', 'batched', 'applied', 'excluded', 'review')", name="state"),
+    CheckConstraint("(delta IS NULL) <> (counted IS NULL)", name="one_amount"),
+)
+
+#: Write-ahead of what is about to be sent: one row per change of an inventory entry. Times in seconds since 1970.
+stock_batch = Table(
+    "stock_batch",
+    metadata,
+    _key("id"),
+    _text("project"),
+    _text("sku"),
+    _text("channel"),
+    Column("delta", Integer, nullable=True),
+    _text("state"),
+    _text("owner"),
+    Column("lease_until", Double, nullable=False),
+    Column("retry_at", Double, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    _text("entry_id", nullable=True),
+    Column("quantity_before", Integer, nullable=True),
+    Column("quantity_after", Integer, nullable=True),
+    Column("available_after", Integer, nullable=True),
+    _text("error", nullable=True),
+    _time("created_at"),
+    _time("settled_at", nullable=True),
+    # Who inserts first owns the entry: never two changes of one entry in flight.
+    Index(
+        "uq_stock_batch_in_flight",
+        "project",
+        "sku",
+        "channel",
+        unique=True,
+        sqlite_where=text("state <> 'applied'"),
+        postgresql_where=text("state <> 'applied'"),
+    ),
+    CheckConstraint("state IN ('open', 'parked', 'applied')", name="state"),
+)
+
+#: What commercetools said last of an inventory entry, and the count that its stock rests on.
+stock_position = Table(
+    "stock_position",
+    metadata,
+    _key("project"),
+    _key("sku"),
+    _key("channel"),
+    _text("entry_id"),
+    Column("version", BigInteger, nullable=False),
+    Column("on_stock", Integer, nullable=False),
+    Column("available", Integer, nullable=False),
+    _text("batch_id", nullable=True),
+    _time("counted_at", nullable=True),
+    Column("counted", Integer, nullable=True),
+    _time("read_at"),
+)
+
+#: What kiosks should be told of a variant at a location, and were told last. The latest wish replaces older ones.
+stock_level = Table(
+    "stock_level",
+    metadata,
+    _key("link"),
+    _key("sku"),
+    _key("channel"),
+    Column("wanted", Integer, nullable=False),
+    Column("told", Integer, nullable=True),
+    _time("wanted_at"),
+    _time("told_at", nullable=True),
+    Index(
+        "ix_stock_level_due",
+        "link",
+        "wanted_at",
+        sqlite_where=text("told IS NULL OR told <> wanted"),
+        postgresql_where=text("told IS NULL OR told <> wanted"),
+    ),
+)
+
+#: The same for a variant's own two flags.
+variant_flag = Table(
+    "variant_flag",
+    metadata,
+    _key("link"),
+    _key("sku"),
+    _text("product_id"),
+    Column("in_stock", Boolean, nullable=False),
+    Column("purchasable", Boolean, nullable=False),
+    Column("told_in_stock", Boolean, nullable=True),
+    Column("told_purchasable", Boolean, nullable=True),
+    _time("wanted_at"),
+    _time("told_at", nullable=True),
+    Index(
+        "ix_variant_flag_due",
+        "link",
+        "wanted_at",
+        sqlite_where=text(
+            "told_in_stock IS NULL OR told_purchasable IS NULL "
+            "OR told_in_stock <> in_stock OR told_purchasable <> purchasable"
+        ),
+        postgresql_where=text(
+            "told_in_stock IS NULL OR told_purchasable IS NULL "
+            "OR told_in_stock <> in_stock OR told_purchasable <> purchasable"
+        ),
+    ),
 )
