@@ -16,6 +16,7 @@ from cogent_ops.domain.rules import (
     AvailabilityRules,
     CatalogueRules,
     Key,
+    LiveStockRules,
     LocationOverride,
     MovementRules,
     Rules,
@@ -157,6 +158,9 @@ class LinkSettings(CatalogueRules):
     )
     availability: AvailabilityRules = Field(
         default_factory=AvailabilityRules, description="commercetools' availability to the kiosks."
+    )
+    live_stock: LiveStockRules = Field(
+        default_factory=LiveStockRules, description="The endpoint that kiosks ask on a product view."
     )
     removal_guard: RemovalGuard = Field(default_factory=RemovalGuard, description="Guard of mass removals.")
     concurrency: Annotated[int, Field(ge=1, le=64)] = Field(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -26,6 +27,8 @@ from cogent_ops.domain.markup import UNREADABLE
 from cogent_ops.domain.text import did_you_mean
 
 _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|\d{3}))?")
+
+_ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d{1,5})?")
 
 
 def _currency(code: str) -> str:
@@ -48,6 +51,23 @@ def _locale(tag: str) -> str:
     return tag
 
 
+def _origin(text: str) -> str:
+    if text != "*" and not _ORIGIN.fullmatch(text):
+        raise ValueError(
+            f"'{text}' is no origin as browsers send it (e.g. https://kiosk.example.com: scheme, host, port where it "
+            "is not the usual one, no path), nor *"
+        )
+    return text
+
+
+def _network(text: str) -> str:
+    try:
+        ip_network(text)
+    except ValueError:
+        raise ValueError(f"'{text}' is no address or network (e.g. 10.0.0.5 or 10.0.0.0/8)") from None
+    return text
+
+
 def _harmless(tag: str) -> str:
     if tag in UNREADABLE:
         raise ValueError(f"'{tag}' is no tag that a description may keep: its content is never shown as text")
@@ -57,6 +77,8 @@ def _harmless(tag: str) -> str:
 Currency = Annotated[str, AfterValidator(_currency), Field(examples=["EUR"])]
 Country = Annotated[str, AfterValidator(_country), Field(examples=["DE"])]
 Locale = Annotated[str, AfterValidator(_locale), Field(examples=["de", "de-AT"])]
+Origin = Annotated[str, AfterValidator(_origin), Field(examples=["https://kiosk.example.com"])]
+Network = Annotated[str, AfterValidator(_network), Field(examples=["10.0.0.0/8"])]
 Tag = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*$"), AfterValidator(_harmless)]
 Name = Annotated[str, StringConstraints(min_length=1, pattern=r"\S")]
 Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{2,256}$")]
@@ -337,4 +359,45 @@ class AvailabilityRules(Rules):
         50.0,
         description="So long a run keeps looking; the next one starts every minute.",
         json_schema_extra={"unit": "s"},
+    )
+
+
+class LiveStockRules(Rules):
+    """How the live stock endpoint answers kiosks on a product view."""
+
+    ttl_seconds: Annotated[float, Field(gt=0, le=60)] = Field(
+        3.0,
+        description="How old an answer of commercetools may be and still be given to the next kiosk.",
+        json_schema_extra={"unit": "s"},
+    )
+    stale_seconds: Annotated[float, Field(ge=0, le=86_400)] = Field(
+        300.0,
+        description="How old the last known value may be that stands in while commercetools gives none; without "
+        "one the answer is an error, never a zero.",
+        json_schema_extra={"unit": "s"},
+    )
+    timeout_seconds: Annotated[float, Field(gt=0, le=30)] = Field(
+        2.0,
+        description="After so long a kiosk gets the last known value, or the error.",
+        json_schema_extra={"unit": "s"},
+    )
+    requests_per_minute: Annotated[int, Field(ge=1)] = Field(
+        600,
+        description="Requests that one client address may send in a minute; ten seconds' worth at once. A store's "
+        "kiosks usually share an address.",
+        json_schema_extra={"unit": "requests"},
+    )
+    share: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.2,
+        description="Largest part of limits.commercetools.rate that one process of the API server spends on it.",
+        json_schema_extra={"unit": "share 0..1"},
+    )
+    cors_origins: tuple[Origin, ...] = Field(
+        ("*",),
+        description="Origins whose pages a browser lets read the answer. *: all; the token still guards it.",
+    )
+    trusted_proxies: tuple[Network, ...] = Field(
+        (),
+        description="Proxies whose X-Forwarded-For is believed when clients are told apart. Empty: the address "
+        "that connects is the client.",
     )
