@@ -9,6 +9,8 @@ class Priority(IntEnum):
     """Smaller goes first."""
 
     ORDERS = 0
-    STOCK = 1
-    AVAILABILITY = 2
-    CATALOGUE = 3
+    LIVE = 1
+    """A shopper waits before the kiosk; what live reads may take altogether is capped (``live_stock.share``)."""
+    STOCK = 2
+    AVAILABILITY = 3
+    CATALOGUE = 4

@@ -12,6 +12,7 @@ from cogent_ops.domain.priorities import Priority
 #: How much of the bucket each priority leaves to those above it.
 RESERVED = {
     Priority.ORDERS: 0.0,
+    Priority.LIVE: 0.1,
     Priority.STOCK: 0.2,
     Priority.AVAILABILITY: 0.3,
     Priority.CATALOGUE: 0.4,
