@@ -15,6 +15,7 @@ from cogent_ops.store.engine import Database, database, default_url, parse_url
 from cogent_ops.store.exceptions import Exceptions
 from cogent_ops.store.ledger import AuditLog, Fingerprints, Runs, Watermarks
 from cogent_ops.store.migration import current_revision, require_current, upgrade
+from cogent_ops.store.stock import Stock
 
 
 class Store:
@@ -33,6 +34,7 @@ class Store:
         self.audit_log = AuditLog(opened)
         self.audits = Audits(opened, self.audit_log)
         self.exceptions = Exceptions(opened, self.audit_log)
+        self.stock = Stock(opened)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:

@@ -1,0 +1,644 @@
+"""Stock: orders as polled and their effects, the inbox of movements, and the batches that carry them.
+
+The inbox is append-only. A movement enters once per idempotency key, whoever sends it again, and from then on is at
+every moment waiting, in a batch, applied, excluded or in review. A batch is written before anything is sent; while
+it is not applied, the database itself refuses another one for the same inventory entry. Whoever holds its lease may
+send it; a lease that ends is taken over, so that a killed process delays its entries and loses nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import (
+    Connection,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.sql import ColumnElement
+
+from cogent_ops.domain.stock import Claimed, MovementState, NewMovement, Place
+from cogent_ops.store.engine import Database
+from cogent_ops.store.schema import kiosk_order, movement, order_effect, stock_batch, stock_position
+from cogent_ops.store.sql import Values, chunks, insert, now, take_turns, upsert
+
+#: SQLite allows 999 variables in a statement; a place has two.
+PLACES_PER_STATEMENT = 400
+IN_COUNT = "a later count has seen it"
+
+_M, _B, _P, _O, _E = movement.c, stock_batch.c, stock_position.c, kiosk_order.c, order_effect.c
+
+
+@dataclass(frozen=True)
+class StoredOrder:
+    """A Cloudshelf order as last read.
+
+    :param modified_at: ``updatedAt`` of Cloudshelf.
+    :param recheck: something about it could not be settled yet, so every poll looks at it again.
+    """
+
+    order_id: str
+    status: str
+    modified_at: datetime
+    content: Mapping[str, Any]
+    hash: str
+    recheck: bool = False
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What an order has done to a place so far, in signed units.
+
+    :param revision: how many movements that took; part of the next one's idempotency key.
+    """
+
+    order_id: str
+    place: Place
+    quantity: int
+    revision: int
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """Movements of one place that wait because an identifier is not known."""
+
+    link: str
+    place: Place
+    reason: str
+    movements: int
+    oldest: datetime
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A change of one inventory entry, about to be sent.
+
+    :param id: what the entry's custom field will say.
+    :param delta: signed units; ``None``: it holds a count and is still to be planned.
+    :param attempts: how often it was claimed before; 0 means that nothing can have been sent.
+    """
+
+    id: str
+    place: Place
+    delta: int | None
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Position:
+    """An inventory entry as commercetools showed it."""
+
+    place: Place
+    entry_id: str
+    version: int
+    on_stock: int
+    available: int
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A batch that commercetools has.
+
+    :param position: the entry afterwards; ``None`` when nothing had to be sent.
+    :param before: units before, where known.
+    :param count: the count that the batch held.
+    """
+
+    batch_id: str
+    position: Position | None = None
+    before: int | None = None
+    count: Claimed | None = None
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """What a project's inbox holds.
+
+    :param oldest: when the oldest movement that still waits or is under way was recorded.
+    """
+
+    waiting: int
+    batched: int
+    review: int
+    parked: int
+    oldest: datetime | None
+
+
+class Stock:
+    """The stock of all links."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # Orders
+
+    def turn(self, conn: Connection, link: str) -> None:
+        """Let one transaction at a time change the orders and effects of a link."""
+        take_turns(conn, "orders", link)
+
+    def orders(self, conn: Connection, link: str, order_ids: Iterable[str]) -> dict[str, StoredOrder]:
+        """Stored orders by id."""
+        found: dict[str, StoredOrder] = {}
+        for chunk in chunks(order_ids):
+            query = select(kiosk_order).where(_O.link == link, _O.order_id.in_(chunk))
+            found.update((row.order_id, _order(row)) for row in conn.execute(query))
+        return found
+
+    def rechecks(self, conn: Connection, link: str) -> list[StoredOrder]:
+        """Orders that every poll looks at again."""
+        query = select(kiosk_order).where(_O.link == link, _O.recheck).order_by(_O.order_id)
+        return [_order(row) for row in conn.execute(query)]
+
+    def save_orders(self, conn: Connection, link: str, orders: Iterable[StoredOrder]) -> None:
+        """Keep orders as read; ``first_seen`` stays."""
+        moment = now()
+        rows = [{"link": link, **vars(one), "first_seen": moment, "last_seen": moment} for one in orders]
+        if rows:
+            upsert(conn, kiosk_order, rows, fixed=("first_seen",))
+
+    def effects(self, conn: Connection, link: str, order_ids: Iterable[str]) -> dict[str, list[Effect]]:
+        """Recorded effects by order."""
+        found: dict[str, list[Effect]] = {}
+        for chunk in chunks(order_ids):
+            query = select(order_effect).where(_E.link == link, _E.order_id.in_(chunk))
+            for row in conn.execute(query):
+                effect = Effect(row.order_id, Place(row.sku, row.channel), row.quantity, row.revision)
+                found.setdefault(row.order_id, []).append(effect)
+        return found
+
+    def save_effects(self, conn: Connection, link: str, effects: Iterable[Effect]) -> None:
+        """Record effects, in the transaction that adds their movements."""
+        moment = now()
+        rows = [
+            {
+                "link": link,
+                "order_id": one.order_id,
+                "sku": one.place.sku,
+                "channel": one.place.channel,
+                "quantity": one.quantity,
+                "revision": one.revision,
+                "updated_at": moment,
+            }
+            for one in effects
+        ]
+        if rows:
+            upsert(conn, order_effect, rows)
+
+    # Inbox
+
+    def add_movements(self, conn: Connection, movements: Iterable[NewMovement]) -> int:
+        """Add movements; one whose idempotency key is there already changes nothing.
+
+        :return: how many were new.
+        """
+        moment, added = now(), 0
+        for chunk in chunks(movements, 500):
+            rows: list[Values] = [{**vars(one), "recorded_at": moment} for one in chunk]
+            adding = insert(conn, movement).on_conflict_do_nothing(
+                index_elements=["link", "source", "source_id"]
+            )
+            if conn.dialect.name == "sqlite":
+                # Its driver counts the rows of the last set of parameters only.
+                before = conn.exec_driver_sql("SELECT total_changes()").scalar_one()
+                conn.execute(adding, rows)
+                added += conn.exec_driver_sql("SELECT total_changes()").scalar_one() - before
+            else:
+                added += len(conn.execute(adding.returning(_M.id), rows).all())
+        return added
+
+    def known_sources(self, link: str, source: str, source_ids: Iterable[str]) -> set[str]:
+        """Those of the idempotency keys that are in the inbox already."""
+        found: set[str] = set()
+        with self._database.read() as conn:
+            for chunk in chunks(source_ids):
+                query = select(_M.source_id).where(
+                    _M.link == link, _M.source == source, _M.source_id.in_(chunk)
+                )
+                found.update(conn.execute(query).scalars())
+        return found
+
+    def in_review(self, project: str) -> list[Reviewed]:
+        """What waits because an identifier is not known, by place."""
+        query = (
+            select(_M.link, _M.sku, _M.channel, func.max(_M.reason), func.count(), func.min(_M.recorded_at))
+            .where(_M.project == project, _M.state == MovementState.REVIEW)
+            .group_by(_M.link, _M.sku, _M.channel)
+            .order_by(_M.link, _M.sku, _M.channel)
+        )
+        with self._database.read() as conn:
+            return [
+                Reviewed(link, Place(sku, channel), reason or "", count, oldest)
+                for link, sku, channel, reason, count, oldest in conn.execute(query)
+            ]
+
+    def release(self, conn: Connection, link: str, project: str, old: Place, new: Place) -> int:
+        """Let movements in review go on, under the identifiers that were found; returns how many."""
+        going = (
+            update(movement)
+            .where(_M.link == link, _M.project == project, _at(old), _M.state == MovementState.REVIEW)
+            .values(sku=new.sku, channel=new.channel, state=MovementState.WAITING, reason=None)
+        )
+        return conn.execute(going).rowcount
+
+    def has_waiting(self, project: str) -> bool:
+        """Whether a drain would find something to do."""
+        waiting = select(exists().where(_M.project == project, _M.state == MovementState.WAITING))
+        with self._database.read() as conn:
+            epoch = self._database.epoch(conn)
+            due = select(exists().where(_B.project == project, _is_due(epoch)))
+            return bool(conn.execute(waiting).scalar_one() or conn.execute(due).scalar_one())
+
+    def backlog(self, project: str) -> Backlog:
+        """What the inbox of a project holds."""
+        waiting = (
+            select(_M.state, func.count(), func.min(_M.recorded_at))
+            .where(
+                _M.project == project,
+                _M.state.in_((MovementState.WAITING, MovementState.REVIEW)),
+            )
+            .group_by(_M.state)
+        )
+        under_way = (
+            select(_B.state, func.count(_M.id), func.min(_M.recorded_at))
+            .select_from(stock_batch.join(movement, _M.batch_id == _B.id))
+            .where(_B.project == project, _B.state != "applied", _M.state == MovementState.BATCHED)
+            .group_by(_B.state)
+        )
+        with self._database.read() as conn:
+            counts: dict[str, int] = {}
+            ages: list[datetime] = []
+            for state, count, oldest in [*conn.execute(waiting), *conn.execute(under_way)]:
+                counts[state] = count
+                if state != MovementState.REVIEW:
+                    ages.append(oldest)
+        return Backlog(
+            waiting=counts.get("waiting", 0),
+            batched=counts.get("open", 0),
+            review=counts.get("review", 0),
+            parked=counts.get("parked", 0),
+            oldest=min(ages, default=None),
+        )
+
+    # Batches
+
+    def claim(self, project: str, owner: str, *, limit: int, lease_seconds: float) -> list[Batch]:
+        """Take work: batches that somebody left behind or that are due again, then waiting movements.
+
+        All waiting movements of an entry go into one batch, which is stored with the claim. Movements that a count
+        has seen already are excluded instead.
+
+        :param owner: who asks; unique per try of a task.
+        :param limit: most batches.
+        :param lease_seconds: so long nobody else takes them.
+        """
+        with self._database.begin() as conn:
+            take_turns(conn, "stock", project)
+            epoch = self._database.epoch(conn)
+            until = epoch + lease_seconds
+            due = select(_B.id).where(_B.project == project, _is_due(epoch)).order_by(_B.created_at, _B.id)
+            again = list(conn.execute(due.limit(limit)).scalars())
+            for chunk in chunks(again):
+                taking = update(stock_batch).where(_B.id.in_(chunk))
+                conn.execute(
+                    taking.values(state="open", owner=owner, lease_until=until, attempts=_B.attempts + 1)
+                )
+            fresh = self._new_batches(conn, project, owner, until, limit - len(again))
+            return _batches(conn, [*again, *fresh])
+
+    def _new_batches(self, conn: Connection, project: str, owner: str, until: float, limit: int) -> list[str]:
+        if limit <= 0:
+            return []
+        in_flight = exists().where(
+            _B.project == project, _B.sku == _M.sku, _B.channel == _M.channel, _B.state != "applied"
+        )
+        waiting = and_(_M.project == project, _M.state == MovementState.WAITING)
+        query = (
+            select(_M.sku, _M.channel)
+            .where(waiting, ~in_flight)
+            .group_by(_M.sku, _M.channel)
+            .order_by(func.min(_M.id))
+            .limit(limit)
+        )
+        places = [Place(*row) for row in conn.execute(query)]
+        if not places:
+            return []
+        moment = now()
+        rows: list[Values] = [
+            {
+                "id": uuid4().hex,
+                "project": project,
+                "sku": place.sku,
+                "channel": place.channel,
+                "state": "open",
+                "owner": owner,
+                "lease_until": until,
+                "retry_at": 0.0,
+                "attempts": 0,
+                "created_at": moment,
+            }
+            for place in places
+        ]
+        conn.execute(stock_batch.insert(), rows)
+        for chunk in chunks(places, PLACES_PER_STATEMENT):
+            here = and_(waiting, tuple_(_M.sku, _M.channel).in_(chunk))
+            conn.execute(
+                update(movement)
+                .where(here, _was_counted())
+                .values(state=MovementState.EXCLUDED, reason=IN_COUNT, settled_at=moment)
+            )
+            own = select(_B.id).where(
+                _B.project == _M.project, _B.sku == _M.sku, _B.channel == _M.channel, _B.state != "applied"
+            )
+            conn.execute(
+                update(movement)
+                .where(here)
+                .values(state=MovementState.BATCHED, batch_id=own.scalar_subquery())
+            )
+        ids = [row["id"] for row in rows]
+        self._sum_up(conn, ids)
+        return ids
+
+    def _sum_up(self, conn: Connection, ids: Sequence[str]) -> None:
+        """Note what each batch comes to, unless it holds a count."""
+        sums: list[Values] = []
+        for chunk in chunks(ids):
+            query = (
+                select(_M.batch_id, func.sum(_M.delta), func.count(_M.counted))
+                .where(_M.batch_id.in_(chunk))
+                .group_by(_M.batch_id)
+            )
+            found = {id_: (total, counts) for id_, total, counts in conn.execute(query)}
+            for id_ in chunk:
+                total, counts = found.get(id_, (0, 0))
+                if not counts:
+                    sums.append({"batch": id_, "total": int(total or 0)})
+        if sums:
+            conn.execute(
+                update(stock_batch).where(_B.id == bindparam("batch")).values(delta=bindparam("total")), sums
+            )
+
+    def movements_of(self, batch_ids: Iterable[str]) -> dict[str, list[Claimed]]:
+        """Movements by batch, those without effect left out, the oldest first."""
+        found: dict[str, list[Claimed]] = {}
+        with self._database.read() as conn:
+            for chunk in chunks(batch_ids):
+                query = (
+                    select(
+                        _M.batch_id,
+                        _M.id,
+                        _M.occurred_at,
+                        _M.delta,
+                        _M.counted,
+                        _M.source,
+                        _M.reference,
+                    )
+                    .where(_M.batch_id.in_(chunk), _M.state != MovementState.EXCLUDED)
+                    .order_by(_M.id)
+                )
+                for batch_id, *rest in conn.execute(query):
+                    found.setdefault(batch_id, []).append(Claimed(*rest))
+        return found
+
+    def links_of(self, batch_ids: Iterable[str]) -> dict[str, list[str]]:
+        """Links by batch, whose movements it holds: whoever owns an exception about it."""
+        found: dict[str, list[str]] = {}
+        with self._database.read() as conn:
+            for chunk in chunks(batch_ids):
+                query = (
+                    select(_M.batch_id, _M.link)
+                    .where(_M.batch_id.in_(chunk))
+                    .distinct()
+                    .order_by(_M.batch_id, _M.link)
+                )
+                for batch_id, link in conn.execute(query):
+                    found.setdefault(batch_id, []).append(link)
+        return found
+
+    def applied_since(self, project: str, place: Place, moment: datetime) -> int:
+        """Sum of the changes that happened after ``moment`` and are in commercetools."""
+        query = select(func.coalesce(func.sum(_M.delta), 0)).where(
+            _M.project == project,
+            _at(place),
+            _M.occurred_at > moment,
+            _M.state == MovementState.APPLIED,
+        )
+        with self._database.read() as conn:
+            return int(conn.execute(query).scalar_one())
+
+    def plan(self, batch_id: str, owner: str, delta: int, excluded: Mapping[int, str]) -> bool:
+        """Fix what a batch with a count comes to, before it is sent.
+
+        :param excluded: reasons by movement that has no effect of its own.
+        :return: whether it still was the owner's to plan.
+        """
+        moment = now()
+        with self._database.begin() as conn:
+            mine = and_(_B.id == batch_id, self._is_owned(conn, owner), _B.delta.is_(None))
+            if not conn.execute(update(stock_batch).where(mine).values(delta=delta)).rowcount:
+                return False
+            rows = [
+                {"movement": id_, "why": reason, "at": moment} for id_, reason in sorted(excluded.items())
+            ]
+            if rows:
+                conn.execute(
+                    update(movement)
+                    .where(_M.id == bindparam("movement"))
+                    .values(
+                        state=MovementState.EXCLUDED, reason=bindparam("why"), settled_at=bindparam("at")
+                    ),
+                    rows,
+                )
+        return True
+
+    def renew(self, batch_ids: Collection[str], owner: str, lease_seconds: float) -> set[str]:
+        """Extend leases; returns the batches that still are the owner's."""
+        kept: set[str] = set()
+        with self._database.begin() as conn:
+            until = self._database.epoch(conn) + lease_seconds
+            for chunk in chunks(sorted(batch_ids)):
+                mine = and_(_B.id.in_(chunk), self._is_owned(conn, owner))
+                extending = update(stock_batch).where(mine).values(lease_until=until).returning(_B.id)
+                kept.update(conn.execute(extending).scalars())
+        return kept
+
+    def settle(self, conn: Connection, project: str, done: Sequence[Applied]) -> int:
+        """Note that commercetools has batches; one that was settled before stays as it is.
+
+        :return: how many movements took effect now.
+        """
+        by_id = {one.batch_id: one for one in done}
+        moment, moved = now(), 0
+        for chunk in chunks(sorted(by_id), PLACES_PER_STATEMENT):
+            still = (
+                select(_B.id, _B.sku, _B.channel)
+                .where(_B.id.in_(chunk), _B.state != "applied")
+                .order_by(_B.id)
+                .with_for_update()
+            )
+            open_ = {row.id: Place(row.sku, row.channel) for row in conn.execute(still)}
+            if not open_:
+                continue
+            rows = [_settled(by_id[id_], moment) for id_ in open_]
+            conn.execute(
+                update(stock_batch)
+                .where(_B.id == bindparam("batch"))
+                .values(
+                    state="applied",
+                    lease_until=0.0,
+                    error=None,
+                    entry_id=bindparam("entry"),
+                    quantity_before=bindparam("before"),
+                    quantity_after=bindparam("after"),
+                    available_after=bindparam("available"),
+                    settled_at=bindparam("at"),
+                ),
+                rows,
+            )
+            applied = update(movement).where(_M.batch_id.in_(list(open_)), _M.state == MovementState.BATCHED)
+            moved += conn.execute(applied.values(state=MovementState.APPLIED, settled_at=moment)).rowcount
+            self._move_positions(conn, project, [by_id[id_] for id_ in open_])
+        return moved
+
+    def _move_positions(self, conn: Connection, project: str, done: Sequence[Applied]) -> None:
+        moment = now()
+        rows = [
+            {
+                "project": project,
+                "sku": position.place.sku,
+                "channel": position.place.channel,
+                "entry_id": position.entry_id,
+                "version": position.version,
+                "on_stock": position.on_stock,
+                "available": position.available,
+                "batch_id": one.batch_id,
+                "counted_at": one.count.occurred_at if one.count else None,
+                "counted": one.count.counted if one.count else None,
+                "read_at": moment,
+            }
+            for one in done
+            if (position := one.position) is not None
+        ]
+        if rows:
+            fresh = insert(conn, stock_position).excluded
+            upsert(
+                conn,
+                stock_position,
+                rows,
+                changes={
+                    "counted_at": func.coalesce(fresh.counted_at, _P.counted_at),
+                    "counted": func.coalesce(fresh.counted, _P.counted),
+                },
+            )
+
+    def park(self, conn: Connection, batch_id: str, owner: str, error: str, retry_seconds: float) -> bool:
+        """Set a batch aside that was refused for good; it is tried again after a while, and on a person's word.
+
+        :return: whether it still was the owner's.
+        """
+        epoch = self._database.epoch(conn)
+        mine = and_(_B.id == batch_id, self._is_owned(conn, owner))
+        parked: Values = {
+            "state": "parked",
+            "lease_until": 0.0,
+            "retry_at": epoch + retry_seconds,
+            "error": error,
+        }
+        return bool(conn.execute(update(stock_batch).where(mine).values(parked)).rowcount)
+
+    def unpark(self, conn: Connection, project: str, place: Place) -> bool:
+        """Let a parked batch be tried at once; its id, and so its idempotency, stays."""
+        parked = and_(
+            _B.project == project, _B.sku == place.sku, _B.channel == place.channel, _B.state == "parked"
+        )
+        return bool(conn.execute(update(stock_batch).where(parked).values(retry_at=0.0)).rowcount)
+
+    def hand_back(self, batch_ids: Collection[str], owner: str, retry_seconds: float = 0.0) -> None:
+        """Give up leases of unfinished batches, so that anybody may go on with them after a while."""
+        if not batch_ids:
+            return
+        with self._database.begin() as conn:
+            epoch = self._database.epoch(conn)
+            for chunk in chunks(sorted(batch_ids)):
+                mine = and_(_B.id.in_(chunk), _B.owner == owner, _B.state == "open")
+                conn.execute(
+                    update(stock_batch).where(mine).values(lease_until=0.0, retry_at=epoch + retry_seconds)
+                )
+
+    def review(self, conn: Connection, batch_id: str, owner: str, reason: str) -> int:
+        """Take the movements of a batch, of which nothing was ever sent, out for a person to look at.
+
+        :return: how many movements; 0 when the batch was not the owner's any more.
+        """
+        mine = and_(_B.id == batch_id, self._is_owned(conn, owner))
+        if not conn.execute(delete(stock_batch).where(mine)).rowcount:
+            return 0
+        back = update(movement).where(_M.batch_id == batch_id, _M.state == MovementState.BATCHED)
+        return conn.execute(back.values(state=MovementState.REVIEW, batch_id=None, reason=reason)).rowcount
+
+    def positions(self, project: str, places: Iterable[Place]) -> dict[Place, Position]:
+        """What commercetools said last, of those places that were ever moved."""
+        found: dict[Place, Position] = {}
+        with self._database.read() as conn:
+            for chunk in chunks(places, PLACES_PER_STATEMENT):
+                query = select(stock_position).where(
+                    _P.project == project, tuple_(_P.sku, _P.channel).in_(chunk)
+                )
+                for row in conn.execute(query):
+                    place = Place(row.sku, row.channel)
+                    found[place] = Position(place, row.entry_id, row.version, row.on_stock, row.available)
+        return found
+
+    def _is_owned(self, conn: Connection, owner: str) -> ColumnElement[bool]:
+        epoch = literal(self._database.epoch(conn))
+        return and_(_B.owner == owner, _B.state == "open", _B.lease_until > epoch)
+
+
+def _is_due(epoch: float) -> ColumnElement[bool]:
+    return and_(_B.state != "applied", _B.lease_until <= epoch, _B.retry_at <= epoch)
+
+
+def _at(place: Place) -> ColumnElement[bool]:
+    return and_(_M.sku == place.sku, _M.channel == place.channel)
+
+
+def _was_counted() -> ColumnElement[bool]:
+    """Whether the count that the entry's stock rests on is younger than the movement."""
+    seen = or_(_P.counted_at > _M.occurred_at, and_(_P.counted_at == _M.occurred_at, _M.counted.is_(None)))
+    return exists().where(_P.project == _M.project, _P.sku == _M.sku, _P.channel == _M.channel, seen)
+
+
+def _batches(conn: Connection, ids: Sequence[str]) -> list[Batch]:
+    found: dict[str, Batch] = {}
+    for chunk in chunks(ids):
+        query = select(_B.id, _B.sku, _B.channel, _B.delta, _B.attempts).where(_B.id.in_(chunk))
+        for row in conn.execute(query):
+            found[row.id] = Batch(row.id, Place(row.sku, row.channel), row.delta, row.attempts)
+    return [found[id_] for id_ in ids]
+
+
+def _settled(one: Applied, moment: datetime) -> Values:
+    position = one.position
+    return {
+        "batch": one.batch_id,
+        "entry": position.entry_id if position else None,
+        "before": one.before,
+        "after": position.on_stock if position else None,
+        "available": position.available if position else None,
+        "at": moment,
+    }
+
+
+def _order(row: Any) -> StoredOrder:
+    return StoredOrder(row.order_id, row.status, row.modified_at, row.content, row.hash, row.recheck)
