@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -40,7 +40,7 @@ from cogent_ops.domain.kiosk import (
 )
 from cogent_ops.domain.markup import clean_html
 from cogent_ops.domain.pricing import Amounts, PriceScope, amounts
-from cogent_ops.domain.rules import CatalogueRules, InventoryPolicy, LocationOverride
+from cogent_ops.domain.rules import CatalogueRules, InventoryPolicy, LocationOverride, StockRules
 from cogent_ops.domain.text import any_language, did_you_mean, has_control_characters, localized, one_line
 from cogent_ops.errors import ConfigError
 
@@ -117,6 +117,44 @@ class ExtractLine(BaseModel):
 
 
 @dataclass(frozen=True)
+class CountingStock:
+    """Which stock counts for a link: one judgement for flags, stock levels and live answers.
+
+    :param channels: ids of the Channels whose stock counts; ``None``: all.
+    """
+
+    rules: StockRules
+    channels: frozenset[str] | None
+
+    @classmethod
+    def of(cls, config: CatalogueRules, channels: Iterable[Channel]) -> CountingStock:
+        """What counts by the link's rules.
+
+        :param channels: the project's Channels.
+        :raises ConfigError: when the rules name a Channel that the project does not have.
+        """
+        known = list(channels)
+        return cls(config.stock, _counting(config, known, {channel.key: channel.id for channel in known}))
+
+    def available(self, stock: Mapping[str, int]) -> int:
+        """Pieces for sale: what one Channel has oversold takes nothing from another.
+
+        :param stock: available quantity by supply Channel id (:data:`CHANNELLESS`: the central pool).
+        """
+        if not self.rules.count_channelless:
+            stock = {channel: quantity for channel, quantity in stock.items() if channel != CHANNELLESS}
+        return sum(
+            quantity
+            for channel, quantity in stock.items()
+            if quantity > 0 and (self.channels is None or not channel or channel in self.channels)
+        )
+
+    def in_stock(self, available: int) -> bool:
+        """Whether so many pieces for sale are more than the safety stock."""
+        return available > self.rules.safety_stock
+
+
+@dataclass(frozen=True)
 class CatalogueContext:
     """What all products of a run are mapped with: the rules and the project's reference data.
 
@@ -165,15 +203,10 @@ class CatalogueContext:
             counting=_counting(config, channels, channel_ids),
         )
 
-    def available(self, stock: Mapping[str, int]) -> int:
-        """Pieces for sale: what one Channel has oversold takes nothing from another."""
-        if not self.rules.stock.count_channelless:
-            stock = {channel: quantity for channel, quantity in stock.items() if channel != CHANNELLESS}
-        return sum(
-            quantity
-            for channel, quantity in stock.items()
-            if quantity > 0 and (self.counting is None or not channel or channel in self.counting)
-        )
+    @cached_property
+    def stock(self) -> CountingStock:
+        """Which stock counts."""
+        return CountingStock(self.rules.stock, self.counting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,7 +448,7 @@ class _Mapping:
         facts = _Facts(
             place=place,
             amounts=None if price is None else amounts(price),
-            available=None if stock is None else self.context.available(stock),
+            available=None if stock is None else self.context.stock.available(stock),
             barcode=attrs.first_filled(self.values[place], self.rules.attributes.barcode, self.locales),
             images=_images(variant),
             name=" / ".join(value for _, value in options) or self.name,
@@ -461,7 +494,7 @@ class _Mapping:
         if not sku or not _is_usable(sku) or facts.amounts is None:
             return None
         values = self.values[facts.place]
-        in_stock = (facts.available or 0) > self.rules.stock.safety_stock
+        in_stock = self.context.stock.in_stock(facts.available or 0)
         policy = self._policy(values)
         return KioskVariant(
             id=variant_gid(sku),

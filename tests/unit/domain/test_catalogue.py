@@ -351,16 +351,16 @@ STOCK = {"": 1, "ch-berlin": 2, "ch-wien": 4, "ch-unheard-of": 8}
     ],
 )
 def test_channels_that_count(rules: dict[str, Any], available: int) -> None:
-    assert context(stock=rules).available(STOCK) == available
+    assert context(stock=rules).stock.available(STOCK) == available
 
 
 def test_stock_of_the_links_own_stores_only() -> None:
     rules = {"stock": {"channels": "locations"}, "locations": {"countries": ["AT"]}}
-    assert context(**rules).available(STOCK) == 5
+    assert context(**rules).stock.available(STOCK) == 5
 
 
 def test_what_one_store_oversold_takes_nothing_from_another() -> None:
-    assert context().available({"ch-berlin": -3, "ch-wien": 2}) == 2
+    assert context().stock.available({"ch-berlin": -3, "ch-wien": 2}) == 2
 
 
 def flags(
