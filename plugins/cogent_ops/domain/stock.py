@@ -133,7 +133,6 @@ class CountPlan:
     :param excluded: reasons by movement, of those that have no effect of their own.
     """
 
-    count: Claimed
     target: int
     excluded: Mapping[int, str]
 
@@ -144,19 +143,17 @@ def newest_count(claimed: Iterable[Claimed]) -> Claimed | None:
     return max(counts, key=lambda one: (one.occurred_at, one.id), default=None)
 
 
-def plan_count(claimed: Sequence[Claimed], applied_since: int) -> CountPlan | None:
-    """The plan of a batch that holds a count; ``None`` when it holds none.
+def plan_count(claimed: Sequence[Claimed], count: Claimed, applied_since: int) -> CountPlan:
+    """The plan of a batch that holds a count.
 
     A count has seen everything that happened before it, so earlier movements of the batch have no effect any more,
     whether they arrived in time or late; what happened after it comes on top.
 
+    :param count: the one that decides, see :func:`newest_count`.
     :param applied_since: sum of the effects that are younger than the count and in commercetools already.
     """
-    count = newest_count(claimed)
-    if count is None or count.counted is None:
-        return None
     excluded: dict[int, str] = {}
-    target = count.counted + applied_since
+    target = (count.counted or 0) + applied_since
     for one in claimed:
         if one.id == count.id:
             continue
@@ -166,7 +163,7 @@ def plan_count(claimed: Sequence[Claimed], applied_since: int) -> CountPlan | No
             excluded[one.id] = f"the count of {count.occurred_at:%Y-%m-%d %H:%M:%S} UTC has seen it"
         else:
             target += one.delta
-    return CountPlan(count, target, excluded)
+    return CountPlan(target, excluded)
 
 
 # Requests to commercetools

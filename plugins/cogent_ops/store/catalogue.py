@@ -119,6 +119,17 @@ class Catalogue:
         skus = {key: _sku_before(row, run_key) for key, row in before.items()}
         return {key: sku for key, sku in skus.items() if sku is not None}
 
+    def registered(self, link: str, skus: Iterable[str]) -> set[str]:
+        """Those of the SKUs that some variant carries."""
+        found: set[str] = set()
+        with self._database.read() as conn:
+            for chunk in chunks(skus):
+                query = select(sku_registry.c.sku).where(
+                    sku_registry.c.link == link, sku_registry.c.sku.in_(chunk)
+                )
+                found.update(conn.execute(query).scalars())
+        return found
+
     def sku_conflicts(self, link: str, skus: Iterable[str]) -> dict[str, int]:
         """How many variants of the whole catalogue carry each SKU, of those carried by more than one."""
         s = sku_registry.c

@@ -1,0 +1,1 @@
+"""Stock: movements of kiosks and stores to commercetools, exactly once."""

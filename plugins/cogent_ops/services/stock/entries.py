@@ -1,0 +1,155 @@
+"""Inventory entries of a commercetools project, found by SKU and the key of their supply Channel."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from typing import Any
+
+from cogent_ops.clients.commercetools import CommercetoolsClient, Created, Exists, Updated
+from cogent_ops.domain.custom_types import CustomType
+from cogent_ops.domain.stock import Place
+from cogent_ops.errors import AmbiguousOutcome, PermanentError
+from cogent_ops.services.pipeline import batches
+from cogent_ops.store import Store
+from cogent_ops.store.stock import Position
+
+Entry = Mapping[str, Any]
+
+SUPPLY = "InventorySupply"
+#: Channels and Types change rarely; one that is not known is looked for again after so many seconds.
+LOOK_AGAIN_SECONDS = 30.0
+#: SKUs in a predicate that names each of them twice.
+SKUS_PER_QUERY = 50
+
+
+class ProjectEntries:
+    """The inventory of one project. Threads may share it.
+
+    :param link: whose SKU registry is asked before the project is.
+    :param wanted: the custom Type of inventory entries.
+    """
+
+    def __init__(self, client: CommercetoolsClient, store: Store, link: str, wanted: CustomType) -> None:
+        self.client, self.store, self.link, self.wanted = client, store, link, wanted
+        self._keys: dict[str, str] = {}
+        self._suppliers: set[str] = set()
+        self._looked_at = float("-inf")
+        self._marking: set[str] = set()
+
+    def require_type(self) -> None:
+        """See that the project has the Type whose field makes batches recognisable.
+
+        :raises PermanentError: with the command that installs it.
+        """
+        if self._marking:
+            return
+        found = self.client.get("types", key=self.wanted.key)
+        if found is None:
+            raise PermanentError(
+                f"The project has no custom Type '{self.wanted.key}', by which a stock movement is recognised after a "
+                "lost answer. Install it: cogent-ops bootstrap. Movements wait meanwhile."
+            )
+        self.make_marking(found)
+
+    def make_marking(self, kind: Entry) -> None:
+        """Complete a Type, ours or another integration's, by our field; nothing else of it changes.
+
+        :raises AmbiguousOutcome: when nobody knows whether it was completed; try again.
+        """
+        additions = self.wanted.additions(kind)
+        if additions and not isinstance(
+            self.client.update("types", kind["id"], kind["version"], additions), Updated
+        ):
+            raise AmbiguousOutcome(f"Type '{kind['key']}' was changed by somebody else meanwhile.")
+        self._marking.add(kind["id"])
+
+    def prepare(self, entry: Entry) -> None:
+        """See that our field can be set on an entry that carries another integration's Type."""
+        custom = entry.get("custom")
+        if custom is None or custom["type"]["id"] in self._marking:
+            return
+        kind = self.client.get("types", custom["type"]["id"])
+        if kind is None:
+            raise PermanentError(f"Inventory entry {entry['id']} has a custom Type that does not exist.")
+        self.make_marking(kind)
+
+    # Reading
+
+    def read(self, places: Iterable[Place]) -> dict[Place, Entry]:
+        """Entries by place, of those places that have one."""
+        wanted = set(places)
+        found: dict[Place, Entry] = {}
+        for page in self.client.by_values("inventory", "sku", sorted({place.sku for place in wanted})):
+            for entry in page:
+                place = self.place_of(entry)
+                if place in wanted:
+                    found[place] = entry
+        return found
+
+    def read_one(self, place: Place) -> Entry | None:
+        """The entry of a place; ``None`` when there is none."""
+        return self.read([place]).get(place)
+
+    def place_of(self, entry: Entry) -> Place:
+        """Where an entry is; a Channel that was not known is looked up."""
+        channel = entry.get("supplyChannel")
+        if channel is None:
+            return Place(entry["sku"], "")
+        id_ = channel["id"]
+        if id_ not in self._keys:
+            self._look()
+        return Place(entry["sku"], self._keys.get(id_, id_))
+
+    def is_supplier(self, channel: str) -> bool:
+        """Whether a key is that of a Channel that may hold stock; the empty one is the pool without Channel."""
+        if channel and channel not in self._suppliers:
+            self._look()
+        return not channel or channel in self._suppliers
+
+    def channel_keys(self) -> dict[str, str]:
+        """Keys of all Channels by id."""
+        if not self._keys:
+            self._look()
+        return dict(self._keys)
+
+    def _look(self) -> None:
+        if time.monotonic() - self._looked_at < LOOK_AGAIN_SECONDS:
+            return
+        channels = list(chain.from_iterable(self.client.pages("channels")))
+        self._keys = {channel["id"]: channel["key"] for channel in channels}
+        self._suppliers = {channel["key"] for channel in channels if SUPPLY in channel["roles"]}
+        self._looked_at = time.monotonic()
+
+    def known_skus(self, skus: Iterable[str]) -> set[str]:
+        """Those of the SKUs that a product carries, published or not."""
+        wanted = set(skus)
+        known = self.store.catalogue.registered(self.link, sorted(wanted))
+        for chunk in batches(sorted(wanted - known), SKUS_PER_QUERY):
+            literals = ", ".join(self.client.literal(sku) for sku in chunk)
+            where = f"masterVariant(sku in ({literals})) or variants(sku in ({literals}))"
+            for page in self.client.pages("product-projections", where=[where], params={"staged": "true"}):
+                carried = (one.get("sku") for p in page for one in (p["masterVariant"], *p["variants"]))
+                known.update(sku for sku in carried if sku in wanted)
+        return known
+
+    # Creating
+
+    def create(self, place: Place) -> Entry | None:
+        """An empty entry; ``None`` when somebody else, or a request of ours without answer, may have made one."""
+        draft: dict[str, Any] = {"sku": place.sku, "quantityOnStock": 0}
+        if place.channel:
+            draft["supplyChannel"] = {"typeId": "channel", "key": place.channel}
+        try:
+            made: Created | Exists = self.client.create("inventory", draft)
+        except AmbiguousOutcome:
+            return None
+        return made.resource if isinstance(made, Created) else None
+
+
+def position(place: Place, entry: Entry) -> Position:
+    """What an entry says of its quantities, in units."""
+    return Position(
+        place, entry["id"], entry["version"], entry["quantityOnStock"], entry["availableQuantity"]
+    )
