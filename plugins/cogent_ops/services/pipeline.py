@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import islice
 from typing import TypeVar
@@ -34,6 +34,26 @@ def ordered_map(
                 yield result
         finally:
             for future in waiting:
+                future.cancel()
+
+
+def eager_map(function: Callable[[Item], Result], items: Iterable[Item], *, workers: int) -> Iterator[Result]:
+    """Like :func:`ordered_map`, but results come as soon as they are there: a slow item holds up no other.
+
+    At most eight times ``workers`` items are taken ahead, so that threads find work while the caller is busy.
+    """
+    source = iter(items)
+    with ThreadPoolExecutor(workers, thread_name_prefix="cogent-ops") as pool:
+        running = {pool.submit(function, item) for item in islice(source, 8 * workers)}
+        try:
+            while running:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                running.update(pool.submit(function, item) for item in islice(source, len(done)))
+                # Results first: an error ends it, and what succeeded beside it should not be lost.
+                for future in sorted(done, key=lambda one: one.exception() is not None):
+                    yield future.result()
+        finally:
+            for future in running:
                 future.cancel()
 
 

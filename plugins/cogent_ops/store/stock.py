@@ -2,14 +2,14 @@
 
 The inbox is append-only. A movement enters once per idempotency key, whoever sends it again, and from then on is at
 every moment waiting, in a batch, applied, excluded or in review. A batch is written before anything is sent; while
-it is not applied, the database itself refuses another one for the same inventory entry. Whoever holds its lease may
-send it; a lease that ends is taken over, so that a killed process delays its entries and loses nothing.
+it is not applied, the database itself refuses another one for the same inventory entry. One owner at a time sends it;
+where the owner's lease ends, another takes over, so that a killed process delays its entries and loses nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -21,7 +21,6 @@ from sqlalchemy import (
     delete,
     exists,
     func,
-    literal,
     or_,
     select,
     tuple_,
@@ -29,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import ColumnElement
 
-from cogent_ops.domain.stock import Claimed, MovementState, NewMovement, Place
+from cogent_ops.domain.stock import Claimed, MovementState, NewMovement, Place, Source
 from cogent_ops.store.engine import Database
 from cogent_ops.store.schema import kiosk_order, movement, order_effect, stock_batch, stock_position
 from cogent_ops.store.sql import Values, chunks, insert, now, take_turns, upsert
@@ -87,13 +86,36 @@ class Batch:
 
     :param id: what the entry's custom field will say.
     :param delta: signed units; ``None``: it holds a count and is still to be planned.
-    :param attempts: how often it was claimed before; 0 means that nothing can have been sent.
+    :param attempts: how often it was claimed before.
+    :param entry_id: the entry that it was aimed at; ``None`` means that nothing can have been sent.
     """
 
     id: str
     place: Place
     delta: int | None
     attempts: int
+    entry_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Aim:
+    """Where a batch goes and what it comes to, fixed before it is sent.
+
+    :param excluded: reasons by movement that has no effect of its own.
+    """
+
+    batch_id: str
+    entry_id: str
+    delta: int
+    excluded: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Sale:
+    """What a kiosk order took from a place, in units."""
+
+    reference: str
+    units: int
 
 
 @dataclass(frozen=True)
@@ -203,8 +225,11 @@ class Stock:
 
         :return: how many were new.
         """
-        moment, added = now(), 0
-        for chunk in chunks(movements, 500):
+        moment, added, adding_all = now(), 0, list(movements)
+        for link in sorted({one.link for one in adding_all}):
+            # Two that add the same keys in different order would wait for each other.
+            take_turns(conn, "movements", link)
+        for chunk in chunks(adding_all, 500):
             rows: list[Values] = [{**vars(one), "recorded_at": moment} for one in chunk]
             adding = insert(conn, movement).on_conflict_do_nothing(
                 index_elements=["link", "source", "source_id"]
@@ -253,8 +278,10 @@ class Stock:
         return conn.execute(going).rowcount
 
     def has_waiting(self, project: str) -> bool:
-        """Whether a drain would find something to do."""
-        waiting = select(exists().where(_M.project == project, _M.state == MovementState.WAITING))
+        """Whether a drain would find something to do: what waits behind a batch in flight is nothing yet."""
+        waiting = select(
+            exists().where(_M.project == project, _M.state == MovementState.WAITING, ~_in_flight(project))
+        )
         with self._database.read() as conn:
             epoch = self._database.epoch(conn)
             due = select(exists().where(_B.project == project, _is_due(epoch)))
@@ -308,7 +335,9 @@ class Stock:
             epoch = self._database.epoch(conn)
             until = epoch + lease_seconds
             due = select(_B.id).where(_B.project == project, _is_due(epoch)).order_by(_B.created_at, _B.id)
-            again = list(conn.execute(due.limit(limit)).scalars())
+            # A batch that is being settled at this moment must not be opened again afterwards.
+            due = due.limit(limit).with_for_update(skip_locked=True)
+            again = list(conn.execute(due).scalars())
             for chunk in chunks(again):
                 taking = update(stock_batch).where(_B.id.in_(chunk))
                 conn.execute(
@@ -320,13 +349,10 @@ class Stock:
     def _new_batches(self, conn: Connection, project: str, owner: str, until: float, limit: int) -> list[str]:
         if limit <= 0:
             return []
-        in_flight = exists().where(
-            _B.project == project, _B.sku == _M.sku, _B.channel == _M.channel, _B.state != "applied"
-        )
         waiting = and_(_M.project == project, _M.state == MovementState.WAITING)
         query = (
             select(_M.sku, _M.channel)
-            .where(waiting, ~in_flight)
+            .where(waiting, ~_in_flight(project))
             .group_by(_M.sku, _M.channel)
             .order_by(func.min(_M.id))
             .limit(limit)
@@ -426,51 +452,86 @@ class Stock:
                     found.setdefault(batch_id, []).append(link)
         return found
 
-    def applied_since(self, project: str, place: Place, moment: datetime) -> int:
-        """Sum of the changes that happened after ``moment`` and are in commercetools."""
-        query = select(func.coalesce(func.sum(_M.delta), 0)).where(
-            _M.project == project,
-            _at(place),
-            _M.occurred_at > moment,
-            _M.state == MovementState.APPLIED,
+    def applied_since(self, project: str, moments: Mapping[Place, datetime]) -> dict[Place, int]:
+        """By place, the sum of the changes that happened after a moment and are in commercetools."""
+        found: dict[Place, int] = {}
+        with self._database.read() as conn:
+            for place, moment in moments.items():
+                query = select(func.coalesce(func.sum(_M.delta), 0)).where(
+                    _M.project == project,
+                    _at(place),
+                    _M.occurred_at > moment,
+                    _M.state == MovementState.APPLIED,
+                )
+                found[place] = int(conn.execute(query).scalar_one())
+        return found
+
+    def sales(self, project: str, place: Place, limit: int) -> list[Sale]:
+        """What kiosk orders took from a place, the latest first; orders that gave everything back are left out."""
+        latest = (
+            select(_M.id, _M.reference, _M.delta, _M.source, _M.occurred_at)
+            .where(
+                _M.project == project,
+                _at(place),
+                _M.state.in_((MovementState.APPLIED, MovementState.BATCHED)),
+            )
+            .order_by(_M.occurred_at.desc(), _M.id.desc())
+            .limit(limit)
+            .subquery()
+        )
+        query = (
+            select(latest.c.reference, -func.sum(latest.c.delta))
+            .where(latest.c.source == Source.KIOSK_ORDER)
+            .group_by(latest.c.reference)
+            .having(func.sum(latest.c.delta) < 0)
+            .order_by(func.max(latest.c.occurred_at).desc(), func.max(latest.c.id).desc())
         )
         with self._database.read() as conn:
-            return int(conn.execute(query).scalar_one())
+            return [Sale(reference, int(units)) for reference, units in conn.execute(query)]
 
-    def plan(self, batch_id: str, owner: str, delta: int, excluded: Mapping[int, str]) -> bool:
-        """Fix what a batch with a count comes to, before it is sent.
+    def aim(self, owner: str, aims: Iterable[Aim], lease_seconds: float) -> set[str]:
+        """Note where batches go and what they come to, and extend their leases.
 
-        :param excluded: reasons by movement that has no effect of its own.
-        :return: whether it still was the owner's to plan.
+        Call it between reading the entries and sending: a batch that is still the owner's afterwards cannot have
+        been carried through by anybody else when its entry was read.
+
+        :return: the batches that still are the owner's; send no others.
         """
-        moment = now()
+        wanted = sorted(aims, key=lambda one: one.batch_id)
         with self._database.begin() as conn:
-            mine = and_(_B.id == batch_id, self._is_owned(conn, owner), _B.delta.is_(None))
-            if not conn.execute(update(stock_batch).where(mine).values(delta=delta)).rowcount:
-                return False
+            kept = self._lock_owned(conn, owner, [one.batch_id for one in wanted])
+            mine = [one for one in wanted if one.batch_id in kept]
+            until = self._database.epoch(conn) + lease_seconds
             rows = [
-                {"movement": id_, "why": reason, "at": moment} for id_, reason in sorted(excluded.items())
+                {"batch": one.batch_id, "entry": one.entry_id, "units": one.delta, "until": until}
+                for one in mine
             ]
             if rows:
+                aiming = update(stock_batch).where(_B.id == bindparam("batch"))
                 conn.execute(
-                    update(movement)
-                    .where(_M.id == bindparam("movement"))
-                    .values(
-                        state=MovementState.EXCLUDED, reason=bindparam("why"), settled_at=bindparam("at")
+                    aiming.values(
+                        entry_id=bindparam("entry"), delta=bindparam("units"), lease_until=bindparam("until")
                     ),
                     rows,
                 )
-        return True
+            _exclude(conn, {id_: why for one in mine for id_, why in one.excluded.items()})
+        return kept
 
     def renew(self, batch_ids: Collection[str], owner: str, lease_seconds: float) -> set[str]:
         """Extend leases; returns the batches that still are the owner's."""
-        kept: set[str] = set()
         with self._database.begin() as conn:
+            kept = self._lock_owned(conn, owner, sorted(batch_ids))
             until = self._database.epoch(conn) + lease_seconds
-            for chunk in chunks(sorted(batch_ids)):
-                mine = and_(_B.id.in_(chunk), self._is_owned(conn, owner))
-                extending = update(stock_batch).where(mine).values(lease_until=until).returning(_B.id)
-                kept.update(conn.execute(extending).scalars())
+            for chunk in chunks(sorted(kept)):
+                conn.execute(update(stock_batch).where(_B.id.in_(chunk)).values(lease_until=until))
+        return kept
+
+    def _lock_owned(self, conn: Connection, owner: str, batch_ids: Sequence[str]) -> set[str]:
+        """Those of the batches that are the owner's, locked in the order in which :meth:`settle` locks."""
+        kept: set[str] = set()
+        for chunk in chunks(batch_ids):
+            query = select(_B.id).where(_B.id.in_(chunk), _is_owned(owner)).order_by(_B.id).with_for_update()
+            kept.update(conn.execute(query).scalars())
         return kept
 
     def settle(self, conn: Connection, project: str, done: Sequence[Applied]) -> int:
@@ -548,7 +609,7 @@ class Stock:
         :return: whether it still was the owner's.
         """
         epoch = self._database.epoch(conn)
-        mine = and_(_B.id == batch_id, self._is_owned(conn, owner))
+        mine = and_(_B.id == batch_id, _is_owned(owner))
         parked: Values = {
             "state": "parked",
             "lease_until": 0.0,
@@ -571,17 +632,16 @@ class Stock:
         with self._database.begin() as conn:
             epoch = self._database.epoch(conn)
             for chunk in chunks(sorted(batch_ids)):
-                mine = and_(_B.id.in_(chunk), _B.owner == owner, _B.state == "open")
-                conn.execute(
-                    update(stock_batch).where(mine).values(lease_until=0.0, retry_at=epoch + retry_seconds)
-                )
+                mine = self._lock_owned(conn, owner, chunk)
+                free: Values = {"owner": "", "lease_until": 0.0, "retry_at": epoch + retry_seconds}
+                conn.execute(update(stock_batch).where(_B.id.in_(sorted(mine))).values(free))
 
     def review(self, conn: Connection, batch_id: str, owner: str, reason: str) -> int:
-        """Take the movements of a batch, of which nothing was ever sent, out for a person to look at.
+        """Take the movements of a batch that was never aimed at an entry out for a person to look at.
 
         :return: how many movements; 0 when the batch was not the owner's any more.
         """
-        mine = and_(_B.id == batch_id, self._is_owned(conn, owner))
+        mine = and_(_B.id == batch_id, _is_owned(owner), _B.entry_id.is_(None))
         if not conn.execute(delete(stock_batch).where(mine)).rowcount:
             return 0
         back = update(movement).where(_M.batch_id == batch_id, _M.state == MovementState.BATCHED)
@@ -600,9 +660,29 @@ class Stock:
                     found[place] = Position(place, row.entry_id, row.version, row.on_stock, row.available)
         return found
 
-    def _is_owned(self, conn: Connection, owner: str) -> ColumnElement[bool]:
-        epoch = literal(self._database.epoch(conn))
-        return and_(_B.owner == owner, _B.state == "open", _B.lease_until > epoch)
+
+def _is_owned(owner: str) -> ColumnElement[bool]:
+    """Whether nobody took a batch over. That its lease ended alone does not matter: nobody wanted it yet."""
+    return and_(_B.owner == owner, _B.state == "open")
+
+
+def _in_flight(project: str) -> ColumnElement[bool]:
+    """Whether a movement's entry has a batch that is not applied."""
+    return exists().where(
+        _B.project == project, _B.sku == _M.sku, _B.channel == _M.channel, _B.state != "applied"
+    )
+
+
+def _exclude(conn: Connection, reasons: Mapping[int, str]) -> None:
+    """Let movements have no effect of their own; reasons by movement."""
+    rows = [{"movement": id_, "why": why, "at": now()} for id_, why in sorted(reasons.items())]
+    if rows:
+        excluded = {
+            "state": MovementState.EXCLUDED,
+            "reason": bindparam("why"),
+            "settled_at": bindparam("at"),
+        }
+        conn.execute(update(movement).where(_M.id == bindparam("movement")).values(excluded), rows)
 
 
 def _is_due(epoch: float) -> ColumnElement[bool]:
@@ -622,9 +702,9 @@ def _was_counted() -> ColumnElement[bool]:
 def _batches(conn: Connection, ids: Sequence[str]) -> list[Batch]:
     found: dict[str, Batch] = {}
     for chunk in chunks(ids):
-        query = select(_B.id, _B.sku, _B.channel, _B.delta, _B.attempts).where(_B.id.in_(chunk))
+        query = select(_B.id, _B.sku, _B.channel, _B.delta, _B.attempts, _B.entry_id).where(_B.id.in_(chunk))
         for row in conn.execute(query):
-            found[row.id] = Batch(row.id, Place(row.sku, row.channel), row.delta, row.attempts)
+            found[row.id] = Batch(row.id, Place(row.sku, row.channel), row.delta, row.attempts, row.entry_id)
     return [found[id_] for id_ in ids]
 
 

@@ -4,17 +4,19 @@ Each entry's waiting movements are netted into one batch, which is stored before
 moves the quantity writes the batch's id on the entry, too, so that after a lost answer the entry itself says whether
 the batch is in it. The version in the request makes sending it again harmless.
 
-The lease of a batch is checked after the entry was read and before it is sent. So whoever is late, because it was
-stopped or its request hung, can only send a version that is older than what its successor read: either it is first,
-and the successor finds the batch on the entry, or it is refused.
+Between reading an entry and sending, a drain makes sure that the batch is its own still. At that moment nobody has
+carried it through, so what was read is older than whatever anybody else may do about it, and so is the version that is
+sent: whoever is late, because it was stopped or its request hung, is either first, and its successor finds the batch on
+the entry, or is refused. No clock takes part in this; leases only say when a silent drain has been waited for enough.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import httpx
@@ -27,32 +29,37 @@ from cogent_ops.domain.exceptions import Kind, NewException, Owner
 from cogent_ops.domain.stock import (
     Claimed,
     Place,
-    Source,
     change_actions,
     last_batch,
     mark_actions,
     newest_count,
     plan_count,
 )
-from cogent_ops.errors import AmbiguousOutcome, PermanentError
-from cogent_ops.services.pipeline import ordered_map
+from cogent_ops.errors import AmbiguousOutcome, CogentOpsError
+from cogent_ops.services.pipeline import eager_map
 from cogent_ops.services.stock.entries import Entry, ProjectEntries, position
 from cogent_ops.store import Store
-from cogent_ops.store.stock import Applied, Batch, Position
+from cogent_ops.store.stock import Aim, Applied, Batch, Position
 
 log = logging.getLogger(__name__)
 
-#: A lease counts as ended so many seconds early.
-LEASE_MARGIN_SECONDS = 5.0
-#: How often a batch is sent in a round while others keep changing its entry.
+#: How often a batch is sent in a round while its entry is being changed, or answers are lost.
 TRIES = 12
-#: Pause before a batch that found no quiet moment is taken up again.
+#: Pause before what a round could not finish is taken up again, and its upper bound as rounds fail.
 BUSY_SECONDS = 1.0
+LONGEST_BUSY_SECONDS = 60.0
+#: After so many rounds without a certain answer a person should hear of it.
+ROUNDS = 10
 #: Pause before a batch that was refused for good is tried again by itself.
 PARKED_SECONDS = 900.0
 #: Results are stored together, at most so many, or so many seconds' worth.
 SETTLE_BATCHES = 100
 SETTLE_SECONDS = 0.5
+#: How many movements are looked through for the orders behind an oversell, and how many orders are named.
+LOOK_BACK = 500
+ORDERS_NAMED = 20
+#: commercetools' code for a resource that an update names and the project does not have.
+_NO_REFERENCE = "ReferencedResourceNotFound"
 
 #: Says which identifier a value is instead, in a sentence or two; the arguments are ``sku`` or ``location``, and it.
 Identify = Callable[[str, str], str]
@@ -105,11 +112,19 @@ class _Unfinished:
     batch: Batch
 
 
-@dataclass
-class _Lease:
-    """Until when, by the monotonic clock, nobody else can have taken a batch over."""
+@dataclass(frozen=True)
+class _Task:
+    """A batch on its way.
 
-    ends: float
+    :param entry: as read; ``None``: there is none.
+    :param aim: fixed since the entry was read; ``None``: not yet.
+    :param movements: what it holds, where that matters: it holds a count, or somebody had it before.
+    """
+
+    batch: Batch
+    entry: Entry | None
+    aim: Aim | None
+    movements: Sequence[Claimed]
 
 
 _Outcome = Applied | _Refused | _Unknown | _Unfinished
@@ -155,7 +170,6 @@ class StockDrain:
             by the next round, whoever's.
         :raises PermanentError: when a person must act before anything can be sent.
         """
-        claimed_at = time.monotonic()
         claimed = self.store.stock.claim(
             self.project,
             self.owner,
@@ -165,13 +179,18 @@ class StockDrain:
         if not claimed:
             return DrainCounts()
         left = {batch.id: batch for batch in claimed}
-        lease_ends = claimed_at + self.rules.lease_seconds - LEASE_MARGIN_SECONDS
-        total = DrainCounts(batches=len(claimed))
+        total, renewed, pause = DrainCounts(batches=len(claimed)), time.monotonic(), 0.0
         try:
-            for outcomes in self._outcomes(claimed, lease_ends):
-                total += self._settle(outcomes, left)
+            with closing(self._outcomes(claimed)) as portions:
+                for outcomes in portions:
+                    total += self._settle(outcomes, left)
+                    if time.monotonic() - renewed > self.rules.lease_seconds / 3:
+                        self.store.stock.renew(left, self.owner, self.rules.lease_seconds)
+                        renewed = time.monotonic()
+            tried = max((batch.attempts for batch in left.values()), default=0)
+            pause = min(BUSY_SECONDS * 2 ** min(tried, 10), LONGEST_BUSY_SECONDS)
         finally:
-            self.store.stock.hand_back(left, self.owner, BUSY_SECONDS if total.applied else 0.0)
+            self.store.stock.hand_back(left, self.owner, pause)
         return total
 
     def recheck(self) -> int:
@@ -189,81 +208,138 @@ class StockDrain:
 
     # Sending
 
-    def _outcomes(self, claimed: Sequence[Batch], lease_ends: float) -> Iterable[list[_Outcome]]:
+    def _outcomes(self, claimed: Sequence[Batch]) -> Generator[list[_Outcome], None, None]:
         """What became of batches, in portions that are worth a transaction."""
-        idle = [batch for batch in claimed if batch.delta == 0]
+        # A batch that somebody had before may be a count that came to nothing, which has to be noted.
+        idle = [batch for batch in claimed if batch.delta == 0 and not batch.attempts]
         if idle:
             yield [Applied(batch.id) for batch in idle]
-        moving = [batch for batch in claimed if batch.delta != 0]
+        moving = [batch for batch in claimed if batch.delta != 0 or batch.attempts]
         if not moving:
             return
         self.entries.require_type()
-        found = self.entries.read(batch.place for batch in moving)
-        lacking = {batch.place.sku for batch in moving if batch.place not in found}
+        tasks, lost = self._tasks(moving)
+        lacking = {task.batch.place.sku for task in tasks if task.entry is None}
         known = self.entries.known_skus(lacking) if lacking else set()
-
-        def carry(batch: Batch) -> _Outcome:
-            return self._carry(batch, found.get(batch.place), lease_ends, known)
-
-        portion: list[_Outcome] = []
+        portion: list[_Outcome] = [_Unfinished(batch) for batch in lost]
         since = time.monotonic()
-        for outcome in ordered_map(carry, moving, workers=self.rules.concurrency):
-            portion.append(outcome)
-            if len(portion) >= SETTLE_BATCHES or time.monotonic() - since > SETTLE_SECONDS:
+        try:
+            for outcome in eager_map(
+                lambda task: self._carry(task, known), tasks, workers=self.rules.concurrency
+            ):
+                portion.append(outcome)
+                if len(portion) >= SETTLE_BATCHES or time.monotonic() - since > SETTLE_SECONDS:
+                    yield portion
+                    portion, since = [], time.monotonic()
+        except CogentOpsError:
+            # It ends the round, but what was done is done.
+            if portion:
                 yield portion
-                portion, since = [], time.monotonic()
+            raise
         if portion:
             yield portion
 
-    def _carry(self, batch: Batch, entry: Entry | None, lease_ends: float, known: set[str]) -> _Outcome:
+    def _tasks(self, batches: Sequence[Batch]) -> tuple[list[_Task], list[Batch]]:
+        """Read the entries of all batches and aim at them, each in as few steps as possible.
+
+        :return: what is to be done, and batches that somebody else took over.
+        """
+        stock = self.store.stock
+        unclear = [batch.id for batch in batches if batch.delta is None or batch.attempts]
+        movements = stock.movements_of(unclear)
+        known = stock.positions(self.project, [batch.place for batch in batches])
+        wanted = {
+            batch.place: batch.entry_id or (known[batch.place].entry_id if batch.place in known else None)
+            for batch in batches
+        }
+        found = self.entries.read(wanted, {batch.place: batch.id for batch in batches})
+        tasks = [_Task(one, found.get(one.place), None, movements.get(one.id, ())) for one in batches]
+        open_ = [task for task in tasks if task.entry is not None and last_batch(task.entry) != task.batch.id]
+        aims = {aim.batch_id: aim for aim in self._aims(open_)}
+        kept = stock.aim(self.owner, aims.values(), self.rules.lease_seconds) if aims else set()
+        lost = [task.batch for task in open_ if task.batch.id not in kept]
+        gone = {batch.id for batch in lost}
+        return [
+            replace(task, aim=aims.get(task.batch.id)) for task in tasks if task.batch.id not in gone
+        ], lost
+
+    def _aims(self, tasks: Iterable[_Task]) -> Iterator[Aim]:
+        """Where batches go, and what those with a count come to, now that their entries are read."""
+        counts = {task.batch.id: newest_count(task.movements) for task in tasks if task.batch.delta is None}
+        moments = {
+            task.batch.place: count.occurred_at for task in tasks if (count := counts.get(task.batch.id))
+        }
+        since = self.store.stock.applied_since(self.project, moments) if moments else {}
+        for task in tasks:
+            batch, entry, count = task.batch, task.entry, counts.get(task.batch.id)
+            if entry is None:
+                continue
+            if batch.delta is not None:
+                yield Aim(batch.id, entry["id"], batch.delta)
+            elif count is None:
+                yield Aim(batch.id, entry["id"], sum(one.delta or 0 for one in task.movements))
+            else:
+                plan = plan_count(task.movements, count, since[batch.place])
+                yield Aim(batch.id, entry["id"], plan.target - int(entry["quantityOnStock"]), plan.excluded)
+
+    def _carry(self, task: _Task, known: set[str]) -> _Outcome:
         """Bring one batch to its entry; refusals and unknown places become outcomes of this batch alone."""
         try:
-            return self._bring(batch, entry, lease_ends, known)
+            return self._bring(task, known)
         except CommercetoolsRefused as error:
-            return _Refused(batch, str(error))
+            if error.code == _NO_REFERENCE:
+                self.entries.require_type(again=True)
+            return _Refused(task.batch, str(error))
 
-    def _bring(self, batch: Batch, entry: Entry | None, lease_ends: float, known: set[str]) -> _Outcome:
-        delta, count, lease = batch.delta, self._count(batch), _Lease(lease_ends)
+    def _bring(self, task: _Task, known: set[str]) -> _Outcome:
+        batch, entry, aim = task.batch, task.entry, task.aim
+        count, why = newest_count(task.movements), "its entry is changed all the time"
         for _ in range(TRIES):
             if entry is None:
                 unknown = self._unknown(batch, known)
                 if unknown is not None:
                     return unknown
-                entry = self.entries.create(batch.place) or self.entries.read_one(batch.place)
+                entry, aim = self.entries.create(batch.place) or self.entries.read_one(batch.place), None
             elif last_batch(entry) == batch.id:
                 return Applied(batch.id, position(batch.place, entry), count=count)
             else:
-                delta = self._plan(batch, entry) if delta is None else delta
-                if delta is None or not self._holds(batch, lease):
+                aim = aim or self._aimed(replace(task, batch=batch, entry=entry))
+                if aim is None:
                     return _Unfinished(batch)
-                after = self._send(batch, delta, entry) if delta else entry
+                try:
+                    after = self._send(aim, entry)
+                except AmbiguousOutcome as error:
+                    log.info("%s is read again, its change got no certain answer: %s", batch.place, error)
+                    after, why = None, str(error)
                 if after is not None:
                     before = int(entry["quantityOnStock"])
                     return Applied(batch.id, position(batch.place, after), before=before, count=count)
-                entry = self.entries.read_one(batch.place)
+                batch = replace(batch, delta=aim.delta, entry_id=aim.entry_id)
+                entry, aim = self.entries.read_one(batch.place, batch.entry_id, batch.id), None
+        if batch.attempts >= ROUNDS:
+            return _Refused(batch, f"no certain answer in {batch.attempts + 1} rounds; the last one: {why}")
         return _Unfinished(batch)
 
-    def _holds(self, batch: Batch, lease: _Lease) -> bool:
-        """Whether the batch is ours still. Ask after its entry was read: see the module's text."""
-        now = time.monotonic()
-        if now < lease.ends:
-            return True
-        lease.ends = now + self.rules.lease_seconds - LEASE_MARGIN_SECONDS
-        return bool(self.store.stock.renew([batch.id], self.owner, self.rules.lease_seconds))
+    def _aimed(self, task: _Task) -> Aim | None:
+        """Aim at the entry; ``None`` when somebody else took the batch over."""
+        aim = next(self._aims([task]))
+        return aim if self.store.stock.aim(self.owner, [aim], self.rules.lease_seconds) else None
 
-    def _send(self, batch: Batch, delta: int, entry: Entry) -> Entry | None:
-        """One request; the entry afterwards, or ``None`` when it must be read again to know."""
+    def _send(self, aim: Aim, entry: Entry) -> Entry | None:
+        """One request; the entry afterwards, or ``None`` when it must be read again to know.
+
+        :raises AmbiguousOutcome: likewise.
+        """
+        if not aim.delta:
+            return entry
+        self.entries.prepare(entry)
+        custom = entry.get("custom")
+        actions = [
+            *change_actions(aim.delta),
+            *mark_actions(aim.batch_id, custom, self.config.custom_types.inventory),
+        ]
         try:
-            self.entries.prepare(entry)
-            custom = entry.get("custom")
-            actions = [
-                *change_actions(delta),
-                *mark_actions(batch.id, custom, self.config.custom_types.inventory),
-            ]
             answer = self.client.update("inventory", entry["id"], entry["version"], actions)
-        except AmbiguousOutcome as error:
-            log.info("%s is read again, because its change got no certain answer: %s", batch.place, error)
-            return None
         except CommercetoolsRefused as error:
             if error.status != httpx.codes.NOT_FOUND:
                 raise
@@ -278,27 +354,10 @@ class StockDrain:
             what = "location"
         else:
             return None
-        if batch.attempts:
-            # Something may have been sent before, so its movements must stay together.
-            return _Refused(batch, f"There is no such {what} in commercetools any more.")
+        if batch.entry_id is not None:
+            # Something may have been sent, so its movements must stay together.
+            return _Refused(batch, f"its inventory entry has gone, and there is no such {what} any more")
         return _Unknown(batch, what)
-
-    def _count(self, batch: Batch) -> Claimed | None:
-        """The count that a batch holds. One that is new and has its delta holds none."""
-        if batch.delta is not None and not batch.attempts:
-            return None
-        return newest_count(self.store.stock.movements_of([batch.id]).get(batch.id, ()))
-
-    def _plan(self, batch: Batch, entry: Entry) -> int | None:
-        """Fix what a count comes to, now that the entry is read; ``None`` when the batch is not ours any more."""
-        claimed = self.store.stock.movements_of([batch.id]).get(batch.id, [])
-        count = newest_count(claimed)
-        if count is None:
-            raise PermanentError(f"Batch {batch.id} of {batch.place} has neither an amount nor a count.")
-        since = self.store.stock.applied_since(self.project, batch.place, count.occurred_at)
-        plan = plan_count(claimed, count, since)
-        delta = plan.target - int(entry["quantityOnStock"])
-        return delta if self.store.stock.plan(batch.id, self.owner, delta, plan.excluded) else None
 
     # Storing
 
@@ -308,8 +367,7 @@ class StockDrain:
         refused = [one for one in outcomes if isinstance(one, _Refused)]
         unknown = [one for one in outcomes if isinstance(one, _Unknown)]
         troubles = self._troubles(applied, refused, unknown, left)
-        settled = [one.batch_id for one in applied]
-        links = self.store.stock.links_of([*settled, *troubles])
+        links = self.store.stock.links_of([*(one.batch_id for one in applied), *troubles])
         parked = reviewed = 0
         with self.store.begin() as conn:
             moved = self.store.stock.settle(conn, self.project, applied)
@@ -325,12 +383,11 @@ class StockDrain:
                 reviewed += movements
                 if not movements:
                     troubles.pop(batch)
-            right = [left[id_] for id_ in settled if id_ not in troubles]
-            self._close(conn, {link for id_ in settled for link in links.get(id_, ())}, right)
-            for batch, trouble in troubles.items():
-                for link in links.get(batch, ()):
-                    self.store.exceptions.raise_(conn, link, trouble, self.owner)
-        for id_ in (*settled, *(one.batch.id for one in refused), *(one.batch.id for one in unknown)):
+            self._close(conn, applied, troubles, links, left)
+            self._raise(conn, troubles, links)
+        done = [one.batch_id for one in applied]
+        done += [one.batch.id for one in refused] + [one.batch.id for one in unknown]
+        for id_ in done:
             left.pop(id_, None)
         unfinished = len(outcomes) - len(applied) - len(refused) - len(unknown)
         return DrainCounts(
@@ -346,18 +403,51 @@ class StockDrain:
     ) -> dict[str, NewException]:
         """What a person should hear of, by batch."""
         below = [(one.batch_id, one.position) for one in applied if one.position and _is_below(one.position)]
-        movements = self.store.stock.movements_of(id_ for id_, _ in below)
-        troubles = {id_: _oversell(left[id_], found, movements.get(id_, ())) for id_, found in below}
+        troubles = {id_: _oversell(left[id_], found, self._sold(found)) for id_, found in below}
         troubles |= {one.batch.id: _refusal(one.batch.place, one.error) for one in refused}
         return troubles | {one.batch.id: _stranger(one, self._sentence(one)) for one in unknown}
 
-    def _close(self, conn: Connection, links: Iterable[str], right: Sequence[Batch]) -> None:
+    def _sold(self, found: Position) -> list[str]:
+        """The latest kiosk orders that together took what is missing."""
+        missing, orders = max(-found.on_stock, -found.available), list[str]()
+        for sale in self.store.stock.sales(self.project, found.place, LOOK_BACK):
+            if missing <= 0 or len(orders) == ORDERS_NAMED:
+                break
+            orders.append(sale.reference)
+            missing -= sale.units
+        return orders
+
+    def _close(
+        self,
+        conn: Connection,
+        applied: Sequence[Applied],
+        troubles: Mapping[str, NewException],
+        links: Mapping[str, Sequence[str]],
+        left: Mapping[str, Batch],
+    ) -> None:
         """Close what was open about entries that are right again."""
-        retried = [str(batch.place) for batch in right if batch.attempts]
-        for link in links:
-            places = [str(batch.place) for batch in right]
-            self.store.exceptions.resolve(conn, link, Kind.OVERSELL, places, self.owner)
-            self.store.exceptions.resolve(conn, link, Kind.STOCK_REFUSED, retried, self.owner)
+        right, taken = dict[str, list[str]](), dict[str, list[str]]()
+        for one in applied:
+            batch = left[one.batch_id]
+            for link in links.get(batch.id, ()):
+                # An entry that was not looked at may still be oversold.
+                if one.position is not None and batch.id not in troubles:
+                    right.setdefault(link, []).append(str(batch.place))
+                if batch.attempts:
+                    taken.setdefault(link, []).append(str(batch.place))
+        for kind, by_link in ((Kind.OVERSELL, right), (Kind.STOCK_REFUSED, taken)):
+            for link, places in sorted(by_link.items()):
+                self.store.exceptions.resolve(conn, link, kind, places, self.owner)
+
+    def _raise(
+        self, conn: Connection, troubles: Mapping[str, NewException], links: Mapping[str, Sequence[str]]
+    ) -> None:
+        by_link: dict[str, list[NewException]] = {}
+        for batch, trouble in troubles.items():
+            for link in links.get(batch, ()):
+                by_link.setdefault(link, []).append(trouble)
+        for link, found in sorted(by_link.items()):
+            self.store.exceptions.raise_many(conn, link, found, self.owner)
 
     def _sentence(self, unknown: _Unknown) -> str:
         place = unknown.batch.place
@@ -368,10 +458,9 @@ def _is_below(found: Position) -> bool:
     return found.on_stock < 0 or found.available < 0
 
 
-def _oversell(batch: Batch, found: Position, movements: Sequence[Claimed]) -> NewException:
+def _oversell(batch: Batch, found: Position, orders: Sequence[str]) -> NewException:
     place = batch.place
-    orders = sorted({m.reference for m in movements if m.source == Source.KIOSK_ORDER})
-    named = f" Kiosk orders in this change: {', '.join(orders)}." if orders else ""
+    named = f" The latest kiosk orders of it: {', '.join(orders)}." if orders else ""
     return NewException(
         kind=Kind.OVERSELL,
         cause_key=str(place),
@@ -387,7 +476,7 @@ def _oversell(batch: Batch, found: Position, movements: Sequence[Claimed]) -> Ne
             "channel": place.channel,
             "on_stock": found.on_stock,
             "available": found.available,
-            "orders": orders,
+            "orders": list(orders),
             "batch": batch.id,
         },
     )

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
 from cogent_ops.clients.commercetools import CommercetoolsClient, Created, Exists, Updated
 from cogent_ops.domain.custom_types import CustomType
-from cogent_ops.domain.stock import Place
+from cogent_ops.domain.stock import Place, last_batch
 from cogent_ops.errors import AmbiguousOutcome, PermanentError
-from cogent_ops.services.pipeline import batches
+from cogent_ops.services.pipeline import batches, ordered_map
 from cogent_ops.store import Store
 from cogent_ops.store.stock import Position
 
@@ -20,8 +20,13 @@ Entry = Mapping[str, Any]
 SUPPLY = "InventorySupply"
 #: Channels and Types change rarely; one that is not known is looked for again after so many seconds.
 LOOK_AGAIN_SECONDS = 30.0
+#: After so many, Channels are read again in any case: a key may have been given to another Channel.
+FORGET_SECONDS = 300.0
 #: SKUs in a predicate that names each of them twice.
 SKUS_PER_QUERY = 50
+#: Ids or SKUs in a request for entries: about what a URI holds.
+VALUES_PER_QUERY = 150
+QUERIES_AT_A_TIME = 4
 
 
 class ProjectEntries:
@@ -38,12 +43,13 @@ class ProjectEntries:
         self._looked_at = float("-inf")
         self._marking: set[str] = set()
 
-    def require_type(self) -> None:
+    def require_type(self, *, again: bool = False) -> None:
         """See that the project has the Type whose field makes batches recognisable.
 
+        :param again: whether to look although it was there before.
         :raises PermanentError: with the command that installs it.
         """
-        if self._marking:
+        if self._marking and not again:
             return
         found = self.client.get("types", key=self.wanted.key)
         if found is None:
@@ -72,33 +78,51 @@ class ProjectEntries:
             return
         kind = self.client.get("types", custom["type"]["id"])
         if kind is None:
-            raise PermanentError(f"Inventory entry {entry['id']} has a custom Type that does not exist.")
+            raise AmbiguousOutcome(f"The custom Type of inventory entry {entry['id']} has just gone.")
         self.make_marking(kind)
 
     # Reading
 
-    def read(self, places: Iterable[Place]) -> dict[Place, Entry]:
-        """Entries by place, of those places that have one."""
-        wanted = set(places)
-        found: dict[Place, Entry] = {}
-        for page in self.client.by_values("inventory", "sku", sorted({place.sku for place in wanted})):
-            for entry in page:
-                place = self.place_of(entry)
-                if place in wanted:
-                    found[place] = entry
+    def read(
+        self, wanted: Mapping[Place, str | None], marks: Mapping[Place, str] | None = None
+    ) -> dict[Place, Entry]:
+        """Entries by place, of those places that have one.
+
+        :param wanted: id of the place's entry as far as it is known, so that no entry is read for nothing: a SKU may
+            have one in every store.
+        :param marks: by place, a batch that may be on its entry; that entry is found wherever it was moved to.
+        """
+        marks, found = marks or {}, dict[Place, Entry]()
+        places = {id_: place for place, id_ in wanted.items() if id_ is not None}
+        for entry in self._query("id", sorted(places)):
+            place = places[entry["id"]]
+            if self.place_of(entry) == place or last_batch(entry) == marks.get(place, ""):
+                found[place] = entry
+        lacking = wanted.keys() - found.keys()
+        for entry in self._query("sku", sorted({place.sku for place in lacking})):
+            place = self.place_of(entry)
+            if place in lacking:
+                found[place] = entry
         return found
 
-    def read_one(self, place: Place) -> Entry | None:
-        """The entry of a place; ``None`` when there is none."""
-        return self.read([place]).get(place)
+    def _query(self, field: str, values: Sequence[str]) -> Iterator[Entry]:
+        def ask(chunk: Sequence[str]) -> list[Entry]:
+            return list(chain.from_iterable(self.client.by_values("inventory", field, chunk)))
+
+        chunks = batches(values, VALUES_PER_QUERY)
+        return chain.from_iterable(ordered_map(ask, chunks, workers=QUERIES_AT_A_TIME))
+
+    def read_one(self, place: Place, id_: str | None = None, mark: str = "") -> Entry | None:
+        """The entry of a place; ``None`` when there is none. See :meth:`read`."""
+        return self.read({place: id_}, {place: mark}).get(place)
 
     def place_of(self, entry: Entry) -> Place:
-        """Where an entry is; a Channel that was not known is looked up."""
+        """Where an entry is; a Channel that is not known, or not lately, is looked up."""
         channel = entry.get("supplyChannel")
         if channel is None:
             return Place(entry["sku"], "")
         id_ = channel["id"]
-        if id_ not in self._keys:
+        if id_ not in self._keys or time.monotonic() - self._looked_at > FORGET_SECONDS:
             self._look()
         return Place(entry["sku"], self._keys.get(id_, id_))
 
