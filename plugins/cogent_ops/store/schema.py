@@ -391,16 +391,20 @@ stock_level = Table(
     Column("told", Integer, nullable=True),
     _time("wanted_at"),
     _time("told_at", nullable=True),
+    _time("due_at"),
+    Column("refusals", Integer, nullable=False),
+    _text("batch", nullable=True),
     Index(
         "ix_stock_level_due",
         "link",
-        "wanted_at",
+        "due_at",
         sqlite_where=text("told IS NULL OR told <> wanted"),
         postgresql_where=text("told IS NULL OR told <> wanted"),
     ),
 )
 
-#: The same for a variant's own two flags.
+#: The same for a variant's own two flags; a row for each variant that kiosks show. The catalogue flow and this one
+#: both write variants, so whoever sends holds the row.
 variant_flag = Table(
     "variant_flag",
     metadata,
@@ -411,12 +415,19 @@ variant_flag = Table(
     Column("purchasable", Boolean, nullable=False),
     Column("told_in_stock", Boolean, nullable=True),
     Column("told_purchasable", Boolean, nullable=True),
+    Column("back_order", Boolean, nullable=False),
     _time("wanted_at"),
     _time("told_at", nullable=True),
+    _time("due_at"),
+    Column("refusals", Integer, nullable=False),
+    _time("read_due"),
+    _text("holder", nullable=True),
+    _time("held_until", nullable=True),
+    Index(None, "link", "read_due"),
     Index(
         "ix_variant_flag_due",
         "link",
-        "wanted_at",
+        "due_at",
         sqlite_where=text(
             "told_in_stock IS NULL OR told_purchasable IS NULL "
             "OR told_in_stock <> in_stock OR told_purchasable <> purchasable"

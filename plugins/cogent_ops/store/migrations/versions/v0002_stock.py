@@ -180,9 +180,12 @@ def _availability() -> None:
         _number("told", nullable=True),
         _moment("wanted_at"),
         _moment("told_at", nullable=True),
+        _moment("due_at"),
+        _number("refusals"),
+        _string("batch", nullable=True),
         sa.PrimaryKeyConstraint("link", "sku", "channel", name="pk_stock_level"),
     )
-    _partial("ix_stock_level_due", "stock_level", ["link", "wanted_at"], LEVEL_DUE)
+    _partial("ix_stock_level_due", "stock_level", ["link", "due_at"], LEVEL_DUE)
     op.create_table(
         "variant_flag",
         _string("link"),
@@ -192,8 +195,15 @@ def _availability() -> None:
         _flag("purchasable"),
         _flag("told_in_stock", nullable=True),
         _flag("told_purchasable", nullable=True),
+        _flag("back_order"),
         _moment("wanted_at"),
         _moment("told_at", nullable=True),
+        _moment("due_at"),
+        _number("refusals"),
+        _moment("read_due"),
+        _string("holder", nullable=True),
+        _moment("held_until", nullable=True),
         sa.PrimaryKeyConstraint("link", "sku", name="pk_variant_flag"),
     )
-    _partial("ix_variant_flag_due", "variant_flag", ["link", "wanted_at"], FLAG_DUE)
+    op.create_index("ix_variant_flag_link_read_due", "variant_flag", ["link", "read_due"])
+    _partial("ix_variant_flag_due", "variant_flag", ["link", "due_at"], FLAG_DUE)
