@@ -30,7 +30,13 @@ from graphql.execution.values import get_variable_values
 from tests.support.contracts import OpenApi, commercetools, contract
 
 from cogent_ops.clients import graphql_api
-from cogent_ops.clients.cloudshelf import SCAN_PAGE, CloudshelfAccount, CloudshelfClient, location_input
+from cogent_ops.clients.cloudshelf import (
+    SCAN_PAGE,
+    CloudshelfAccount,
+    CloudshelfClient,
+    StockLevel,
+    location_input,
+)
 from cogent_ops.clients.commercetools import CommercetoolsAccount, CommercetoolsClient
 from cogent_ops.clients.graphql_api import load_document
 from cogent_ops.clients.transport import Tuning, Unlimited, close_sessions
@@ -175,6 +181,8 @@ def _use_everything(client: CloudshelfClient) -> None:
     client.upsert_products([PRODUCT.to_input()])
     client.upsert_variants([(PRODUCT.id, [VARIANT.to_input()])])
     client.upsert_variants([(PRODUCT.id, client.product_variants(PRODUCT.id))])
+    told = client.upsert_stock_levels([StockLevel(LOCATION.id, VARIANT.id, 3)])
+    assert list(told.in_stock.values()) == [True]
     client.upsert_groups([GROUP.to_input()])
     client.set_memberships([(GROUP.id, [PRODUCT.id])])
     client.report_catalogue_stats(products=1, variants=1, groups=1, images=None)

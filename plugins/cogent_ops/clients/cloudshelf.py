@@ -30,11 +30,13 @@ __all__ = [
     "CloudshelfAccount",
     "CloudshelfClient",
     "Counts",
+    "LevelsOutcome",
     "LocationForm",
     "Organisation",
     "Patience",
     "RecordFailure",
     "Status",
+    "StockLevel",
 ]
 
 log = logging.getLogger(__name__)
@@ -90,6 +92,37 @@ class Organisation:
     name: str
     currency: str
     safety_stock: int
+
+
+@dataclass(frozen=True)
+class StockLevel:
+    """How much of a variant is at a location.
+
+    :param location: gid of the location.
+    :param variant: gid of the variant.
+    :param quantity: units; what Cloudshelf makes of it depends on the organisation's safety stock.
+    """
+
+    location: str
+    variant: str
+    quantity: int
+
+    @property
+    def id(self) -> str:
+        """Names the level in an outcome: Cloudshelf has no id of ours for it."""
+        return level_id(self.location, self.variant)
+
+
+@dataclass(frozen=True)
+class LevelsOutcome:
+    """What became of stock levels.
+
+    :param batch: by :attr:`StockLevel.id`, what was applied and what was not.
+    :param in_stock: by the same, whether a kiosk takes the variant to be in stock at the location now.
+    """
+
+    batch: BatchOutcome
+    in_stock: Mapping[str, bool]
 
 
 class CloudshelfClient:
@@ -278,6 +311,29 @@ class CloudshelfClient:
             lambda data, _: _reply(data, "upsertProductVariants", "productVariants"),
         )
 
+    def upsert_stock_levels(self, levels: Iterable[StockLevel]) -> LevelsOutcome:
+        """Create or update stock levels; of several for one variant and location, the last counts."""
+        answered: dict[str, bool] = {}
+
+        def read(data: Json, _: Mapping[str, StockLevel]) -> Reply:
+            found = {
+                level_id(
+                    node["location"]["platformProvidedId"], node["productVariant"]["platformProvidedId"]
+                ): node["isInStock"]
+                for node in (data.get("upsertStockLevels") or {}).get("stockLevels") or ()
+                if node
+            }
+            answered.update(found)
+            return Reply(found.keys(), _problems(data, "upsertStockLevels"))
+
+        outcome = self._settle(
+            "upsert_stock_levels",
+            {level.id: level for level in levels},
+            lambda part: {"input": [_level_input(level) for level in part.values()]},
+            read,
+        )
+        return LevelsOutcome(outcome, {id_: answered[id_] for id_ in outcome.applied if id_ in answered})
+
     def _upsert(self, document: str, root: str, field: str, inputs: Sequence[Json]) -> BatchOutcome:
         return self._settle(
             document,
@@ -422,11 +478,24 @@ def _reply(data: Json, root: str, field: str) -> Reply:
     for node in payload.get(field) or ():
         if node:
             confirmed.update(id_ for id_ in node.values() if id_)
-    problems = tuple(
+    return Reply(confirmed, _problems(data, root))
+
+
+def _problems(data: Json, root: str) -> tuple[Problem, ...]:
+    """The user errors of a payload."""
+    return tuple(
         Problem(error["code"], error["message"], transient=error["code"] in TRANSIENT)
-        for error in payload.get("userErrors") or ()
+        for error in (data.get(root) or {}).get("userErrors") or ()
     )
-    return Reply(confirmed, problems)
+
+
+def level_id(location: str, variant: str) -> str:
+    """Names a stock level in an outcome."""
+    return f"{variant}@{location}"
+
+
+def _level_input(level: StockLevel) -> Json:
+    return {"locationId": level.location, "productVariantId": level.variant, "quantity": level.quantity}
 
 
 def _membership_reply(data: Json, part: Mapping[str, Sequence[str]]) -> Reply:
