@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -116,6 +116,16 @@ class ExtractLine(BaseModel):
     previous_skus: dict[int, str] = Field(default_factory=dict)
 
 
+class StockFlags(NamedTuple):
+    """A variant's flags on the kiosk.
+
+    :param purchasable: it can be bought, be it as a back order.
+    """
+
+    in_stock: bool
+    purchasable: bool
+
+
 @dataclass(frozen=True)
 class CountingStock:
     """Which stock counts for a link: one judgement for flags, stock levels and live answers.
@@ -152,6 +162,14 @@ class CountingStock:
     def in_stock(self, available: int) -> bool:
         """Whether so many pieces for sale are more than the safety stock."""
         return available > self.rules.safety_stock
+
+    def flags(self, available: int, *, back_order: bool) -> StockFlags:
+        """What a kiosk shows of a variant with so many pieces for sale.
+
+        :param back_order: whether it can be bought although it is out of stock.
+        """
+        in_stock = self.in_stock(available)
+        return StockFlags(in_stock, in_stock or back_order)
 
 
 @dataclass(frozen=True)
@@ -494,8 +512,8 @@ class _Mapping:
         if not sku or not _is_usable(sku) or facts.amounts is None:
             return None
         values = self.values[facts.place]
-        in_stock = self.context.stock.in_stock(facts.available or 0)
         policy = self._policy(values)
+        flags = self.context.stock.flags(facts.available or 0, back_order=policy is InventoryPolicy.CONTINUE)
         return KioskVariant(
             id=variant_gid(sku),
             sku=sku,
@@ -504,8 +522,8 @@ class _Mapping:
             barcode=facts.barcode or None,
             current_price=facts.amounts.current,
             original_price=facts.amounts.original,
-            is_in_stock=in_stock,
-            available_to_purchase=in_stock or policy is InventoryPolicy.CONTINUE,
+            is_in_stock=flags.in_stock,
+            available_to_purchase=flags.purchasable,
             inventory_policy=policy.value,
             attributes=self.options[facts.place],
             metadata=self._metadata(values, "variant"),

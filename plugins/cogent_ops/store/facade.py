@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
 from cogent_ops.store.audits import Audits
+from cogent_ops.store.availability import Availability
 from cogent_ops.store.budget import SharedBudget, shared_budget
 from cogent_ops.store.catalogue import Catalogue
 from cogent_ops.store.engine import Database, database, default_url, parse_url
@@ -35,6 +36,7 @@ class Store:
         self.audits = Audits(opened, self.audit_log)
         self.exceptions = Exceptions(opened, self.audit_log)
         self.stock = Stock(opened)
+        self.availability = Availability(opened)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import groupby, islice
 from operator import attrgetter, itemgetter
 from typing import Any
@@ -23,10 +24,12 @@ from cogent_ops.config import LinkConfig
 from cogent_ops.domain.exceptions import Kind
 from cogent_ops.domain.identifiers import parse_gid, product_gid, variant_gid
 from cogent_ops.domain.kiosk import KioskGroup, KioskLocation
+from cogent_ops.domain.rules import InventoryPolicy
 from cogent_ops.errors import PermanentError
 from cogent_ops.services.catalogue.gated import GatedProduct, GatedRecord
 from cogent_ops.services.pipeline import batches, ordered_map
 from cogent_ops.store import ProductState, Store
+from cogent_ops.store.availability import Shown
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +39,9 @@ LOOKUP = 1000
 #: Products whose states are looked up in one query; each may hold a hundred variants.
 PRODUCTS = 200
 PREVIEW = 500
+#: A variant that is being sent is held so long: longer than anything that was sent can be under way.
+HOLD_SECONDS = 300.0
+HELD_PAUSE_SECONDS = 0.5
 #: In place of a fingerprint: Cloudshelf may have the record from now on; it has it, in whatever form.
 ANNOUNCED, UNSURE = "", "?"
 #: Kinds that are found by their fingerprints once they are gone; so these must be there before Cloudshelf has them.
@@ -266,11 +272,16 @@ class Push:
         if self.dry_run or not gone:
             return set()
         self.store.fingerprints.forget(self.config.name, "variant", gone)
+        self._hold(list(gone.values()))
         there = [node for node in self.client.product_variants(product) if node["id"] in gone]
         off = [{**node, "isInStock": False, "availableToPurchase": False} for node in there]
         refused = self.result.refused(self.client.upsert_variants([(product, off)])) if off else set[str]()
         self.result.counts["variants_retired"] -= len(refused)
-        return {gone[id_] for id_ in refused}
+        left = {gone[id_] for id_ in refused}
+        availability, link = self.store.availability, self.config.name
+        availability.forget(link, {parse_gid(product).id: set(gone.values()) - left})
+        availability.told_by_catalogue(link, self._holder, told=(), refused=left)
+        return left
 
     def untouched(self, product_ids: Iterable[str]) -> list[str]:
         """Those of some products that no run has recorded since this one began to read."""
@@ -308,6 +319,11 @@ class Push:
 
     def forget(self, product_ids: list[str]) -> None:
         """Drop everything known about products that no kiosk shows."""
+        for chunk in batches(product_ids, PRODUCTS):
+            states = self.store.catalogue.states(self.config.name, chunk)
+            self.store.availability.forget(
+                self.config.name, {id_: state.skus for id_, state in states.items()}
+            )
         self.store.catalogue.remove_products(self.config.name, product_ids)
         gids = [product_gid(id_) for id_ in product_ids]
         self.store.fingerprints.forget(self.config.name, "product", gids)
@@ -388,13 +404,16 @@ class Push:
     def _changed(self, kind: str, records: Iterable[tuple[GatedRecord, str]]) -> Iterator[Change]:
         for chunk in batches(records, LOOKUP):
             known = self.store.fingerprints.known(self.config.name, kind, [record.id for record, _ in chunk])
-            changes = []
+            changes: list[Change] = []
+            same: list[Change] = []
             for record, owner in chunk:
-                if known.get(record.id) == record.hash:
-                    self.result.unchanged(kind, record.id)
-                else:
-                    changes.append(Change(record, known.get(record.id, ANNOUNCED) == ANNOUNCED, owner))
+                change = Change(record, known.get(record.id, ANNOUNCED) == ANNOUNCED, owner)
+                (same if known.get(record.id) == record.hash else changes).append(change)
+            for change in same:
+                self.result.unchanged(kind, change.id)
             if not self.dry_run:
+                if kind == "variant":
+                    self.store.availability.seen_by_catalogue(self.config.name, map(_shown, same))
                 self._announce(kind, changes)
             yield from changes
 
@@ -412,10 +431,47 @@ class Push:
         return lambda batch: method([change.record.input for change in batch])
 
     def _upsert_variants(self, batch: list[Change]) -> BatchOutcome:
-        entries = groupby(batch, key=attrgetter("owner"))
-        return self.client.upsert_variants(
-            [(owner, [change.record.input for change in changes]) for owner, changes in entries]
-        )
+        """Send variants, and let the availability flow know what it need not tell any more."""
+        shown = {change.id: _shown(change) for change in batch}
+        entries = [
+            (owner, [change.record.input for change in changes])
+            for owner, changes in groupby(batch, key=attrgetter("owner"))
+        ]
+        self._hold([one.sku for one in shown.values()])
+        outcome = self.client.upsert_variants(entries)
+        told = [shown[id_] for id_ in outcome.applied]
+        refused = [shown[failure.id].sku for failure in outcome.failed]
+        self.store.availability.told_by_catalogue(self.config.name, self._holder, told, refused)
+        return outcome
+
+    @property
+    def _holder(self) -> str:
+        """The same in every try of a run: what an earlier one held is ours."""
+        return f"catalogue/{self.run_key}"
+
+    def _hold(self, skus: list[str]) -> None:
+        """Wait until the availability flow, which reads variants and writes them back, does so with none of these.
+
+        Should this run die, what it held is held until nothing that it sent can be under way any more.
+        """
+        others = set(skus)
+        while others:
+            until = datetime.now(UTC) + timedelta(seconds=HOLD_SECONDS)
+            others = self.store.availability.hold(self.config.name, self._holder, sorted(others), until)
+            if others:
+                time.sleep(HELD_PAUSE_SECONDS)
+
+
+def _shown(change: Change) -> Shown:
+    """A variant to send, as the availability flow knows it."""
+    fields = change.record.input
+    return Shown(
+        sku=fields["sku"],
+        product_id=parse_gid(change.owner).id,
+        in_stock=fields["isInStock"],
+        purchasable=fields["availableToPurchase"],
+        back_order=fields["inventoryPolicy"] == InventoryPolicy.CONTINUE,
+    )
 
 
 def _claim(line: GatedProduct, before: ProductState | None) -> ProductState:

@@ -1,0 +1,613 @@
+"""Availability out: what commercetools has for sale reaches the kiosks.
+
+*Collect* finds out what kiosks should be told. Inventory entries that changed are asked for by ``lastModifiedAt``; an
+entry that an order changed, or that was deleted, may not show that way, so each variant is also read again by itself
+once in a while. Whichever entry changed, all entries of its SKU are read, because the variant's flags depend on all of
+them, and what is wanted is stored: the latest wish replaces older ones. *Push* tells what differs from what was told.
+
+Stock levels belong to this flow alone. The flags ``isInStock`` and ``availableToPurchase`` are fields of a variant,
+which the catalogue flow writes, too, and Cloudshelf takes whole variants only. So a flag that differs is told by
+reading the variant and writing it back, and the two flows take turns:
+
+- Whoever is about to write a variant holds its row (``store.availability``); the other waits, or goes on to others.
+- What the catalogue flow has told counts as told. It may have read the stock before this flow did; then what it told
+  differs from what is wanted, and is told again right away.
+- The catalogue flow's fingerprint says that a variant is as *it* sent it last, which hides what this flow told since.
+  So what was told is kept here, not there; where the catalogue flow reads another stock, it is read again here.
+- A variant that this flow has never seen is read as soon as the catalogue flow has shown it; one that was taken off the
+  kiosks is forgotten, and nothing puts it back on sale.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
+from itertools import chain
+from typing import Any
+from uuid import uuid4
+
+from cogent_ops.clients.cloudshelf import CloudshelfClient, RecordFailure, StockLevel
+from cogent_ops.clients.commercetools import CommercetoolsClient
+from cogent_ops.clients.graphql_api import TRANSIENT
+from cogent_ops.config import LinkConfig
+from cogent_ops.domain.availability import Assortment, by_sku
+from cogent_ops.domain.commercetools import Channel, InventoryEntry
+from cogent_ops.domain.exceptions import Kind, NewException, Owner
+from cogent_ops.domain.identifiers import location_gid, product_gid, variant_gid
+from cogent_ops.domain.rules import LocationOverride
+from cogent_ops.errors import PermanentError
+from cogent_ops.services.pipeline import batches, ordered_map
+from cogent_ops.store import Store
+from cogent_ops.store.availability import Flag, Level, Overtaken
+from cogent_ops.store.sql import now as by_our_clock
+
+log = logging.getLogger(__name__)
+
+Raw = dict[str, Any]
+
+#: Flow under whose name the watermarks hold how far changed entries were read, by commercetools' clock.
+CHANGES = "availability"
+#: SKUs whose entries are read in one go.
+SKUS = 150
+#: A collection spends so long at most on variants that are read again by themselves: changes must not wait for them.
+SLICE_SECONDS = 5.0
+#: Channels change rarely.
+CHANNELS_SECONDS = 120.0
+#: What Cloudshelf does not know yet is tried again after so long.
+WAIT_SECONDS = 60.0
+#: What it refused, after so long; twice as long with each further refusal, up to an hour.
+REFUSED_SECONDS = 60.0
+LONGEST_REFUSED_SECONDS = 3600.0
+#: After so many refusals a person should hear of those that may pass by themselves.
+PATIENT_REFUSALS = 3
+#: What is being sent is nobody else's for so long: longer than it can be under way.
+HOLD_SECONDS = 300.0
+#: Variants whose flags are told in one push; each product among them is read before.
+FLAGS = 200
+#: Kind and id of the note that this organisation takes a quantity of zero for in stock.
+NOTE, ZERO = "availability", "zero_is_in_stock"
+#: Told instead of zero there: below every safety stock.
+BELOW_ZERO = -1
+BOUNDARY = "zero is out of stock"
+_NOT_FOUND = "ENTITY_NOT_FOUND"
+
+
+@dataclass(frozen=True)
+class CollectCounts:
+    """What a collection found.
+
+    :param entries: changed entries that were read.
+    :param skus: variants of which all entries were read.
+    :param hidden: SKUs of changed entries that no kiosk shows.
+    :param changed: levels and flags that kiosks should be told otherwise than before.
+    :param unread: whether variants are left that are to be read again by now.
+    :param overtaken: a later collection has begun, so this one stored nothing more.
+    """
+
+    entries: int = 0
+    skus: int = 0
+    hidden: int = 0
+    changed: int = 0
+    unread: bool = False
+    overtaken: bool = False
+
+
+@dataclass(frozen=True)
+class PushCounts:
+    """What a push told.
+
+    :param told: stock levels that Cloudshelf has confirmed.
+    :param flags: variants whose flags it has confirmed.
+    :param refused: levels and flags that it refused.
+    :param waiting: those that wait until Cloudshelf knows their location or variant.
+    :param calls: calls that carried levels.
+    :param more: whether something that was due is left.
+    """
+
+    told: int = 0
+    flags: int = 0
+    refused: int = 0
+    waiting: int = 0
+    calls: int = 0
+    more: bool = False
+
+    def __add__(self, other: PushCounts) -> PushCounts:
+        """Both together."""
+        return PushCounts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+@dataclass
+class _Tally:
+    """A collection as it goes on; see :class:`CollectCounts`."""
+
+    turn: datetime
+    read_again: datetime
+    entries: int = 0
+    hidden: int = 0
+    changed: int = 0
+    skus: set[str] = field(default_factory=set)
+
+
+class AvailabilityFlow:
+    """The availability of one link. One run at a time makes sense; several do no harm.
+
+    :param locations: what ``include/locations.yaml`` says, by Channel key.
+    :param run_key: the run under which exceptions are raised.
+    """
+
+    def __init__(
+        self,
+        config: LinkConfig,
+        store: Store,
+        commercetools: CommercetoolsClient,
+        cloudshelf: CloudshelfClient,
+        locations: Mapping[str, LocationOverride],
+        *,
+        run_key: str = "availability",
+    ) -> None:
+        self.config, self.store, self.rules = config, store, config.availability
+        self.commercetools, self.cloudshelf, self.overrides = commercetools, cloudshelf, locations
+        self.run_key = run_key
+        self._assortment: tuple[float, Assortment] | None = None
+        #: Changed entries as the last collection stored them: the overlap shows them again and again.
+        self._stored: dict[str, tuple[int, int]] = {}
+        self._zero = _Zero(config, store, cloudshelf, run_key)
+        self._locations = _Locations(config.name, store, cloudshelf)
+
+    # Collecting
+
+    def has_changes(self, now: datetime) -> bool:
+        """Whether :meth:`collect` or :meth:`push` would find something to do; one small request at most.
+
+        It misses what the overlap and the sweep are for; so run the two at times in any case.
+
+        :param now: our clock.
+        """
+        if self.store.availability.has_work(self.config.name, now):
+            return True
+        since = self.store.watermarks.get(self.config.name, CHANGES)
+        if since is None:
+            return True
+        later = f"lastModifiedAt > {self.commercetools.literal(_wire(since))}"
+        return bool(next(self.commercetools.pages("inventory", where=[later], page_size=1), []))
+
+    def collect(self, now: datetime, *, full: bool = False) -> CollectCounts:
+        """Find out what kiosks should be told.
+
+        :param now: our clock.
+        :param full: read every variant that kiosks show, however recently it was read.
+        :raises RetryableError: when commercetools or the store is out of reach. What was read before is stored.
+        :raises ConfigError: when the rules name a Channel that the project does not have.
+        """
+        link, available = self.config.name, self.store.availability
+        again = now + timedelta(minutes=self.rules.sweep_minutes)
+        tally = _Tally(available.begin(link), again)
+        # What this collection reads is read again later than this.
+        due = again - timedelta(microseconds=1) if full else now
+        overtaken = False
+        try:
+            self._read_changes(tally)
+            self._read_due(tally, due, None if full else SLICE_SECONDS)
+        except Overtaken as error:
+            log.warning("%s This one ends.", error)
+            overtaken = True
+        return CollectCounts(
+            entries=tally.entries,
+            skus=len(tally.skus),
+            hidden=tally.hidden,
+            changed=tally.changed,
+            unread=bool(available.to_read(link, now, 1)),
+            overtaken=overtaken,
+        )
+
+    def _read_changes(self, tally: _Tally) -> None:
+        """Read what changed since the watermark, which then moves to where commercetools was when this began.
+
+        Pages are ordered by id, so an entry that changes while they are read may be missed behind the cursor. It has
+        changed later than anything on the first page, so the next collection finds it.
+        """
+        link = self.config.name
+        since = self.store.watermarks.get(link, CHANGES)
+        if since is None:
+            self._begin_here(tally)
+            return
+        first = since - timedelta(seconds=self.rules.overlap_seconds)
+        where = f"lastModifiedAt >= {self.commercetools.literal(_wire(first))}"
+        reached: datetime | None = None
+        seen: dict[str, tuple[int, int]] = {}
+        for page in self.commercetools.pages("inventory", where=[where]):
+            reached = reached or max(map(_modified, page))
+            now = {entry["id"]: (entry["version"], entry["availableQuantity"]) for entry in page}
+            moved = {entry["sku"] for entry in page if self._stored.get(entry["id"]) != now[entry["id"]]}
+            tally.entries += sum(self._stored.get(id_) != state for id_, state in now.items())
+            moved -= tally.skus
+            shown = self.store.availability.shown(link, sorted(moved))
+            tally.hidden += len(moved) - len(shown)
+            self._read(tally, sorted(shown))
+            seen.update(now)
+        if reached is not None and reached > since:
+            with self.store.begin() as conn:
+                self.store.availability.record(conn, link, tally.turn, {}, tally.read_again)
+                self.store.watermarks.set(conn, link, CHANGES, reached)
+        self._stored = seen
+
+    def _begin_here(self, tally: _Tally) -> None:
+        """Note where commercetools is now, and that all variants are to be read: so nothing before is needed."""
+        link = self.config.name
+        newest = next(
+            self.commercetools.pages("inventory", params={"sort": "lastModifiedAt desc"}, page_size=1), []
+        )
+        if not newest:
+            return
+        with self.store.begin() as conn:
+            self.store.availability.record(conn, link, tally.turn, {}, tally.read_again)
+            self.store.availability.read_all(conn, link)
+            self.store.watermarks.set(conn, link, CHANGES, _modified(newest[0]))
+
+    def _read_due(self, tally: _Tally, due: datetime, seconds: float | None) -> None:
+        """Read variants whose time has come, those that wait longest first."""
+        began, portion = time.monotonic(), SKUS * self.config.concurrency
+        while seconds is None or time.monotonic() - began < seconds:
+            skus = self.store.availability.to_read(self.config.name, due, portion)
+            if not skus:
+                return
+            self._read(tally, skus)
+
+    def _read(self, tally: _Tally, skus: Sequence[str]) -> None:
+        """Read all entries of some SKUs, and store what follows from them."""
+        if not skus:
+            return
+        link, assortment = self.config.name, self._current_assortment()
+        stocks = ordered_map(self._stock, batches(skus, SKUS), workers=self.config.concurrency)
+        for stock in stocks:
+            wanted = {sku: assortment.wanted(entries) for sku, entries in stock.items()}
+            with self.store.begin() as conn:
+                tally.changed += self.store.availability.record(
+                    conn, link, tally.turn, wanted, tally.read_again
+                )
+            tally.skus.update(wanted)
+
+    def _stock(self, skus: list[str]) -> dict[str, dict[str, int]]:
+        """Available quantity by SKU and Channel id; a SKU without any entry is there, too."""
+        entries = chain.from_iterable(self.commercetools.by_values("inventory", "sku", skus))
+        return {sku: {} for sku in skus} | by_sku(map(InventoryEntry.model_validate, entries))
+
+    def _current_assortment(self) -> Assortment:
+        if self._assortment is None or time.monotonic() - self._assortment[0] > CHANNELS_SECONDS:
+            raw = chain.from_iterable(self.commercetools.pages("channels"))
+            channels = [Channel.model_validate(one) for one in raw]
+            self._assortment = time.monotonic(), Assortment.of(self.config, channels, self.overrides)
+        return self._assortment[1]
+
+    # Telling
+
+    def push(self, limit: int | None = None) -> PushCounts:
+        """Tell Cloudshelf what differs from what it was told, the longest waiting first.
+
+        What changes meanwhile is left to the next push.
+
+        :param limit: most levels that are told; ``None``: all that are due.
+        :raises RetryableError: when Cloudshelf or the store is out of reach. Nothing is lost.
+        :raises PermanentError: when a person must act before anything can be told.
+        """
+        due = by_our_clock()
+        self._zero.look()
+        total = PushCounts()
+        for counts in ordered_map(
+            self._tell_levels, self._claims(due, limit), workers=self.config.concurrency
+        ):
+            total += counts
+        total += self._tell_flags(due)
+        if not total.refused:
+            self._close_refusals()
+        return PushCounts(**{**vars(total), "more": self.store.availability.has_due(self.config.name, due)})
+
+    def _claims(self, due: datetime, limit: int | None) -> Iterator[tuple[str, list[Level]]]:
+        """Levels to tell, each call's under a name of its own."""
+        left = limit
+        while left is None or left > 0:
+            batch, size = uuid4().hex, self.rules.rows_per_call if left is None else left
+            levels = self.store.availability.claim_levels(
+                self.config.name, batch, min(size, self.rules.rows_per_call), due=due, until=_hold_until()
+            )
+            if not levels:
+                return
+            left = None if left is None else left - len(levels)
+            yield batch, levels
+
+    def _tell_levels(self, claimed: tuple[str, list[Level]]) -> PushCounts:
+        """Tell one call's levels; runs in a worker thread."""
+        batch, levels = claimed
+        link, available = self.config.name, self.store.availability
+        ready, waiting, gone = self._locations.sorted(levels, self._current_assortment().stores.values())
+        available.drop_levels(link, batch, gone)
+        available.postpone_levels(link, batch, waiting, _after(WAIT_SECONDS), refused=False)
+        if not ready:
+            return PushCounts(waiting=len(waiting))
+        told, refused = self._sent(ready)
+        available.confirm_levels(link, batch, told)
+        available.postpone_levels(link, batch, (level for level, _ in refused), _back_off, refused=True)
+        self._raise_refusals([(f"{level.sku}@{level.channel}", level, failure) for level, failure in refused])
+        return PushCounts(told=len(told), refused=len(refused), waiting=len(waiting), calls=1)
+
+    def _sent(self, levels: Sequence[Level]) -> tuple[list[Level], list[tuple[Level, RecordFailure]]]:
+        """Send levels, and once more those without stock that a kiosk would take to be in stock."""
+        rows = {level: self._zero.row(level) for level in levels}
+        outcome = self.cloudshelf.upsert_stock_levels(rows.values())
+        failures = {failure.id: failure for failure in outcome.batch.failed}
+        wrong = [
+            level for level, row in rows.items() if level.wanted == 0 and outcome.in_stock.get(row.id, False)
+        ]
+        if wrong:
+            self._zero.is_in_stock(wrong)
+            again = {level: self._zero.row(level) for level in wrong}
+            outcome = self.cloudshelf.upsert_stock_levels(again.values())
+            failures |= {failure.id: failure for failure in outcome.batch.failed}
+            for level, row in again.items():
+                if outcome.in_stock.get(row.id, False):
+                    failures[row.id] = RecordFailure(row.id, BOUNDARY, self._zero.problem(level))
+        elif any(row.quantity == 0 and row.id in outcome.in_stock for row in rows.values()):
+            self._zero.is_out_of_stock()
+        told = [level for level, row in rows.items() if row.id not in failures]
+        return told, [(level, failures[row.id]) for level, row in rows.items() if row.id in failures]
+
+    # Flags
+
+    def _tell_flags(self, due: datetime) -> PushCounts:
+        """Tell flags: read the products' variants, and write those back whose flags differ."""
+        link, available = self.config.name, self.store.availability
+        holder, began = f"availability/{uuid4().hex}", time.monotonic()
+        claimed = available.claim_flags(link, holder, FLAGS, due=due, until=_hold_until())
+        if not claimed:
+            return PushCounts()
+        products = sorted({flag.product_id for flag in claimed})
+        read = ordered_map(self._variants, products, workers=self.config.concurrency)
+        there: dict[str, Raw] = {}
+        for variants in read:
+            there.update(variants)
+        waiting = [flag for flag in claimed if _key(flag) not in there]
+        differing = [flag for flag in claimed if _key(flag) in there and not _says(there[_key(flag)], flag)]
+        if time.monotonic() - began > HOLD_SECONDS / 2:
+            available.postpone_flags(link, holder, claimed, _after(0), refused=False)
+            return PushCounts()
+        failures = self._write_flags(differing, there)
+        refused = [(flag, failures[flag.sku]) for flag in differing if flag.sku in failures]
+        told = [flag for flag in claimed if _key(flag) in there and flag.sku not in failures]
+        lost = available.confirm_flags(link, holder, told)
+        if lost:
+            # Too late: perhaps what we wrote back was older than what the catalogue flow has sent meanwhile.
+            self.store.fingerprints.forget(link, "variant", map(variant_gid, lost))
+        available.postpone_flags(link, holder, waiting, _after(WAIT_SECONDS), refused=False)
+        available.postpone_flags(link, holder, (flag for flag, _ in refused), _back_off, refused=True)
+        self._raise_refusals([(flag.sku, flag, failure) for flag, failure in refused])
+        return PushCounts(flags=len(told), refused=len(refused), waiting=len(waiting))
+
+    def _variants(self, product_id: str) -> dict[str, Raw]:
+        """A product's variants as Cloudshelf has them, by product and gid; runs in a worker thread."""
+        product = product_gid(product_id)
+        return {f"{product_id}/{one['id']}": one for one in self.cloudshelf.product_variants(product)}
+
+    def _write_flags(self, flags: Iterable[Flag], there: Mapping[str, Raw]) -> dict[str, RecordFailure]:
+        """Write variants back with other flags; returns what was refused, by SKU."""
+        entries: dict[str, list[Raw]] = {}
+        skus: dict[str, str] = {}
+        for flag in flags:
+            new = {"isInStock": flag.in_stock, "availableToPurchase": flag.purchasable}
+            variant = {**there[_key(flag)], **new}
+            skus[variant["id"]] = flag.sku
+            entries.setdefault(product_gid(flag.product_id), []).append(variant)
+        if not entries:
+            return {}
+        outcome = self.cloudshelf.upsert_variants(entries.items())
+        return {skus[failure.id]: failure for failure in outcome.failed}
+
+    # What was refused
+
+    def _raise_refusals(self, refused: Sequence[tuple[str, Level | Flag, RecordFailure]]) -> None:
+        """One exception a cause, however many records it concerns."""
+        causes: dict[str, list[tuple[str, RecordFailure]]] = {}
+        for name, record, failure in refused:
+            may_pass = failure.code in TRANSIENT or failure.code == _NOT_FOUND
+            if not may_pass or record.refusals + 1 >= PATIENT_REFUSALS:
+                what = "level" if isinstance(record, Level) else "flags"
+                causes.setdefault(f"{what}/{failure.code}", []).append((name, failure))
+        if causes:
+            with self.store.begin() as conn:
+                self.store.exceptions.raise_many(
+                    conn,
+                    self.config.name,
+                    [_refusal(cause, records) for cause, records in causes.items()],
+                    self.run_key,
+                )
+
+    def _close_refusals(self) -> None:
+        """Close exceptions of refusals once nothing is left that was refused."""
+        link = self.config.name
+        causes = list(self.store.exceptions.open_causes(link, Kind.AVAILABILITY_REFUSED))
+        if causes and not self.store.availability.backlog(link).refused:
+            with self.store.begin() as conn:
+                self.store.exceptions.resolve(conn, link, Kind.AVAILABILITY_REFUSED, causes, self.run_key)
+
+
+class _Locations:
+    """Which stores Cloudshelf has."""
+
+    def __init__(self, link: str, store: Store, client: CloudshelfClient) -> None:
+        self.link, self.store, self.client = link, store, client
+        self._known: set[str] = set()
+        self._looked_at = float("-inf")
+
+    def sorted(
+        self, levels: Sequence[Level], stores: Collection[str]
+    ) -> tuple[list[Level], list[Level], list[Level]]:
+        """Levels whose store Cloudshelf has, those whose store it will have, and those of no store of the link.
+
+        :param stores: Channel keys of the link's stores.
+        """
+        channels = {level.channel for level in levels}
+        if not channels <= self._known and time.monotonic() - self._looked_at > WAIT_SECONDS:
+            self._look(channels)
+        ready = [level for level in levels if level.channel in self._known]
+        waiting = [level for level in levels if level.channel not in self._known and level.channel in stores]
+        gone = [level for level in levels if level.channel not in self._known and level.channel not in stores]
+        return ready, waiting, gone
+
+    def _look(self, channels: Iterable[str]) -> None:
+        """Ask what the catalogue flow remembers, and Cloudshelf itself about the rest."""
+        gids = {location_gid(channel): channel for channel in channels}
+        sent = self.store.fingerprints.known(self.link, "location", gids)
+        # Longer than a mark, which only says that Cloudshelf may have it.
+        known = {gids[gid] for gid, hash_ in sent.items() if len(hash_) > 1}
+        if len(known) < len(gids):
+            there = chain.from_iterable(self.client.locations())
+            known |= {gids[one["platformProvidedId"]] for one in there if one["platformProvidedId"] in gids}
+        self._known |= known
+        self._looked_at = time.monotonic()
+
+
+class _Zero:
+    """What is told for "none", where the organisation takes a quantity of zero for in stock.
+
+    Out of stock is what lies below the organisation's safety stock number, by the documentation. Taken literally, and
+    with the number at zero, no store could ever be out of stock. So each answer to a zero is looked at; where a kiosk
+    would take it to be in stock, one below zero is told instead, in the same breath and from then on. Quantities are
+    shown nowhere: kiosks count by the live endpoint.
+    """
+
+    def __init__(self, config: LinkConfig, store: Store, client: CloudshelfClient, run_key: str) -> None:
+        self.link, self.store, self.client, self.run_key = config.name, store, client, run_key
+        self._told_as = 0
+        self._looked, self._open = False, False
+
+    def look(self) -> None:
+        """Recall what an earlier run has found, unless the organisation's number is another by now."""
+        if self._looked:
+            return
+        noted = self.store.fingerprints.known(self.link, NOTE, [ZERO]).get(ZERO)
+        self._open = any(self.store.exceptions.open_causes(self.link, Kind.SAFETY_STOCK_BOUNDARY))
+        if noted is not None and self._number() in ("", noted):
+            self._told_as = BELOW_ZERO
+        elif noted is not None:
+            self.store.fingerprints.forget(self.link, NOTE, [ZERO])
+        self._looked = True
+
+    def _number(self) -> str:
+        """The organisation's safety stock number; empty when it cannot be read."""
+        try:
+            found = self.client.organisation()
+        except PermanentError as error:
+            log.warning("the organisation's safety stock number cannot be read: %s", error)
+            return ""
+        return "" if found is None else str(found.safety_stock)
+
+    def row(self, level: Level) -> StockLevel:
+        """A level as it is told."""
+        quantity = level.wanted or self._told_as
+        return StockLevel(location_gid(level.channel), variant_gid(level.sku), quantity)
+
+    def is_in_stock(self, levels: Sequence[Level]) -> None:
+        """Note that zero does not do, doubt every zero told before, and let a person know."""
+        if self._told_as == BELOW_ZERO:
+            return
+        self._told_as = BELOW_ZERO
+        number = self._number()
+        self.store.fingerprints.remember(self.link, NOTE, {ZERO: number}, self.run_key)
+        self.store.availability.doubt_zeros(self.link)
+        with self.store.begin() as conn:
+            self.store.exceptions.raise_(conn, self.link, _boundary(levels[0], number), self.run_key)
+        self._open = True
+
+    def is_out_of_stock(self) -> None:
+        """Note that zero does."""
+        if self._open:
+            kind = Kind.SAFETY_STOCK_BOUNDARY
+            with self.store.begin() as conn:
+                self.store.exceptions.resolve(conn, self.link, kind, [kind.value], self.run_key)
+            self._open = False
+
+    @staticmethod
+    def problem(level: Level) -> str:
+        """Why a level counts as refused."""
+        return (
+            f"Cloudshelf takes {level.sku} to be in stock at {level.channel} even with {BELOW_ZERO} pieces."
+        )
+
+
+def _wire(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _modified(entry: Raw) -> datetime:
+    return datetime.fromisoformat(entry["lastModifiedAt"])
+
+
+def _hold_until() -> datetime:
+    return by_our_clock() + timedelta(seconds=HOLD_SECONDS)
+
+
+def _after(seconds: float) -> Callable[[object], datetime]:
+    """The moment so many seconds from now, whatever the record."""
+    until = by_our_clock() + timedelta(seconds=seconds)
+    return lambda record: until
+
+
+def _back_off(record: Level | Flag) -> datetime:
+    """When something that was just refused once more is tried again."""
+    seconds = min(REFUSED_SECONDS * 2 ** min(record.refusals, 30), LONGEST_REFUSED_SECONDS)
+    return by_our_clock() + timedelta(seconds=seconds)
+
+
+def _key(flag: Flag) -> str:
+    return f"{flag.product_id}/{variant_gid(flag.sku)}"
+
+
+def _says(variant: Raw, flag: Flag) -> bool:
+    """Whether a variant has these flags already."""
+    return bool(variant["isInStock"] is flag.in_stock and variant["availableToPurchase"] is flag.purchasable)
+
+
+def _refusal(cause: str, records: Sequence[tuple[str, RecordFailure]]) -> NewException:
+    name, failure = records[0]
+    others = f", and {len(records) - 1} more" if len(records) > 1 else ""
+    what = "stock level" if cause.startswith("level/") else "stock flags"
+    cure = (
+        "See whether the Cloudshelf Manager shows the variant and the location, and run catalogue_sync with "
+        "full_refresh if not."
+        if failure.code == _NOT_FOUND
+        else "Look the variant up in the Cloudshelf Manager, and show Cloudshelf the message if it explains nothing."
+    )
+    return NewException(
+        kind=Kind.AVAILABILITY_REFUSED,
+        cause_key=cause,
+        record=f"{name}{others}",
+        field="quantity" if cause.startswith("level/") else "isInStock",
+        rule="Cloudshelf takes the stock",
+        message=f"Cloudshelf refused the {what} of {name}{others}: {failure.code}: {failure.message}",
+        cure=f"{cure} They are sent again, after longer and longer pauses up to an hour, and this closes by itself.",
+        owner=Owner.PLATFORM,
+        payload={"code": failure.code, "records": [each for each, _ in records[:20]]},
+    )
+
+
+def _boundary(level: Level, number: str) -> NewException:
+    stands = f"is {number}" if number else "cannot be read with this key"
+    return NewException(
+        kind=Kind.SAFETY_STOCK_BOUNDARY,
+        cause_key=Kind.SAFETY_STOCK_BOUNDARY.value,
+        record="safetyStockNumber",
+        field="safetyStockNumber",
+        rule=BOUNDARY,
+        message=(
+            f"Cloudshelf takes a quantity of 0 for in stock (seen at {level.sku} in {level.channel}). In stock is what "
+            f"does not lie below the organisation's safetyStockNumber, which {stands}."
+        ),
+        cure=(
+            "Set the organisation's safety stock to 1 in the Cloudshelf Manager. Until then kiosks are told "
+            f"{BELOW_ZERO} in place of 0, so that none of them sells what is not there."
+        ),
+        owner=Owner.PLATFORM,
+        payload={"safety_stock_number": number},
+    )
