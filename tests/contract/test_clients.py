@@ -17,14 +17,19 @@ import pytest
 from graphql import (
     DocumentNode,
     FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
     GraphQLSchema,
     IntValueNode,
     OperationDefinitionNode,
+    SelectionNode,
     SelectionSetNode,
+    Visitor,
     build_schema,
     extend_schema,
     parse,
     validate,
+    visit,
 )
 from graphql.execution.values import get_variable_values
 from tests.support.contracts import OpenApi, commercetools, contract
@@ -76,15 +81,36 @@ def document(name: str) -> DocumentNode:
     return parse(load_document(name)[0])
 
 
-def operation(name: str) -> OperationDefinitionNode:
-    (only,) = document(name).definitions
-    assert isinstance(only, OperationDefinitionNode)
+def only_operation(text: DocumentNode) -> OperationDefinitionNode:
+    (only,) = (node for node in text.definitions if isinstance(node, OperationDefinitionNode))
     return only
+
+
+def operation(name: str) -> OperationDefinitionNode:
+    """The operation of a document, with the content of a fragment wherever it is spread."""
+    text = document(name)
+    fragments = {
+        node.name.value: node for node in text.definitions if isinstance(node, FragmentDefinitionNode)
+    }
+
+    class Opened(Visitor):
+        def enter_selection_set(self, node: SelectionSetNode, *_: object) -> SelectionSetNode:
+            opened: list[SelectionNode] = []
+            for one in node.selections:
+                if isinstance(one, FragmentSpreadNode):
+                    opened += fragments[one.name.value].selection_set.selections
+                else:
+                    opened.append(one)
+            return SelectionSetNode(selections=tuple(opened))
+
+    found = visit(only_operation(text), Opened())
+    assert isinstance(found, OperationDefinitionNode)
+    return found
 
 
 def fields(selections: SelectionSetNode | None) -> Iterator[FieldNode]:
     for node in selections.selections if selections else ():
-        assert isinstance(node, FieldNode), "fragments would need counting"
+        assert isinstance(node, FieldNode), "other fragments would need counting"
         yield node
 
 
@@ -181,6 +207,9 @@ def _use_everything(client: CloudshelfClient) -> None:
     client.upsert_products([PRODUCT.to_input()])
     client.upsert_variants([(PRODUCT.id, [VARIANT.to_input()])])
     client.upsert_variants([(PRODUCT.id, client.product_variants(PRODUCT.id))])
+    unknown = product_gid("unknown")
+    several = client.variants_of([PRODUCT.id, unknown])
+    assert several == {PRODUCT.id: client.product_variants(PRODUCT.id), unknown: []}
     told = client.upsert_stock_levels([StockLevel(LOCATION.id, VARIANT.id, 3)])
     assert list(told.in_stock.values()) == [True]
     client.upsert_groups([GROUP.to_input()])
@@ -204,8 +233,7 @@ def test_every_variable_sent_is_what_the_schema_takes(schema: GraphQLSchema) -> 
         _use_everything(CloudshelfClient(account, Unlimited(), Priority.CATALOGUE, Tuning()))
         close_sessions()
     for body in sent:
-        (node,) = parse(body["query"]).definitions
-        assert isinstance(node, OperationDefinitionNode)
+        node = only_operation(parse(body["query"]))
         found = get_variable_values(schema, node.variable_definitions or (), body["variables"])
         assert not isinstance(found, list), (body["operationName"], found)
     unused = {"ProductExists", "ProductGroupExists"}

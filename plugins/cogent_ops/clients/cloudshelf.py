@@ -47,6 +47,8 @@ LocationForm = Literal["structured", "address"]
 
 #: Keeps an id scan within the complexity limit even if the API multiplies by the page size.
 SCAN_PAGE = 100
+#: Products whose variants are read in one call; the document has so many places.
+PRODUCTS_READ = 8
 NOT_FOUND = "ENTITY_NOT_FOUND"
 _STRUCTURED = {
     "address1": "address1",
@@ -264,6 +266,23 @@ class CloudshelfClient:
         """A product's variants as inputs that :meth:`upsert_variants` takes; empty for an unknown product."""
         found = self._api.query("product_variants", id=product)["product"]
         return [] if found is None else [_variant_input(node) for node in found["productVariants"]]
+
+    def variants_of(self, products: Sequence[str]) -> dict[str, list[Json]]:
+        """Variants of up to :data:`PRODUCTS_READ` products in one call, by product. See :meth:`product_variants`."""
+        if not 1 <= len(products) <= PRODUCTS_READ:
+            raise ValueError(f"One call reads 1 to {PRODUCTS_READ} products, not {len(products)}.")
+        # The document has a place for each; those left over are filled by the last one again.
+        asked = [*products, *[products[-1]] * (PRODUCTS_READ - len(products))]
+        try:
+            found = self._api.query(
+                "variants_of_products", **{f"p{place}": product for place, product in enumerate(asked, 1)}
+            )
+        except QueryTooComplex:
+            return {product: self.product_variants(product) for product in products}
+        return {
+            product: [_variant_input(node) for node in (found[f"p{place}"] or {}).get("productVariants", ())]
+            for place, product in enumerate(products, 1)
+        }
 
     # Upserts
 

@@ -2,8 +2,9 @@
 
 *Collect* finds out what kiosks should be told. Inventory entries that changed are asked for by ``lastModifiedAt``; an
 entry that an order changed, or that was deleted, may not show that way, so each variant is also read again by itself
-once in a while. Whichever entry changed, all entries of its SKU are read, because the variant's flags depend on all of
-them, and what is wanted is stored: the latest wish replaces older ones. *Push* tells what differs from what was told.
+once in a while, and sooner where the project's Messages tell of an order or a deletion. Whichever entry changed, all
+entries of its SKU are read, because the variant's flags depend on all of them, and what is wanted is stored: the latest
+wish replaces older ones. *Push* tells what differs from what was told.
 
 Stock levels belong to this flow alone. The flags ``isInStock`` and ``availableToPurchase`` are fields of a variant,
 which the catalogue flow writes, too, and Cloudshelf takes whole variants only. So a flag that differs is told by
@@ -38,10 +39,10 @@ from cogent_ops.domain.commercetools import Channel, InventoryEntry
 from cogent_ops.domain.exceptions import Kind, NewException, Owner
 from cogent_ops.domain.identifiers import location_gid, product_gid, variant_gid
 from cogent_ops.domain.rules import LocationOverride
-from cogent_ops.errors import PermanentError
+from cogent_ops.errors import MissingScope, PermanentError
 from cogent_ops.services.pipeline import batches, ordered_map
 from cogent_ops.store import Store
-from cogent_ops.store.availability import Flag, Level, Overtaken
+from cogent_ops.store.availability import AT_ONCE, Flag, Level, Overtaken
 from cogent_ops.store.sql import now as by_our_clock
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,11 @@ CHANGES = "availability"
 SKUS = 150
 #: A collection spends so long at most on variants that are read again by themselves: changes must not wait for them.
 SLICE_SECONDS = 5.0
+#: An order shows in the inventory within so long; its variants are read at once, and again after that.
+ORDER_SECONDS = 12.0
+#: Messages that tell of changes which modified entries may not show, and how far each look reaches back for late ones.
+TELLING = ("OrderCreated", "OrderImported", "InventoryEntryDeleted")
+MESSAGES_OVERLAP = timedelta(seconds=60)
 #: Channels change rarely.
 CHANNELS_SECONDS = 120.0
 #: What Cloudshelf does not know yet is tried again after so long.
@@ -65,8 +71,8 @@ LONGEST_REFUSED_SECONDS = 3600.0
 PATIENT_REFUSALS = 3
 #: What is being sent is nobody else's for so long: longer than it can be under way.
 HOLD_SECONDS = 300.0
-#: Variants whose flags are told in one push; each product among them is read before.
-FLAGS = 200
+#: Variants whose flags are told in one push, and products that are read before in one call.
+FLAGS, PRODUCTS = 200, 8
 #: Kind and id of the note that this organisation takes a quantity of zero for in stock.
 NOTE, ZERO = "availability", "zero_is_in_stock"
 #: Told instead of zero there: below every safety stock.
@@ -154,6 +160,7 @@ class AvailabilityFlow:
         self._assortment: tuple[float, Assortment] | None = None
         #: Changed entries as the last collection stored them: the overlap shows them again and again.
         self._stored: dict[str, tuple[int, int]] = {}
+        self._messages = _Messages(commercetools)
         self._zero = _Zero(config, store, cloudshelf, run_key)
         self._locations = _Locations(config.name, store, cloudshelf)
 
@@ -190,7 +197,10 @@ class AvailabilityFlow:
         overtaken = False
         try:
             self._read_changes(tally)
+            hinted = self._messages.news()
+            available.read_soon(link, hinted, AT_ONCE)
             self._read_due(tally, due, None if full else SLICE_SECONDS)
+            available.read_soon(link, hinted, now + timedelta(seconds=ORDER_SECONDS))
         except Overtaken as error:
             log.warning("%s This one ends.", error)
             overtaken = True
@@ -363,11 +373,16 @@ class AvailabilityFlow:
         claimed = available.claim_flags(link, holder, FLAGS, due=due, until=_hold_until())
         if not claimed:
             return PushCounts()
-        products = sorted({flag.product_id for flag in claimed})
-        read = ordered_map(self._variants, products, workers=self.config.concurrency)
-        there: dict[str, Raw] = {}
-        for variants in read:
-            there.update(variants)
+        products = sorted({product_gid(flag.product_id) for flag in claimed})
+        read = ordered_map(
+            self.cloudshelf.variants_of, batches(products, PRODUCTS), workers=self.config.concurrency
+        )
+        there = {
+            f"{product}/{variant['id']}": variant
+            for part in read
+            for product, variants in part.items()
+            for variant in variants
+        }
         waiting = [flag for flag in claimed if _key(flag) not in there]
         differing = [flag for flag in claimed if _key(flag) in there and not _says(there[_key(flag)], flag)]
         if time.monotonic() - began > HOLD_SECONDS / 2:
@@ -384,11 +399,6 @@ class AvailabilityFlow:
         available.postpone_flags(link, holder, (flag for flag, _ in refused), _back_off, refused=True)
         self._raise_refusals([(flag.sku, flag, failure) for flag, failure in refused])
         return PushCounts(flags=len(told), refused=len(refused), waiting=len(waiting))
-
-    def _variants(self, product_id: str) -> dict[str, Raw]:
-        """A product's variants as Cloudshelf has them, by product and gid; runs in a worker thread."""
-        product = product_gid(product_id)
-        return {f"{product_id}/{one['id']}": one for one in self.cloudshelf.product_variants(product)}
 
     def _write_flags(self, flags: Iterable[Flag], there: Mapping[str, Raw]) -> dict[str, RecordFailure]:
         """Write variants back with other flags; returns what was refused, by SKU."""
@@ -430,6 +440,54 @@ class AvailabilityFlow:
         if causes and not self.store.availability.backlog(link).refused:
             with self.store.begin() as conn:
                 self.store.exceptions.resolve(conn, link, Kind.AVAILABILITY_REFUSED, causes, self.run_key)
+
+
+class _Messages:
+    """SKUs of orders and deletions, by the Messages of a project that keeps any.
+
+    Only a hint, so nothing is remembered: what a hint misses is found when its variant is read by itself.
+    """
+
+    def __init__(self, client: CommercetoolsClient) -> None:
+        self.client = client
+        self._off = False
+        self._since: datetime | None = None
+        self._seen: set[str] = set()
+
+    def news(self) -> set[str]:
+        """SKUs that Messages have named since the last look."""
+        if self._off:
+            return set()
+        try:
+            return self._news()
+        except MissingScope as error:
+            log.info("orders are found when variants are read again: %s", error)
+            self._off = True
+            return set()
+
+    def _news(self) -> set[str]:
+        if self._since is None:
+            self._begin()
+        if self._since is None:
+            return set()
+        kinds = ", ".join(map(self.client.literal, TELLING))
+        where = [f"createdAt >= {self.client.literal(_wire(self._since))}", f"type in ({kinds})"]
+        found = list(chain.from_iterable(self.client.pages("messages", where=where)))
+        new = [message for message in found if message["id"] not in self._seen]
+        self._seen = {message["id"] for message in found}
+        if found:
+            newest = max(datetime.fromisoformat(message["createdAt"]) for message in found)
+            self._since = max(self._since, newest - MESSAGES_OVERLAP)
+        return {sku for message in new for sku in _skus_of(message)}
+
+    def _begin(self) -> None:
+        """Begin a little before the newest Message, by commercetools' clock."""
+        if not self.client.project().get("messages", {}).get("enabled"):
+            self._off = True
+            return
+        newest = next(self.client.pages("messages", params={"sort": "createdAt desc"}, page_size=1), [])
+        if newest:
+            self._since = datetime.fromisoformat(newest[0]["createdAt"]) - MESSAGES_OVERLAP
 
 
 class _Locations:
@@ -536,6 +594,15 @@ class _Zero:
         )
 
 
+def _skus_of(message: Raw) -> Iterator[str]:
+    """SKUs that a Message is about. An order in it holds personal data; nothing else of it is looked at."""
+    if message.get("sku"):
+        yield message["sku"]
+    for line in message.get("order", {}).get("lineItems", ()):
+        if sku := line.get("variant", {}).get("sku"):
+            yield sku
+
+
 def _wire(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -561,7 +628,7 @@ def _back_off(record: Level | Flag) -> datetime:
 
 
 def _key(flag: Flag) -> str:
-    return f"{flag.product_id}/{variant_gid(flag.sku)}"
+    return f"{product_gid(flag.product_id)}/{variant_gid(flag.sku)}"
 
 
 def _says(variant: Raw, flag: Flag) -> bool:
