@@ -51,8 +51,8 @@ Raw = dict[str, Any]
 
 #: Flow under whose name the watermarks hold how far changed entries were read, by commercetools' clock.
 CHANGES = "availability"
-#: SKUs whose entries are read in one go.
-SKUS = 150
+#: Changed entries in a page, and SKUs whose entries are read in one go.
+PAGE, SKUS = 500, 150
 #: A collection spends so long at most on variants that are read again by themselves: changes must not wait for them.
 SLICE_SECONDS = 5.0
 #: An order shows in the inventory within so long; its variants are read at once, and again after that.
@@ -228,7 +228,7 @@ class AvailabilityFlow:
         where = f"lastModifiedAt >= {self.commercetools.literal(_wire(first))}"
         reached: datetime | None = None
         seen: dict[str, tuple[int, int]] = {}
-        for page in self.commercetools.pages("inventory", where=[where]):
+        for page in self.commercetools.pages("inventory", where=[where], page_size=PAGE):
             reached = reached or max(map(_modified, page))
             now = {entry["id"]: (entry["version"], entry["availableQuantity"]) for entry in page}
             moved = {entry["sku"] for entry in page if self._stored.get(entry["id"]) != now[entry["id"]]}
