@@ -219,10 +219,8 @@ class Availability:
             fixed=("told", "told_at", "refusals", "batch"),
             changes={
                 "wanted_at": case((_L.told == _L.wanted, _new(_L.wanted_at)), else_=_L.wanted_at),
-                # What is under way, or was refused, waits for its time whatever the wish.
-                "due_at": case(
-                    (or_(_L.refusals > 0, _L.batch.is_not(None)), _L.due_at), else_=_new(_L.due_at)
-                ),
+                # What is due keeps its place in the queue; what is under way, or was refused, waits for its time.
+                "due_at": case((_L.told == _L.wanted, _new(_L.due_at)), else_=_L.due_at),
             },
         )
         return len(rows)
@@ -575,7 +573,7 @@ def _want_flags(conn: Connection, link: str, skus: Iterable[str], in_stock: bool
                 in_stock=in_stock,
                 purchasable=True if in_stock else _F.back_order,
                 wanted_at=case((_FLAG_DUE, _F.wanted_at), else_=moment),
-                due_at=case((_F.refusals > 0, _F.due_at), else_=moment),
+                due_at=case((_FLAG_DUE, _F.due_at), else_=moment),
             )
         )
 
