@@ -17,8 +17,11 @@ from tests.integration.store.test_catalogue import RUG
 from tests.integration.store.test_exceptions import HELD
 from tests.support.databases import Databases
 
+from cogent_ops.domain.availability import Wanted
 from cogent_ops.domain.exceptions import Kind
 from cogent_ops.store import Store, open_store
+from cogent_ops.store.availability import TURN as TURN_FLOW
+from cogent_ops.store.availability import Flag, Level, Shown
 from cogent_ops.store.engine import Database, database
 from cogent_ops.store.schema import metadata, sync_run
 from cogent_ops.store.sql import Values, now, upsert
@@ -27,6 +30,11 @@ LINKS = ("at", "ch", "de")
 PRODUCTS = [f"p{number:05d}" for number in range(3000)]
 SKUS = [f"SKU-{number:05d}" for number in range(9000)]
 SOME = [f"p{number:05d}" for number in range(100, 105)]
+
+LEVEL = Level(SKUS[7], "s1", 7)
+FLAG = Flag(SKUS[7], "p", True, True)
+SHOWN = Shown(SKUS[7], "p", False, False, False)
+TURN = now()
 
 Call = Callable[[Store], object]
 
@@ -73,6 +81,33 @@ CALLS: dict[str, Call] = {
     "runs.finish": lambda store: store.runs.finish("de", "sync", "run-5", status="done", counts={}),
     "runs.fail": lambda store: store.runs.fail("de", "sync", "run-5", stage="push", reason="why"),
     "runs.resume": lambda store: store.runs.resume("de", "sync", "run-5"),
+    "availability.shown": lambda store: store.availability.shown("de", SKUS[:5]),
+    "availability.to_read": lambda store: store.availability.to_read("de", now(), 50),
+    "availability.read_soon": lambda store: store.availability.read_soon("de", SKUS[:5], now()),
+    "availability.record": _in_transaction(
+        lambda store, conn: store.availability.record(
+            conn, "de", TURN, {sku: Wanted({"s1": 3, "s4": 4}, False) for sku in SKUS[:5]}, now()
+        )
+    ),
+    "availability.claim_levels": lambda store: store.availability.claim_levels(
+        "de", "b", 50, due=now(), until=now()
+    ),
+    "availability.confirm_levels": lambda store: store.availability.confirm_levels("de", "b", [LEVEL]),
+    "availability.postpone_levels": lambda store: store.availability.postpone_levels(
+        "de", "b", [LEVEL], lambda level: now(), refused=True
+    ),
+    "availability.drop_levels": lambda store: store.availability.drop_levels("de", "b", [LEVEL]),
+    "availability.claim_flags": lambda store: store.availability.claim_flags(
+        "de", "h", 50, due=now(), until=now()
+    ),
+    "availability.confirm_flags": lambda store: store.availability.confirm_flags("de", "h", [FLAG]),
+    "availability.hold": lambda store: store.availability.hold("de", "h", SKUS[:5], now()),
+    "availability.told_by_catalogue": lambda store: store.availability.told_by_catalogue(
+        "de", "h", [SHOWN], SKUS[1:5]
+    ),
+    "availability.seen_by_catalogue": lambda store: store.availability.seen_by_catalogue("de", [SHOWN]),
+    "availability.forget": lambda store: store.availability.forget("de", {"p": SKUS[:5]}),
+    "availability.has_work": lambda store: store.availability.has_work("de", now()),
     "audit_log.entries": lambda store: store.audit_log.entries("subject-5"),
 }
 
@@ -85,6 +120,7 @@ def loaded(request: pytest.FixtureRequest) -> Iterator[URL]:
         store = open_store(url)
         for link in LINKS:
             _fill(store, link)
+            _fill_availability(store, link)
         with database(url).begin() as conn:
             for number in range(1000):
                 store.audit_log.write("ann", "decide", f"subject-{number}", conn=conn)
@@ -113,6 +149,24 @@ def _fill(store: Store, link: str) -> None:
             store.exceptions.raise_many(conn, link, causes, "r1")
             store.exceptions.resolve(conn, link, kind, PRODUCTS[50:], "r2")
         upsert(conn, sync_run, [_run(link, number) for number in range(200)], key=("link", "flow", "run_key"))
+
+
+def _fill_availability(store: Store, link: str) -> None:
+    """Some levels are due, most are told."""
+    available, skus = store.availability, SKUS[::3]
+    available.told_by_catalogue(link, "h", [Shown(sku, "p", True, True, False) for sku in SKUS])
+    turn = available.begin(link)
+    wanted = dict.fromkeys(skus, Wanted({f"s{number}": number for number in range(4)}, True))
+    with store.begin() as conn:
+        available.record(conn, link, turn, wanted, now())
+    claimed = available.claim_levels(link, "b", 11_500, due=now(), until=now())
+    available.confirm_levels(link, "b", claimed)
+    with store.begin() as conn:
+        for flow in (
+            TURN_FLOW,
+            *(f"flow-{number}" for number in range(300)),
+        ):  # a small table is read as a whole
+            store.watermarks.set(conn, link, flow, TURN)
 
 
 def _run(link: str, number: int) -> Values:
