@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("parsing", "gate", "store", "catalogue")
+NAMES = ("parsing", "gate", "store", "catalogue", "stock")
 
 
 def main() -> int:

@@ -10,17 +10,12 @@ our own, neither parsing nor judging nor storing.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import multiprocessing
 import os
 import resource
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,13 +24,14 @@ from typing import Any
 import httpx
 import yaml
 
+from benchmarks.sandbox import sandbox
+
 ROOT = Path(__file__).resolve().parents[1]
 #: Seconds that an answer takes, requests per second, burst: cautious guesses at the real APIs, which publish neither.
 APIS = {"commercetools": (0.15, 50.0, 100), "cloudshelf": (0.6, 10.0, 20)}
 #: As in the shipped configuration.
 CONCURRENCY = 4
 STAGES = ("extract", "gate", "push")
-START_SECONDS = 120
 
 Json = dict[str, Any]
 
@@ -68,38 +64,12 @@ def floor(sent: dict[str, int]) -> float:
     return longest
 
 
-@contextmanager
-def sandbox(folder: Path, products: int, variants: int) -> Iterator[Json]:
-    """The sandbox with latency and rate limits."""
-    plan = {
+def faults() -> Json:
+    """The sandbox's latency and rate limits."""
+    return {
         "latency": {api: {"base": latency} for api, (latency, _, _) in APIS.items()},
         "rate_limits": {api: {"per_second": rate, "burst": burst} for api, (_, rate, burst) in APIS.items()},
     }
-    (folder / "faults.yaml").write_text(yaml.safe_dump(plan))
-    ready = folder / "ready.json"
-    options = ["--products", str(products), "--variants", str(variants), "--dirty-share", "0.02"]
-    command = [
-        sys.executable,
-        "-m",
-        "cogent_ops.cli",
-        "sandbox",
-        "--port",
-        "0",
-        "--ready-file",
-        str(ready),
-        *options,
-    ]
-    process = subprocess.Popen([*command, "--faults", str(folder / "faults.yaml")], stdout=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while not ready.exists():
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError("The sandbox did not start.")
-            time.sleep(0.1)
-        yield json.loads(ready.read_text())
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 def include_folder(folder: Path) -> Path:
@@ -184,7 +154,7 @@ def main(arguments: list[str]) -> int:
     args = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with sandbox(folder, args.products, args.variants) as found:
+        with sandbox(folder, faults(), products=args.products, variants=args.variants) as found:
             os.environ |= {
                 **found["connections"],
                 "AIRFLOW_HOME": name,

@@ -93,7 +93,8 @@ def desired_effects(
     follows a sale (a partial refund) counts as sold, and a draft never does.
 
     :param ordered: units by place, summed over the order's lines.
-    :param recorded: what the order has done so far.
+    :param recorded: what the order has done so far, zeros included: an order that gave everything back once is not
+        one that was never met.
     """
     sold = {place: -units for place, units in ordered.items()}
     gone = dict.fromkeys(recorded, 0)
@@ -101,8 +102,8 @@ def desired_effects(
         return gone | sold
     if status in rules.give_back or status is OrderStatus.DRAFT_BASKET:
         return gone
-    if status is OrderStatus.PARTIALLY_REFUNDED and not any(recorded.values()):
-        return gone | sold
+    if status is OrderStatus.PARTIALLY_REFUNDED and not recorded:
+        return sold
     return dict(recorded)
 
 

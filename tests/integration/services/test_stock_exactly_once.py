@@ -109,8 +109,9 @@ class History:
                 new.append(self.world.movement(place, delta, at=at, **named))
             stock.save_effects(conn, LINK, changed)
             stock.add_movements(conn, new)
+        met = any(one.reference == order for one in self.ledger.sent.values())
         self.ledger.note(*new)
-        if status in RULES.deduct:
+        if status in RULES.deduct or (status is OrderStatus.PARTIALLY_REFUNDED and not met):
             self.orders[order] = {place: -number for place, number in units.items()}
         elif status in RULES.give_back:
             self.orders[order] = {}
