@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -281,6 +282,12 @@ class MovementRules(Rules):
         "location",
         description="Whose stock a kiosk sale takes: location (the supply Channel of the kiosk's store), or the "
         "key of one supply Channel for all stores.",
+    )
+    start: AwareDatetime | None = Field(
+        None,
+        description="Moment from which kiosk orders move stock; commercetools' quantities hold what was sold before "
+        "it, so that is recorded and not sent. Empty: the moment of the first poll.",
+        examples=["2026-11-24T06:00:00Z"],
     )
     file_drop: str | None = Field(
         None,
