@@ -9,7 +9,7 @@ where the owner's lease ends, another takes over, so that a killed process delay
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -268,14 +268,46 @@ class Stock:
                 for link, sku, channel, reason, count, oldest in conn.execute(query)
             ]
 
-    def release(self, conn: Connection, link: str, project: str, old: Place, new: Place) -> int:
-        """Let movements in review go on, under the identifiers that were found; returns how many."""
+    def release(
+        self, conn: Connection, link: str, project: str, old: Place, new: Place, still: str | None = None
+    ) -> int:
+        """Let movements in review go on, under the identifiers that were found; returns how many.
+
+        What orders have recorded for the old place goes along, so that a later void gives back at the new one.
+
+        :param still: why they stay in review even so; ``None``: they wait for a drain.
+        """
+        state = MovementState.WAITING if still is None else MovementState.REVIEW
         going = (
             update(movement)
             .where(_M.link == link, _M.project == project, _at(old), _M.state == MovementState.REVIEW)
-            .values(sku=new.sku, channel=new.channel, state=MovementState.WAITING, reason=None)
+            .values(sku=new.sku, channel=new.channel, state=state, reason=still)
         )
-        return conn.execute(going).rowcount
+        released = conn.execute(going).rowcount
+        if new != old:
+            self._move_effects(conn, link, old, new)
+        return released
+
+    def _move_effects(self, conn: Connection, link: str, old: Place, new: Place) -> None:
+        here = and_(_E.link == link, _E.sku == old.sku, _E.channel == old.channel)
+        moved = [
+            Effect(row.order_id, new, row.quantity, row.revision)
+            for row in conn.execute(select(order_effect).where(here))
+        ]
+        known = self.effects(conn, link, [one.order_id for one in moved])
+        there = {one.order_id: one for found in known.values() for one in found if one.place == new}
+        merged = [
+            replace(
+                one,
+                quantity=one.quantity + there[one.order_id].quantity,
+                revision=max(one.revision, there[one.order_id].revision),
+            )
+            if one.order_id in there
+            else one
+            for one in moved
+        ]
+        conn.execute(delete(order_effect).where(here))
+        self.save_effects(conn, link, merged)
 
     def has_waiting(self, project: str) -> bool:
         """Whether a drain would find something to do: what waits behind a batch in flight is nothing yet."""
