@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
-from itertools import groupby, islice
+from itertools import groupby, islice, pairwise
 from typing import Any, Literal, TypeVar
 
 from cogent_ops.clients.batches import BatchOutcome, Patience, Problem, RecordFailure, Reply, Settling
@@ -150,7 +151,7 @@ class CloudshelfClient:
         self.patience = patience or Patience()
         self._api = GraphqlApi(account, budget, priority, self.tuning)
         self._forced_form = location_form
-        self._scan_page = SCAN_PAGE
+        self._page_sizes: dict[str, int] = {}
         self._largest: dict[str, int] = {}
 
     # What the organisation is
@@ -233,11 +234,42 @@ class CloudshelfClient:
         """Every location's ``id`` and ``platformProvidedId``, in pages, oldest id first."""
         return self._scan("locations")
 
-    def _scan(self, name: str) -> Iterator[list[Json]]:
+    def orders(self, page_size: int = SCAN_PAGE) -> Iterator[list[Json]]:
+        """Every order with its lines and session, in pages, the one updated last leading.
+
+        The list may move while it is read: an order that changes meanwhile moves to its front, where this reading is
+        past it, and makes others come twice. So whoever stops at a moment in the past has to begin the next reading
+        with what was newest when this one began.
+
+        :param page_size: orders in a page; less where the API finds that too complex.
+        """
+        for page in self._scan("orders", page_size):
+            moments = [node["updatedAt"] for node in page]
+            if _is_rising(moments):
+                raise ApiRejected(
+                    NAME, "OutOfOrder", "orders came not sorted by updatedAt, so reading on would lose some"
+                )
+            yield page
+
+    def order(self, id_: str) -> Json | None:
+        """One order in the form of :meth:`orders`; ``None`` when there is none."""
+        found: Json | None = self._api.query("order", id=id_)["order"]
+        return found
+
+    def newest_order_change(self) -> datetime | None:
+        """When an order changed last, for the price of the smallest query; ``None``: there is no order.
+
+        Cloudshelf's times may be whole seconds, so two changes may have the same one.
+        """
+        edges = self._api.query("newest_order")["orders"]["edges"] or ()
+        stamps = (edge["node"]["updatedAt"] for edge in edges if edge and edge["node"])
+        return next((datetime.fromisoformat(stamp) for stamp in stamps), None)
+
+    def _scan(self, name: str, page_size: int = SCAN_PAGE) -> Iterator[list[Json]]:
         """All nodes of a list, whose document has its name."""
         after: str | None = None
         while True:
-            page = self._page(name, after)
+            page = self._page(name, after, page_size)
             nodes = [edge["node"] for edge in page["edges"] or () if edge and edge["node"]]
             if nodes:
                 yield nodes
@@ -250,15 +282,15 @@ class CloudshelfClient:
                 )
             after = info["endCursor"]
 
-    def _page(self, name: str, after: str | None) -> Json:
+    def _page(self, name: str, after: str | None, largest: int) -> Json:
         while True:
-            size = self._scan_page
+            size = min(largest, self._page_sizes.get(name, largest))
             try:
                 page: Json = self._api.query(name, first=size, after=after)[name]
             except QueryTooComplex:
                 if size == 1:
                     raise
-                self._scan_page = size // 2
+                self._page_sizes[name] = size // 2
             else:
                 return page
 
@@ -266,6 +298,11 @@ class CloudshelfClient:
         """A product's variants as inputs that :meth:`upsert_variants` takes; empty for an unknown product."""
         found = self._api.query("product_variants", id=product)["product"]
         return [] if found is None else [_variant_input(node) for node in found["productVariants"]]
+
+    def variant_ids(self, product: str) -> dict[str, str | None]:
+        """``platformProvidedId`` by internal id of a product's variants; empty for an unknown product."""
+        found = self._api.query("variant_ids", id=product)["product"] or {"productVariants": ()}
+        return {node["id"]: node["platformProvidedId"] for node in found["productVariants"]}
 
     def variants_of(self, products: Sequence[str]) -> dict[str, list[Json]]:
         """Variants of up to :data:`PRODUCTS_READ` products in one call, by product. See :meth:`product_variants`."""
@@ -526,6 +563,20 @@ def _membership_reply(data: Json, part: Mapping[str, Sequence[str]]) -> Reply:
     text = "The members of the group were not set; the group, or one of its members, may be unknown to Cloudshelf."
     refused = sum(not row["success"] for row in rows)
     return Reply(confirmed, (Problem("NOT_APPLIED", text, transient=True),) * refused)
+
+
+def _is_rising(stamps: Sequence[str]) -> bool:
+    """Whether a moment comes after an earlier one; what is no moment says nothing."""
+    moments = [found for found in map(_moment, stamps) if found is not None]
+    return any(later > before for before, later in pairwise(moments))
+
+
+def _moment(stamp: object) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(stamp) if isinstance(stamp, str) else None
+    except ValueError:
+        return None
+    return found if found is None or found.tzinfo else None
 
 
 def _has_internal(ids: Iterable[str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -542,3 +543,66 @@ def test_the_key_goes_as_the_api_wants_it() -> None:
         server.kiosk().report_catalogue_stats(products=1, variants=1, groups=1, images=1)
     assert server.seen[0].headers["authorization"] == "Token sandbox-key"
     assert logging.getLogger("httpx").filters
+
+
+# Orders
+
+
+def sell(server: SandboxServer, number: int = 1, **more: Any) -> list[str]:
+    """Kiosk orders, whose ids come back in the order in which they were made."""
+    given = {"lines": [{"quantity": 1, "price": 5.0}], "status": "PAID", "session": {}, **more}
+    made = []
+    for _ in range(number):
+        made.append(str(server.state.floor.change("kiosk-order", given)["id"]))
+        time.sleep(0.002)  # the sandbox's times are milliseconds
+    return made
+
+
+def test_orders_come_with_the_newest_change_first(sandbox: SandboxServer) -> None:
+    client = kiosk(sandbox)
+    assert client.newest_order_change() is None
+    assert list(client.orders()) == []
+    ids = sell(sandbox, 7)
+    sandbox.state.floor.set_order_status(ids[2], "VOIDED")
+    pages = list(client.orders(page_size=3))
+    assert [len(page) for page in pages] == [3, 3, 1]
+    found = [one for page in pages for one in page]
+    assert found[0]["id"] == ids[2]
+    assert found[0]["status"] == "VOIDED"
+    assert {one["id"] for one in found} == set(ids)
+    assert client.order(ids[2]) == found[0]
+    assert client.order("gid://cloudshelf/Order/unknown") is None
+    newest = client.newest_order_change()
+    assert newest is not None
+    assert newest.isoformat().replace("+00:00", "")[:19] == found[0]["updatedAt"][:19]
+
+
+def test_no_order_is_lost_that_keeps_its_place_while_others_change(sandbox: SandboxServer) -> None:
+    ids = sell(sandbox, 20)
+    seen: list[str] = []
+    for number, page in enumerate(kiosk(sandbox).orders(page_size=4)):
+        seen += [one["id"] for one in page]
+        if number < 3:
+            sandbox.state.floor.set_order_status(ids[number], "VOIDED")  # from the far end to the front
+    assert set(ids[3:]) <= set(seen)
+    assert len(seen) > len(set(seen)), "the others came twice"
+
+
+def test_pages_of_orders_shrink_to_what_the_complexity_limit_allows(start: Start) -> None:
+    server = start(kiosk=KioskBehaviour(complexity="multiplied"))
+    ids = sell(server, 40)
+    client = kiosk(server)
+    assert {one["id"] for page in client.orders(page_size=50) for one in page} == set(ids)
+    before = server.counters()["requests"]["cloudshelf.orders"]
+    assert max(len(page) for page in client.orders(page_size=50)) > 5
+    assert server.counters()["requests"]["cloudshelf.orders"] - before < before
+
+
+def test_orders_in_another_order_are_an_error() -> None:
+    nodes = [{"node": {"updatedAt": f"2026-11-24T10:00:0{second}Z"}} for second in (1, 2)]
+    page = {"edges": nodes, "pageInfo": {"hasNextPage": False, "endCursor": "b"}}
+    with (
+        scripted(lambda _: Reply(body={"data": {"orders": page}})) as server,
+        pytest.raises(ApiRejected, match="not sorted by updatedAt"),
+    ):
+        list(server.kiosk().orders())
