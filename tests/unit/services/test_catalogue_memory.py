@@ -24,7 +24,7 @@ from cogent_ops.domain.identifiers import group_gid, product_gid, variant_gid
 from cogent_ops.domain.priorities import Priority
 from cogent_ops.quality import Finding, Severity
 from cogent_ops.services.catalogue import finish
-from cogent_ops.services.catalogue.extract import SELECTION_BYTES, _selections
+from cogent_ops.services.catalogue.extract import SELECTION_BYTES, selections
 from cogent_ops.services.catalogue.finish import Finish
 from cogent_ops.services.catalogue.gated import GatedProduct, GatedRecord
 from cogent_ops.services.catalogue.push import Push
@@ -123,7 +123,7 @@ def test_what_is_held_is_raised_piece_by_piece(store: Store) -> None:
 
 @given(st.lists(st.text(min_size=1, max_size=200), max_size=200))
 def test_skus_are_named_in_queries_that_are_short_enough(skus: list[str]) -> None:
-    cut = list(_selections(skus))
+    cut = list(selections(skus))
     assert [sku for chunk in cut for sku in chunk] == skus
     for chunk in cut:
         size = sum(len(quote(json.dumps(sku, ensure_ascii=False))) for sku in chunk)

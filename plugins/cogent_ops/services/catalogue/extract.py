@@ -152,7 +152,7 @@ class Extract:
         """
         read: set[str] = set()
         missing = set(skus)
-        for chunk in _selections(sorted(missing)):
+        for chunk in selections(sorted(missing)):
             literals = ", ".join(self.client.literal(sku) for sku in chunk)
             where = f"masterVariant(sku in ({literals})) or variants(sku in ({literals}))"
             for page in self._projections(where=(where,)):
@@ -257,7 +257,7 @@ def _askable(page: Iterable[Raw]) -> list[str]:
     return [sku for projection in page for sku in _skus(projection) if sku.isprintable()]
 
 
-def _selections(skus: Iterable[str]) -> Iterator[list[str]]:
+def selections(skus: Iterable[str]) -> Iterator[list[str]]:
     """Cut SKUs so that a query may name them."""
     chunk: list[str] = []
     used = 0

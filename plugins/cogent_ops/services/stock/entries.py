@@ -11,6 +11,7 @@ from cogent_ops.clients.commercetools import CommercetoolsClient, Created, Exist
 from cogent_ops.domain.custom_types import CustomType
 from cogent_ops.domain.stock import Place, last_batch
 from cogent_ops.errors import AmbiguousOutcome, PermanentError
+from cogent_ops.services.catalogue.extract import selections
 from cogent_ops.services.pipeline import batches, ordered_map
 from cogent_ops.store import Store
 from cogent_ops.store.stock import Position
@@ -22,8 +23,6 @@ SUPPLY = "InventorySupply"
 LOOK_AGAIN_SECONDS = 30.0
 #: After so many, Channels are read again in any case: a key may have been given to another Channel.
 FORGET_SECONDS = 300.0
-#: SKUs in a predicate that names each of them twice.
-SKUS_PER_QUERY = 50
 #: Ids or SKUs in a request for entries: about what a URI holds.
 VALUES_PER_QUERY = 150
 QUERIES_AT_A_TIME = 4
@@ -148,15 +147,9 @@ class ProjectEntries:
 
     def known_skus(self, skus: Iterable[str]) -> set[str]:
         """Those of the SKUs that a product carries, published or not."""
-        wanted = set(skus)
+        wanted = list(skus)
         known = self.store.catalogue.registered(self.link, sorted(wanted))
-        for chunk in batches(sorted(wanted - known), SKUS_PER_QUERY):
-            literals = ", ".join(self.client.literal(sku) for sku in chunk)
-            where = f"masterVariant(sku in ({literals})) or variants(sku in ({literals}))"
-            for page in self.client.pages("product-projections", where=[where], params={"staged": "true"}):
-                carried = (one.get("sku") for p in page for one in (p["masterVariant"], *p["variants"]))
-                known.update(sku for sku in carried if sku in wanted)
-        return known
+        return known | known_skus(self.client, [sku for sku in wanted if sku not in known])
 
     # Creating
 
@@ -177,3 +170,16 @@ def position(place: Place, entry: Entry) -> Position:
     return Position(
         place, entry["id"], entry["version"], entry["quantityOnStock"], entry["availableQuantity"]
     )
+
+
+def known_skus(client: CommercetoolsClient, skus: Iterable[str]) -> set[str]:
+    """Those of the SKUs that a product of the project carries, published or not."""
+    wanted = set(skus)
+    known: set[str] = set()
+    for chunk in selections(sorted(wanted)):
+        literals = ", ".join(client.literal(sku) for sku in chunk)
+        where = f"masterVariant(sku in ({literals})) or variants(sku in ({literals}))"
+        for page in client.pages("product-projections", where=[where], params={"staged": "true"}):
+            carried = (one.get("sku") for p in page for one in (p["masterVariant"], *p["variants"]))
+            known.update(sku for sku in carried if sku in wanted)
+    return known
