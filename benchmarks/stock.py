@@ -38,14 +38,23 @@ from cogent_ops.store import Store, open_store, upgrade
 
 ROOT = Path(__file__).resolve().parents[1]
 RATE, BURST = 100.0, 100
+#: What processes together may send at once at worst: see docs/decisions/0003-rate-budget.md.
+MOST_AT_ONCE = BURST + RATE / 4
 LATENCY_SECONDS = 0.1
 CONCURRENCY = 16
 PLAN: dict[str, Any] = {
     "latency": {"commercetools": {"base": LATENCY_SECONDS}},
-    "rate_limits": {"commercetools": {"per_second": RATE, "burst": BURST}},
+    "rate_limits": {"commercetools": {"per_second": RATE, "burst": MOST_AT_ONCE}},
 }
 #: Every thousand requests, eight in a row are refused for two seconds.
-THROTTLE = {"kind": "throttle", "api": "commercetools", "every": 1000, "length": 8, "skip": 500, "retry_after": 2}
+THROTTLE = {
+    "kind": "throttle",
+    "api": "commercetools",
+    "every": 1000,
+    "length": 8,
+    "skip": 500,
+    "retry_after": 2,
+}
 LINK = "default"
 
 Json = dict[str, Any]
