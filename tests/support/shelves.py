@@ -13,6 +13,7 @@ from tests.support.carrying import Carrier
 from cogent_ops.clients.transport import Tuning
 from cogent_ops.domain.identifiers import location_gid, variant_gid
 from cogent_ops.errors import RetryableError
+from cogent_ops.sandbox import actions
 from cogent_ops.services.availability import AvailabilityFlow, CollectCounts, PushCounts
 from cogent_ops.store.schema import stock_level, variant_flag
 
@@ -95,6 +96,38 @@ class Shelves:
             held = sa.update(variant_flag).where(variant_flag.c.holder.is_not(None))
             conn.execute(held.values(held_until=past))
 
+    # What happens to stock
+
+    def set(self, sku: str, quantity: int, channel: str | None = None) -> None:
+        """Somebody counts, which shows in ``lastModifiedAt``."""
+        self.carrier.floor.set_stock(sku, quantity, channel)
+
+    def sell(self, number: str, sku: str, quantity: int = 1, channel: str | None = None) -> None:
+        """Somebody buys in the web shop."""
+        line = {"sku": sku, "quantity": quantity, "centAmount": 100}
+        order: Json = {"orderNumber": number, "currency": "EUR", "lines": [line], "channel": channel}
+        self.carrier.floor.raw_online_order(order)
+
+    def pass_overlap(self) -> None:
+        """Time passes, and something else changes, so that what changed before is not looked at again."""
+        self.carrier.server.state.clock.advance(60)
+        self.set("SOMETHING-ELSE", int(self.carrier.server.state.clock.now().timestamp()))
+        self.settle()
+
+    def remove_entry(self, sku: str, channel: str | None = None) -> None:
+        """Somebody deletes an inventory entry."""
+        state = self.carrier.server.state.commercetools
+        with state.lock:
+            id_ = None if channel is None else state.find({"typeId": "channel", "key": channel})["id"]
+            entry = state.entry(sku, id_)
+            assert entry is not None
+            actions.delete_inventory(state, entry)
+
+    def empty(self, sku: str) -> None:
+        """Nothing of a SKU is left anywhere."""
+        for channel in self.stock()[sku]:
+            self.set(sku, 0, channel or None)
+
     # Both sides
 
     def stock(self) -> dict[str, dict[str, int]]:
@@ -102,6 +135,7 @@ class Shelves:
         state = self.carrier.server.state.commercetools
         found: dict[str, dict[str, int]] = {}
         with state.lock:
+            state.settle()
             keys = {channel["id"]: channel["key"] for channel in state["channels"]}
             for entry in state["inventory"]:
                 channel = entry.get("supplyChannel")

@@ -22,6 +22,7 @@ reading the variant and writing it back, and the two flows take turns:
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -496,7 +497,9 @@ class _Locations:
     def __init__(self, link: str, store: Store, client: CloudshelfClient) -> None:
         self.link, self.store, self.client = link, store, client
         self._known: set[str] = set()
+        self._lacking: set[str] = set()
         self._looked_at = float("-inf")
+        self._looking = threading.Lock()
 
     def sorted(
         self, levels: Sequence[Level], stores: Collection[str]
@@ -506,8 +509,10 @@ class _Locations:
         :param stores: Channel keys of the link's stores.
         """
         channels = {level.channel for level in levels}
-        if not channels <= self._known and time.monotonic() - self._looked_at > WAIT_SECONDS:
-            self._look(channels)
+        with self._looking:
+            is_old = time.monotonic() - self._looked_at > WAIT_SECONDS
+            if not channels <= (self._known if is_old else self._known | self._lacking):
+                self._look(channels.union(stores))
         ready = [level for level in levels if level.channel in self._known]
         waiting = [level for level in levels if level.channel not in self._known and level.channel in stores]
         gone = [level for level in levels if level.channel not in self._known and level.channel not in stores]
@@ -523,6 +528,7 @@ class _Locations:
             there = chain.from_iterable(self.client.locations())
             known |= {gids[one["platformProvidedId"]] for one in there if one["platformProvidedId"] in gids}
         self._known |= known
+        self._lacking = set(gids.values()) - self._known
         self._looked_at = time.monotonic()
 
 
