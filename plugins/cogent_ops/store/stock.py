@@ -23,6 +23,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    text,
     tuple_,
     update,
 )
@@ -180,8 +181,9 @@ class Stock:
 
     def rechecks(self, conn: Connection, link: str) -> list[StoredOrder]:
         """Orders that every poll looks at again."""
-        query = select(kiosk_order).where(_O.link == link, _O.recheck).order_by(_O.order_id)
-        return [_order(row) for row in conn.execute(query)]
+        # In these words, and not asked to sort, SQLite takes the index of just these orders.
+        query = select(kiosk_order).where(_O.link == link, text("recheck"))
+        return sorted((_order(row) for row in conn.execute(query)), key=lambda order: order.order_id)
 
     def save_orders(self, conn: Connection, link: str, orders: Iterable[StoredOrder]) -> None:
         """Keep orders as read; ``first_seen`` stays."""
@@ -652,9 +654,10 @@ class Stock:
 
     def unpark(self, conn: Connection, project: str, place: Place) -> bool:
         """Let a parked batch be tried at once; its id, and so its idempotency, stays."""
-        parked = and_(
-            _B.project == project, _B.sku == place.sku, _B.channel == place.channel, _B.state == "parked"
+        in_flight = and_(
+            _B.project == project, _B.sku == place.sku, _B.channel == place.channel, _B.state != "applied"
         )
+        parked = and_(in_flight, _B.state == "parked")
         return bool(conn.execute(update(stock_batch).where(parked).values(retry_at=0.0)).rowcount)
 
     def hand_back(self, batch_ids: Collection[str], owner: str, retry_seconds: float = 0.0) -> None:
