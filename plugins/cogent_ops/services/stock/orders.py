@@ -116,12 +116,16 @@ class _Placed:
     def moves(self) -> bool:
         return not self.order.is_internal and self.order.status is not OrderStatus.DRAFT_BASKET
 
-    def aliases(self) -> tuple[dict[str, str], dict[str, str]]:
-        """Identifiers that earlier states of this order may have been recorded under: of variants and locations."""
+    def found(self, before: KioskOrder) -> tuple[dict[str, str], dict[str, str]]:
+        """What identifiers stand for that an earlier state of the order had, or has still: of variants, of location."""
         skus = {alias: line.sku for line in self.order.lines if line.is_known for alias in line.aliases}
+        for line in before.lines:
+            known = [skus[alias] for alias in line.aliases if alias in skus]
+            if known and not line.is_known:
+                skus[line.sku] = known[0]
         # Orders without any location share the sign for it, so what is found for one says nothing about others.
-        found = self.is_channel_known and self.order.location
-        return skus, {self.order.location: self.channel} if found else {}
+        is_same = self.is_channel_known and before.location
+        return skus, {before.location: self.channel} if is_same else {}
 
     def why(self, place: Place) -> str | None:
         """Why a movement at this place must wait; ``None`` when it need not."""
@@ -339,36 +343,31 @@ class OrderPoll:
             if order.id not in newest or order.updated_at >= newest[order.id].updated_at:
                 newest[order.id] = order
         with self.store.read() as conn:
-            candidates = self._changed(conn, newest)
+            candidates = _changed(newest, self.store.stock.orders(conn, self._link, newest))
         if not candidates and not untold:
             return PollCounts()
         placed = [_Placed(order, *self._channel(order.location)) for order in candidates]
         sentences = self._sentences(placed)
         with self.store.begin() as conn:
             self.store.stock.turn(conn, self._link)
-            changed = {order.id for order in self._changed(conn, newest)}
-            counts = self._apply(conn, [one for one in placed if one.order.id in changed], start, sentences)
+            stored = self.store.stock.orders(conn, self._link, newest)
+            changed = {order.id for order in _changed(newest, stored)}
+            now_changed = [one for one in placed if one.order.id in changed]
+            counts = self._apply(conn, now_changed, stored, start, sentences)
             self.store.exceptions.raise_many(conn, self._link, map(_unreadable, untold), self._run_key)
         self._told.update((error.order_id, str(error)) for error in untold)
         return replace(counts, unreadable=counts.unreadable + len(untold))
 
-    def _changed(self, conn: Connection, orders: Mapping[str, KioskOrder]) -> list[KioskOrder]:
-        """Orders that say something new. An older state than the stored one never undoes it."""
-        stored = self.store.stock.orders(conn, self._link, orders)
-        return [
-            order
-            for id_, order in orders.items()
-            if id_ not in stored
-            or order.updated_at > stored[id_].modified_at
-            # Times may be whole seconds, and a record may change without its time.
-            or (order.updated_at == stored[id_].modified_at and order.fingerprint != stored[id_].hash)
-        ]
-
     def _apply(
-        self, conn: Connection, placed: Sequence[_Placed], start: datetime, sentences: Mapping[str, str]
+        self,
+        conn: Connection,
+        placed: Sequence[_Placed],
+        stored: Mapping[str, StoredOrder],
+        start: datetime,
+        sentences: Mapping[str, str],
     ) -> PollCounts:
         stock = self.store.stock
-        released = self._rename(conn, placed)
+        released = self._rename(conn, placed, stored)
         effects = stock.effects(conn, self._link, [one.order.id for one in placed])
         movements: list[NewMovement] = []
         changes: list[Effect] = []
@@ -396,13 +395,15 @@ class OrderPoll:
             released=released,
         )
 
-    def _rename(self, conn: Connection, placed: Iterable[_Placed]) -> int:
+    def _rename(self, conn: Connection, placed: Iterable[_Placed], stored: Mapping[str, StoredOrder]) -> int:
         """Bring what was recorded under identifiers that have become known since to their proper places."""
         old = self.store.stock.effects(conn, self._link, [one.order.id for one in placed])
         released, known = 0, set[str]()
         renamed: dict[Place, tuple[Place, str | None]] = {}
         for one in placed:
-            skus, channels = one.aliases()
+            if one.order.id not in old:
+                continue
+            skus, channels = one.found(read_order(stored[one.order.id].content))
             for effect in old.get(one.order.id, ()):
                 place = effect.place
                 new = Place(skus.get(place.sku, place.sku), channels.get(place.channel, place.channel))
@@ -538,6 +539,18 @@ def _read(page: Iterable[Json]) -> tuple[list[KioskOrder], list[UnreadableOrder]
         except UnreadableOrder as error:
             unreadable.append(error)
     return orders, unreadable
+
+
+def _changed(orders: Mapping[str, KioskOrder], stored: Mapping[str, StoredOrder]) -> list[KioskOrder]:
+    """Orders that say something new. An older state than the stored one never undoes it."""
+    return [
+        order
+        for id_, order in orders.items()
+        if id_ not in stored
+        or order.updated_at > stored[id_].modified_at
+        # Times may be whole seconds, and a record may change without its time.
+        or (order.updated_at == stored[id_].modified_at and order.fingerprint != stored[id_].hash)
+    ]
 
 
 def _latest(mark: datetime | None, newest: datetime | None, now: datetime) -> datetime | None:
