@@ -195,7 +195,7 @@ def _fill_availability(store: Store, link: str) -> None:
 
 
 def _movement(link: str, sku: str, id_: str, **more: Any) -> NewMovement:
-    amount = {} if "counted" in more else {"delta": -1}
+    amount: dict[str, Any] = {} if "counted" in more else {"delta": -1}
     return NewMovement(link, f"p-{link}", sku, "s", Source.API, id_, "o", TURN, **amount, **more)
 
 
