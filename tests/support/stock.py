@@ -21,7 +21,6 @@ from cogent_ops.sandbox import actions
 from cogent_ops.sandbox.server import SandboxServer
 from cogent_ops.services.stock.drain import DrainCounts, StockDrain
 from cogent_ops.store import Store
-from cogent_ops.store.engine import database
 from cogent_ops.store.schema import movement, stock_batch
 
 Json = dict[str, Any]
@@ -47,7 +46,6 @@ class StockWorld:
 
     server: SandboxServer
     store: Store
-    url: sa.URL
     project: str = "commercetools/sandbox"
     tuning: Tuning = QUICK
     settings: Json = field(default_factory=dict)
@@ -87,7 +85,7 @@ class StockWorld:
         """Let so much time pass that every batch that is not applied may be taken over."""
         due = {"lease_until": 0.0, "retry_at": 0.0}
         mine = (stock_batch.c.project == self.project) & (stock_batch.c.state != "applied")
-        with database(self.url).begin() as conn:
+        with self.store.begin() as conn:
             conn.execute(sa.update(stock_batch).where(mine).values(due))
 
     # The inbox

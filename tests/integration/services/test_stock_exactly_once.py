@@ -56,7 +56,6 @@ class Shared:
 
     server: SandboxServer
     store: Store
-    url: Any
     foreign: str
 
 
@@ -67,11 +66,11 @@ def shared(request: pytest.FixtureRequest) -> Iterator[Shared]:
     touched = Behaviour(order_touches_entry=True)
     with databases.current() as url, SandboxServer(data, behaviour=touched) as server:
         store = open_store(url)
-        StockWorld(server, store, url).install_types()
+        StockWorld(server, store).install_types()
         note = {"name": "note", "label": {"en": "Note"}, "required": False, "type": {"name": "String"}}
         draft = {"key": "erp", "name": {"en": "ERP"}, "resourceTypeIds": ["inventory-entry"]}
         kind = shop(server).ensure("types", {**draft, "fieldDefinitions": [note]})
-        yield Shared(server, store, url, kind.resource["id"])
+        yield Shared(server, store, kind.resource["id"])
         store.close()
         close_sessions()
 
@@ -164,7 +163,7 @@ class History:
 def begin(shared: Shared, **more: Any) -> History:
     """Four entries of a SKU: in a store, one with another integration's Type, one missing, one sold online."""
     number = next(_NUMBERS)
-    world = StockWorld(shared.server, shared.store, shared.url, f"commercetools/{number}", **more)
+    world = StockWorld(shared.server, shared.store, f"commercetools/{number}", **more)
     shared.server.set_faults(None)
     skus = [f"H{number}-{letter}" for letter in "ABCD"]
     places = [Place(skus[0], STORE), Place(skus[1], ""), Place(skus[2], STORE), Place(skus[3], STORE)]
