@@ -182,6 +182,40 @@ class Catalogue:
             gone = delete(sku_registry).where(s.link == link, s.run_key != run_key, older)
             return conn.execute(gone).rowcount
 
+    # What an identifier is that is no SKU.
+
+    def skus_alike(self, link: str, forms: Iterable[str]) -> list[str]:
+        """Registered SKUs that have one of these forms without case and white space, in order. See :func:`fold`."""
+        s, found = sku_registry.c, set[str]()
+        with self._database.read() as conn:
+            for chunk in chunks({fold(form) for form in forms}):
+                query = select(s.sku).where(s.link == link, s.folded.in_(chunk))
+                found.update(conn.execute(query).scalars())
+        return sorted(found)
+
+    def skus_beginning(self, link: str, beginning: str, limit: int) -> list[str]:
+        """Registered SKUs that begin like this, case and white space aside; the first ones in order."""
+        s, start = sku_registry.c, fold(beginning)
+        query = select(s.sku).where(s.link == link, s.folded >= start, s.folded < start + "\U0010ffff")
+        with self._database.read() as conn:
+            return list(conn.execute(query.distinct().order_by(s.sku).limit(limit)).scalars())
+
+    def skus_now(self, link: str, former: str) -> list[str]:
+        """SKUs of the variants that carried this one before the run that saw them last."""
+        s = sku_registry.c
+        query = select(s.sku).where(s.link == link, s.previous_sku == former, s.sku != former)
+        with self._database.read() as conn:
+            return list(conn.execute(query.distinct().order_by(s.sku)).scalars())
+
+    def skus_of_product(self, link: str, named: str) -> list[str]:
+        """SKUs of the product that has this id or this key, by variant."""
+        s, p = sku_registry.c, product_state.c
+        ids = select(p.product_id).where(p.link == link, or_(p.product_key == named, p.product_id == named))
+        mine = or_(s.product_id == named, s.product_id.in_(ids))
+        query = select(s.sku).where(s.link == link, mine).order_by(s.product_id, s.variant_id)
+        with self._database.read() as conn:
+            return list(conn.execute(query).scalars())
+
     # What the kiosk shows.
 
     def record_products(self, link: str, run_key: str, states: Iterable[ProductState]) -> None:
