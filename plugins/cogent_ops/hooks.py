@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 STORE_CONNECTION_ID = "cogent_ops_store"
 EMBEDDED_STORE = "COGENT_OPS_EMBEDDED_STORE"
+SHORTEST_TOKEN = 16
 #: Extras of the store's connection that PostgreSQL's client library understands.
 POSTGRESQL_EXTRAS = ("sslmode", "sslrootcert", "sslcert", "sslkey")
 
@@ -273,6 +274,37 @@ def _require_embedded() -> None:
             f"there is no such connection, and {EMBEDDED_STORE} forbids the embedded store",
             "Add the connection (type postgres), or see why Airflow cannot read it.",
         )
+
+
+def live_stock_tokens(link: str) -> tuple[str, ...]:
+    """The tokens that open a link's live stock endpoint: the password of ``cogent_ops_live_stock_<link>``, and while
+    tokens are being changed the one before it, in the extra ``previous_token``.
+
+    :raises ConnectionConfigError: when there is no such connection, or no token that is hard to guess.
+    """
+    from cogent_ops.clients.transport import checked_secret
+
+    conn_id = connection_id("cogent_ops_live_stock", link)
+    found = find_connection(conn_id)
+    if found is None:
+        raise ConnectionConfigError(
+            conn_id,
+            "conn_id",
+            "there is no such connection, so the live stock endpoint lets nobody in",
+            f"Add it: airflow connections add {conn_id} --conn-type generic --conn-password <token>. Make a token "
+            "with: openssl rand -hex 32. Enter the same in the Cloudshelf Manager.",
+        )
+    tokens = {
+        "password (token)": found.password or "",
+        "extra previous_token": str(found.extra_dejson.get("previous_token") or ""),
+    }
+    for field, token in tokens.items():
+        if token or field.startswith("password"):
+            checked_secret(conn_id, field, token)
+        if 0 < len(token) < SHORTEST_TOKEN:
+            problem = f"it has {len(token)} characters, {SHORTEST_TOKEN} at least are not to be guessed"
+            raise ConnectionConfigError(conn_id, field, problem, "Make one with: openssl rand -hex 32.")
+    return tuple(token for token in tokens.values() if token)
 
 
 def find_connection(conn_id: str) -> Connection | None:

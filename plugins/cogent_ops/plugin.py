@@ -1,4 +1,7 @@
-"""What Airflow's user interface gets: the report pages. Registration only; the pages are built when first asked for."""
+"""What Airflow's API server gets: the report pages, and the endpoint that kiosks ask.
+
+Registration only; the apps are built when first asked for.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ VIEWS = [
     }
 ]
 LINKS = [ReportLink()]
+LIVE_STOCK_PREFIX = "/cogent_ops/live-stock"
 
 
 class CogentOpsPlugin(AirflowPlugin):
@@ -29,7 +33,14 @@ class CogentOpsPlugin(AirflowPlugin):
 
     @property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]  # a property defers the import
-        """The web app, built by the API server alone."""
-        from cogent_ops.web.reports import create_app
+        """The web apps, built by the API server alone."""
+        from cogent_ops.web import live_stock, reports
 
-        return [{"name": "cogent_ops reports", "app": create_app(), "url_prefix": REPORTS_PREFIX}]
+        return [
+            {"name": "cogent_ops reports", "app": reports.create_app(), "url_prefix": REPORTS_PREFIX},
+            {
+                "name": "cogent_ops live stock",
+                "app": live_stock.create_app(),
+                "url_prefix": LIVE_STOCK_PREFIX,
+            },
+        ]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from cogent_ops.config import ApiLimits, Config, LinkConfig
     from cogent_ops.services.catalogue.sync import CatalogueSync
     from cogent_ops.services.checks import Check, Parts
+    from cogent_ops.services.live_stock.service import LiveStock
     from cogent_ops.store import SharedBudget, Store
 
 SUITE = "schemas/product_master.json"
@@ -115,6 +116,31 @@ class Runtime:
             cloudshelf=self.cloudshelf(Priority.CATALOGUE) if writes else None,
             locations=self.files.locations,
         )
+
+    def live_stock(self, before: LiveStock | None = None) -> LiveStock:
+        """What answers kiosks on a product view.
+
+        :param before: given back when it would still be made of the same settings and the same account.
+        """
+        from cogent_ops.services.live_stock.service import LiveStock, hasty
+        from cogent_ops.services.live_stock.throttle import CappedBudget, Throttle
+
+        config, overrides = self.config, self.files.locations
+        shop = CommercetoolsHook(connection_id("commercetools", self.link))
+        basis = (config, overrides, shop.account())
+        if before is not None and before.basis == basis:
+            return before
+        limit, tuning = config.limits.commercetools, hasty(config.live_stock)
+        share = config.live_stock.share * limit.rate
+        budget = CappedBudget(self._budget(shop.account().budget_name, limit), Throttle(share, share))
+
+        def kiosk() -> CloudshelfClient:
+            hook = CloudshelfHook(connection_id("cloudshelf", self.link))
+            shared = self._budget(hook.account().budget_name, config.limits.cloudshelf)
+            return hook.client(shared, Priority.LIVE, tuning)
+
+        client = shop.client(budget, Priority.LIVE, tuning)
+        return LiveStock(config, overrides, client, kiosk, self.store, basis)
 
     def preflight(self) -> list[Check]:
         """Whether accounts, settings and configuration are what the flows need; nothing is changed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -65,13 +66,13 @@ def test_loading_it_imports_nothing_heavy() -> None:
         "fastapi",
         "cogent_ops.services",
         "cogent_ops.web.reports",
+        "cogent_ops.web.live_stock",
     )
     assert not [name for name in loaded if name.startswith(heavy)]
 
 
 def test_provider_metadata_is_valid_and_names_things_that_exist() -> None:
     import importlib
-    import json
 
     import jsonschema
 
@@ -132,3 +133,37 @@ def test_a_viewer_reads_the_list_and_no_file_outside_the_reports(client: Any) ->
         assert client.get(f"/cogent_ops/reports{page}", headers=headers).status_code == 404
     for escape in ("%2e%2e/%2e%2e/airflow.cfg", "..%2f..%2fairflow.cfg", "x/..%5c..%5cairflow.cfg"):
         assert client.get(f"/cogent_ops/reports/default/{escape}", headers=headers).status_code in (401, 404)
+
+
+# The live stock endpoint has a token of its own instead of a login; the other pages keep theirs.
+
+LIVE = "/cogent_ops/live-stock"
+
+
+def test_the_endpoint_for_kiosks_asks_for_its_token_and_for_no_login(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conn = json.dumps({"conn_type": "generic", "password": "a-token-that-nobody-guesses"})
+    monkeypatch.setenv("AIRFLOW_CONN_COGENT_OPS_LIVE_STOCK_DEFAULT", conn)
+    commercetools = {"project_key": "p", "auth_url": "http://127.0.0.1:9/auth"}
+    shop = {"conn_type": "commercetools", "host": "http://127.0.0.1:9", "login": "i", "password": "s"}
+    monkeypatch.setenv("AIRFLOW_CONN_COMMERCETOOLS_DEFAULT", json.dumps({**shop, "extra": commercetools}))
+    for headers in ({}, {"Authorization": "Bearer wrong"}, login(client, "ada")):
+        refused = client.get(f"{LIVE}/default?variant=x", headers=headers)
+        assert (refused.status_code, refused.json()["error"]) == (401, "unauthorized")
+    admitted = {"Authorization": "Bearer a-token-that-nobody-guesses"}
+    assert client.get(f"{LIVE}/default", headers=admitted).json()["error"] == "bad_request"
+    assert client.get(f"{LIVE}/default?variant=x", headers=admitted).json()["error"] == "unavailable"
+    assert client.get("/cogent_ops/reports/", headers=admitted).status_code in (401, 403)
+
+
+def test_every_route_of_every_other_app_asks_for_a_login() -> None:
+    """An app that comes later cannot forget it: Airflow authenticates none of them."""
+    from cogent_ops.plugin import CogentOpsPlugin
+
+    apps = {one["url_prefix"]: one["app"] for one in CogentOpsPlugin().fastapi_apps}
+    assert LIVE in apps
+    for prefix, app in apps.items():
+        guarded = [bool(getattr(route, "dependencies", [])) for route in app.routes]
+        assert guarded
+        assert all(guarded) or prefix == LIVE, prefix

@@ -128,10 +128,6 @@ class LiveCache(Generic[Value]):
         # What a slow read has only just given is as good as it gets, whatever its age.
         return self._best(entry, math.inf if answered else max(self.freshness.stale, ttl))
 
-    def close(self) -> None:
-        """Let reads under way end, and start no more."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
     # Asking
 
     def _touch(self, key: str) -> _Entry[Value]:

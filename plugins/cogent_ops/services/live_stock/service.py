@@ -88,6 +88,7 @@ class LiveStock:
 
     :param overrides: what ``include/locations.yaml`` says, by Channel key.
     :param kiosk: makes the Cloudshelf client; called when an internal id comes, which may be never.
+    :param basis: all that it was made from; equal for another one that would answer alike.
     """
 
     def __init__(
@@ -97,8 +98,9 @@ class LiveStock:
         shop: CommercetoolsClient,
         kiosk: Callable[[], CloudshelfClient],
         store: Store,
+        basis: object = None,
     ) -> None:
-        self.config, self._overrides = config, overrides
+        self.config, self.basis, self._overrides = config, basis, overrides
         self._shop, self._kiosk, self._store = shop, kiosk, store
         rules, link = config.live_stock, config.name
         seldom = Freshness(REFERENCE_SECONDS, stale=math.inf, behind=True, retry=RETRY_SECONDS)
@@ -132,11 +134,6 @@ class LiveStock:
         store = await self._store_of(question.location, places, deadline)
         stock = await self._stock_of(question, deadline)
         return Answer(places.answer(question, store, stock.value), stock.age)
-
-    def close(self) -> None:
-        """Start no more reads."""
-        for cache in (self._stocks, self._places, self._locations, self._variants):
-            cache.close()
 
     # What is meant
 
