@@ -9,7 +9,16 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import DAG, Asset, Context, RetryDecision, RetryPolicy
+from airflow.sdk import (
+    DAG,
+    Asset,
+    AssetOrTimeSchedule,
+    AssetWatcher,
+    Context,
+    CronDataIntervalTimetable,
+    RetryDecision,
+    RetryPolicy,
+)
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
@@ -120,3 +129,25 @@ def for_each_link(build: Callable[[str], None]) -> None:
 def catalogue_asset(link: str) -> Asset:
     """What ``catalogue_sync`` produces: the link's catalogue on the kiosks."""
     return Asset(name=dag_id("cloudshelf_catalogue", link), uri=f"cogent-ops://cloudshelf/{link}/catalogue")
+
+
+def stock_asset(link: str) -> Asset:
+    """What ``stock_deltas`` produces: the link's movements in commercetools."""
+    return Asset(name=dag_id("commercetools_stock", link), uri=f"cogent-ops://commercetools/{link}/stock")
+
+
+def stock_inbox(link: str) -> Asset:
+    """What wakes ``stock_deltas``: kiosk orders and movements that wait."""
+    from cogent_ops.triggers import StockWorkTrigger
+
+    return Asset(
+        name=dag_id("stock_inbox", link),
+        uri=f"cogent-ops://store/{link}/inbox",
+        watchers=[AssetWatcher(name=dag_id("stock_work", link), trigger=StockWorkTrigger(link=link))],
+    )
+
+
+def every_minute(*assets: Asset) -> AssetOrTimeSchedule:
+    """A flow that assets wake, and the clock every minute in case they do not; with data intervals for backfills."""
+    clock = CronDataIntervalTimetable("* * * * *", timezone="UTC")
+    return AssetOrTimeSchedule(timetable=clock, assets=list(assets))

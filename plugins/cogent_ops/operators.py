@@ -242,6 +242,61 @@ class AcceptAuditOperator(BaseOperator):
         return {"audit": audit.id, "accepted_by": actor}
 
 
+class StockDeltasOperator(BaseOperator):
+    """Kiosk sales to commercetools: poll orders into the inbox and drain it, until it is quiet.
+
+    :param link: the link. (templated)
+    """
+
+    template_fields: Sequence[str] = ("link",)
+    ui_color: str = "#dcfce7"
+
+    def __init__(self, *, link: str = DEFAULT_LINK, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.link = link
+
+    def execute(self, context: Context) -> Summary:
+        """Run the flow.
+
+        :return: what was done, in numbers.
+        """
+        from cogent_ops.runtime import Runtime
+
+        return Runtime(self.link).stock(_owner(context)).run()
+
+
+class AvailabilityPushOperator(BaseOperator):
+    """commercetools' availability to the kiosks: stock levels and flags, for as long as a run may last.
+
+    One at a time: of two that tell the same level nobody could say whose arrived last.
+
+    :param link: the link. (templated)
+    :param full: read every inventory entry, not only what changed. (templated)
+    """
+
+    template_fields: Sequence[str] = ("link", "full")
+    ui_color: str = "#dcfce7"
+
+    def __init__(self, *, link: str = DEFAULT_LINK, full: bool | str = False, **kwargs: Any) -> None:
+        super().__init__(**{"max_active_tis_per_dag": 1, **kwargs})
+        self.link, self.full = link, full
+
+    def execute(self, context: Context) -> Summary:
+        """Run the flow.
+
+        :return: what was told, in numbers.
+        """
+        from cogent_ops.runtime import Runtime
+
+        return Runtime(self.link).availability(_owner(context)).keep_up(full=bool(self.full))
+
+
+def _owner(context: Context) -> str:
+    """A try of a task: two tries, of which the first may still be alive somewhere, are two owners."""
+    run, task = context["dag_run"], context["ti"]
+    return f"{run_key(run.dag_id, run.run_id)}/{task.try_number}"
+
+
 def _backfilled(run: DagRunProtocol) -> tuple[datetime, datetime] | None:
     """The data interval of a backfill; other runs work from the watermark."""
     start, end = run.data_interval_start, run.data_interval_end

@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from cogent_ops.clients.commercetools import CommercetoolsClient
     from cogent_ops.clients.transport import Tuning
     from cogent_ops.config import ApiLimits, Config, LinkConfig
+    from cogent_ops.services.availability import AvailabilityFlow
     from cogent_ops.services.catalogue.sync import CatalogueSync
     from cogent_ops.services.checks import Check, Parts
     from cogent_ops.services.live_stock.service import LiveStock
+    from cogent_ops.services.stock.flow import StockFlow, StockWatch
     from cogent_ops.store import SharedBudget, Store
 
 SUITE = "schemas/product_master.json"
@@ -77,12 +79,15 @@ class Runtime:
         """Where runs keep what they hand from task to task, and their reports."""
         return data_root(self.config.data_root)
 
-    def commercetools(self, priority: Priority) -> CommercetoolsClient:
-        """The link's commercetools client, within the project's shared rate budget."""
+    def commercetools(self, priority: Priority, workers: int | None = None) -> CommercetoolsClient:
+        """The link's commercetools client, within the project's shared rate budget.
+
+        :param workers: threads that use it at the same time; ``None``: as many as the link's ``concurrency``.
+        """
         hook = CommercetoolsHook(connection_id("commercetools", self.link))
         limit = self.config.limits.commercetools
         budget = self._budget(hook.account().budget_name, limit)
-        return hook.client(budget, priority, self._tuning(limit))
+        return hook.client(budget, priority, self._tuning(limit, workers))
 
     def cloudshelf(self, priority: Priority) -> CloudshelfClient:
         """The link's Cloudshelf client, within the organisation's shared rate budget."""
@@ -93,11 +98,13 @@ class Runtime:
     def _budget(self, target: str, limit: ApiLimits) -> SharedBudget:
         return self.store.budget(target, limit.rate, limit.burst)
 
-    def _tuning(self, limit: ApiLimits) -> Tuning:
+    def _tuning(self, limit: ApiLimits, workers: int | None = None) -> Tuning:
         from cogent_ops.clients.transport import Tuning
 
         # One more than the workers: the thread that feeds them reads pages itself.
-        return Tuning(read_seconds=limit.timeout_seconds, connections=self.config.concurrency + 1)
+        return Tuning(
+            read_seconds=limit.timeout_seconds, connections=(workers or self.config.concurrency) + 1
+        )
 
     def catalogue(self, *, reads: bool = False, writes: bool = False) -> CatalogueSync:
         """The catalogue flow.
@@ -141,6 +148,48 @@ class Runtime:
 
         client = shop.client(budget, Priority.LIVE, tuning)
         return LiveStock(config, overrides, client, kiosk, self.store, basis)
+
+    @property
+    def project(self) -> str:
+        """The commercetools project as its rate budget names it; links may share one."""
+        return CommercetoolsHook(connection_id("commercetools", self.link)).account().budget_name
+
+    def stock(self, owner: str) -> StockFlow:
+        """One run of the stock flow.
+
+        :param owner: unique per try of a task: whoever holds the leases of what it is about to send.
+        """
+        from cogent_ops.services.stock.drain import StockDrain
+        from cogent_ops.services.stock.flow import StockFlow
+        from cogent_ops.services.stock.orders import OrderPoll
+
+        config, store, project = self.config, self.store, self.project
+        workers = config.movements.concurrency
+        drain = StockDrain(config, store, self.commercetools(Priority.STOCK, workers), project, owner=owner)
+        poll = OrderPoll(config, store, self.cloudshelf(Priority.ORDERS), project, run_key=owner)
+        return StockFlow(config, store, poll, drain)
+
+    def stock_watch(self) -> StockWatch:
+        """What tells whether the stock flow should be woken."""
+        from cogent_ops.services.stock.flow import StockWatch
+
+        return StockWatch(self.link, self.store, self.cloudshelf(Priority.ORDERS), self.project)
+
+    def availability(self, run_key: str) -> AvailabilityFlow:
+        """The availability flow.
+
+        :param run_key: the run, for the exceptions it raises.
+        """
+        from cogent_ops.services.availability import AvailabilityFlow
+
+        return AvailabilityFlow(
+            self.config,
+            self.store,
+            self.commercetools(Priority.AVAILABILITY),
+            self.cloudshelf(Priority.AVAILABILITY),
+            self.files.locations,
+            run_key=run_key,
+        )
 
     def preflight(self) -> list[Check]:
         """Whether accounts, settings and configuration are what the flows need; nothing is changed."""

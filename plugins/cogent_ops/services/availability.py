@@ -42,6 +42,7 @@ from cogent_ops.domain.identifiers import location_gid, product_gid, variant_gid
 from cogent_ops.domain.rules import LocationOverride
 from cogent_ops.errors import MissingScope, PermanentError
 from cogent_ops.services.pipeline import batches, ordered_map
+from cogent_ops.services.relay import Relay, Step
 from cogent_ops.store import Store
 from cogent_ops.store.availability import AT_ONCE, Flag, Level, Overtaken
 from cogent_ops.store.sql import now as by_our_clock
@@ -56,6 +57,8 @@ CHANGES = "availability"
 PAGE, SKUS = 500, 150
 #: A collection spends so long at most on variants that are read again by themselves: changes must not wait for them.
 SLICE_SECONDS = 5.0
+#: Most looks at changed entries reach back only so far behind the last one.
+SHORT_OVERLAP_SECONDS = 2.0
 #: An order shows in the inventory within so long; its variants are read at once, and again after that.
 ORDER_SECONDS = 12.0
 #: Messages that tell of changes which modified entries may not show, and how far each look reaches back for late ones.
@@ -138,6 +141,22 @@ class _Tally:
     skus: set[str] = field(default_factory=set)
 
 
+@dataclass
+class _Look:
+    """A look at changed entries.
+
+    :param is_deep: it reaches back as far as configured. Most looks need not, or a launch would be read over and over;
+        two in that time find what shows up to half of it late.
+    :param reached: where commercetools was when the look began.
+    :param seen: version and quantity by id of entry.
+    """
+
+    is_deep: bool
+    began: float = field(default_factory=time.monotonic)
+    reached: datetime | None = None
+    seen: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+
 class AvailabilityFlow:
     """The availability of one link. One run at a time makes sense; several do no harm.
 
@@ -161,9 +180,43 @@ class AvailabilityFlow:
         self._assortment: tuple[float, Assortment] | None = None
         #: Changed entries as the last collection stored them: the overlap shows them again and again.
         self._stored: dict[str, tuple[int, int]] = {}
+        self._deep_at = float("-inf")
         self._messages = _Messages(commercetools)
         self._zero = _Zero(config, store, cloudshelf, run_key)
         self._locations = _Locations(config.name, store, cloudshelf)
+
+    def keep_up(self, *, full: bool = False) -> dict[str, int]:
+        """Collect and push again and again, for as long as a run may last; what was done, in numbers.
+
+        :param full: begin by reading every variant that kiosks show.
+        :raises RetryableError: when an API or the store stayed out of reach until the end; nothing is lost.
+        :raises PermanentError: when a person must act first.
+        """
+        told, is_full, seen = PushCounts(), full, {"entries_read": 0, "changes": 0}
+
+        def turn() -> int:
+            nonlocal told, is_full
+            try:
+                found = self.collect(by_our_clock(), full=is_full)
+                is_full = False
+                seen["entries_read"] += found.entries
+                seen["changes"] += found.changed
+            finally:
+                # What is known already must reach the kiosks also while commercetools does not answer.
+                pushed = self.push()
+                told += pushed
+            return int(found.unread or pushed.more)
+
+        rules = self.rules
+        step = Step("availability", turn)
+        Relay([step], rules.poll_seconds, rules.longest_run_seconds, rules.longest_run_seconds).run()
+        return {
+            **seen,
+            "levels_told": told.told,
+            "flags_told": told.flags,
+            "refused": told.refused,
+            "calls": told.calls,
+        }
 
     # Collecting
 
@@ -225,25 +278,34 @@ class AvailabilityFlow:
         if since is None:
             self._begin_here(tally)
             return
-        first = since - timedelta(seconds=self.rules.overlap_seconds)
-        where = f"lastModifiedAt >= {self.commercetools.literal(_wire(first))}"
-        reached: datetime | None = None
-        seen: dict[str, tuple[int, int]] = {}
-        for page in self.commercetools.pages("inventory", where=[where], page_size=PAGE):
-            reached = reached or max(map(_modified, page))
-            now = {entry["id"]: (entry["version"], entry["availableQuantity"]) for entry in page}
-            moved = {entry["sku"] for entry in page if self._stored.get(entry["id"]) != now[entry["id"]]}
-            tally.entries += sum(self._stored.get(id_) != state for id_, state in now.items())
-            moved -= tally.skus
-            shown = self.store.availability.shown(link, sorted(moved))
-            tally.hidden += len(moved) - len(shown)
-            self._read(tally, sorted(shown))
-            seen.update(now)
-        if reached is not None and reached > since:
+        look = _Look(time.monotonic() - self._deep_at >= self.rules.overlap_seconds / 2)
+        self._read(tally, self._changed(tally, since, look))
+        if look.reached is not None and look.reached > since:
             with self.store.begin() as conn:
                 self.store.availability.record(conn, link, tally.turn, {}, tally.read_again)
-                self.store.watermarks.set(conn, link, CHANGES, reached)
-        self._stored = seen
+                self.store.watermarks.set(conn, link, CHANGES, look.reached)
+        if look.is_deep:
+            self._stored, self._deep_at = look.seen, look.began
+        else:
+            self._stored.update(look.seen)
+
+    def _changed(self, tally: _Tally, since: datetime, look: _Look) -> Iterator[str]:
+        """SKUs on kiosks with entries that have changed, each once; read while others work on the first of them."""
+        overlap = self.rules.overlap_seconds if look.is_deep else SHORT_OVERLAP_SECONDS
+        first = since - timedelta(seconds=min(overlap, self.rules.overlap_seconds))
+        where = f"lastModifiedAt >= {self.commercetools.literal(_wire(first))}"
+        done: set[str] = set()
+        for page in self.commercetools.pages("inventory", where=[where], page_size=PAGE):
+            look.reached = look.reached or max(map(_modified, page))
+            new = {entry["id"]: (entry["version"], entry["availableQuantity"]) for entry in page}
+            look.seen.update(new)
+            fresh = [entry for entry in page if self._stored.get(entry["id"]) != new[entry["id"]]]
+            tally.entries += len(fresh)
+            moved = {entry["sku"] for entry in fresh} - done
+            done |= moved
+            shown = self.store.availability.shown(self.config.name, sorted(moved))
+            tally.hidden += len(moved) - len(shown)
+            yield from sorted(shown)
 
     def _begin_here(self, tally: _Tally) -> None:
         """Note where commercetools is now, and that all variants are to be read: so nothing before is needed."""
@@ -267,10 +329,8 @@ class AvailabilityFlow:
                 return
             self._read(tally, skus)
 
-    def _read(self, tally: _Tally, skus: Sequence[str]) -> None:
+    def _read(self, tally: _Tally, skus: Iterable[str]) -> None:
         """Read all entries of some SKUs, and store what follows from them."""
-        if not skus:
-            return
         link, assortment = self.config.name, self._current_assortment()
         stocks = ordered_map(self._stock, batches(skus, SKUS), workers=self.config.concurrency)
         for stock in stocks:

@@ -179,6 +179,12 @@ class Stock:
             found.update((row.order_id, _order(row)) for row in conn.execute(query))
         return found
 
+    def newest_order(self, link: str) -> datetime | None:
+        """When the order that changed last was changed; ``None`` when no order was read yet."""
+        query = select(func.max(_O.modified_at)).where(_O.link == link)
+        with self._database.read() as conn:
+            return conn.execute(query).scalar_one_or_none()
+
     def rechecks(self, conn: Connection, link: str) -> list[StoredOrder]:
         """Orders that every poll looks at again."""
         # In these words, and not asked to sort, SQLite takes the index of just these orders.

@@ -1,0 +1,137 @@
+"""One run of ``stock_deltas``: orders are polled and the inbox is drained, side by side, until it is quiet."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from cogent_ops.clients.cloudshelf import CloudshelfClient
+from cogent_ops.config import LinkConfig
+from cogent_ops.services.relay import Relay, Step
+from cogent_ops.services.stock.drain import DrainCounts, StockDrain
+from cogent_ops.services.stock.orders import OrderPoll, PollCounts
+from cogent_ops.store import Store
+
+log = logging.getLogger(__name__)
+
+#: Watermark that says when a run of the flow was alive last.
+ALIVE = "stock_deltas_alive"
+#: Without a sign of life for so long, no run is at work.
+ALIVE_SECONDS = 5.0
+BEAT_SECONDS = 1.0
+#: Pause between two looks at movements whose identifiers were not known.
+RECHECK_SECONDS = 60.0
+
+
+@dataclass
+class StockFlow:
+    """Keeps a link's stock in step for as long as there is work.
+
+    :param sources: further steps that fill the inbox, such as a file drop.
+    """
+
+    config: LinkConfig
+    store: Store
+    poll: OrderPoll
+    drain: StockDrain
+    sources: Sequence[Step] = ()
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def run(self) -> dict[str, int]:
+        """Run until it is quiet; what was done, in numbers.
+
+        :raises RetryableError: when an API or the store stayed out of reach until the end; nothing is lost.
+        :raises PermanentError: when a person must act; what could go on went on until the end.
+        """
+        rules = self.config.movements
+        polled, drained = PollCounts(), DrainCounts()
+        rechecked_at = float("-inf")
+
+        def poll() -> int:
+            nonlocal polled
+            counts = self.poll.run(self.clock())
+            polled += counts
+            return counts.changed + counts.movements + counts.released
+
+        def drain() -> int:
+            nonlocal drained, rechecked_at
+            released = 0
+            if time.monotonic() - rechecked_at > RECHECK_SECONDS:
+                released = self.drain.recheck()
+                rechecked_at = time.monotonic()
+            counts = self.drain.round()
+            drained += counts
+            return released + counts.applied + counts.parked + counts.reviewed
+
+        beat = _Beat(self.store, self.config.name, self.clock)
+        relay = Relay(
+            (Step("orders", poll), *self.sources, Step("drain", drain)),
+            rules.poll_seconds,
+            rules.linger_seconds,
+            rules.longest_run_seconds,
+            beat,
+        )
+        try:
+            relay.run()
+        finally:
+            beat.end()
+        return {
+            "orders_read": polled.read,
+            "orders_changed": polled.changed,
+            "movements_added": polled.movements,
+            "entries_changed": drained.applied,
+            "movements_applied": drained.movements,
+            "parked": drained.parked,
+            "in_review": drained.reviewed + polled.review,
+        }
+
+
+class _Beat:
+    """Notes that a run is alive, at most once in a while, so that nobody wakes another one."""
+
+    def __init__(self, store: Store, link: str, clock: Callable[[], datetime]) -> None:
+        self.store, self.link, self.clock = store, link, clock
+        self._at = float("-inf")
+
+    def __call__(self) -> None:
+        if time.monotonic() - self._at >= BEAT_SECONDS:
+            self._at = time.monotonic()
+            self._note(self.clock())
+
+    def end(self) -> None:
+        """Say that the run has ended, so that new work wakes the next one at once."""
+        self._note(self.clock() - timedelta(seconds=ALIVE_SECONDS))
+
+    def _note(self, moment: datetime) -> None:
+        with self.store.begin() as conn:
+            self.store.watermarks.set(conn, self.link, ALIVE, moment)
+
+
+class StockWatch:
+    """Whether ``stock_deltas`` should be woken: cheap enough to ask every second.
+
+    :param project: the commercetools project as its rate budget names it.
+    """
+
+    def __init__(self, link: str, store: Store, client: CloudshelfClient, project: str) -> None:
+        self.link, self.store, self.client, self.project = link, store, client, project
+
+    def has_work(self, now: datetime) -> bool:
+        """Whether a run would find something, and none is at work.
+
+        :raises RetryableError: when Cloudshelf or the store is out of reach.
+        """
+        if self.is_alive(now):
+            return False
+        if self.store.stock.has_waiting(self.project):
+            return True
+        newest, read = self.client.newest_order_change(), self.store.stock.newest_order(self.link)
+        return newest is not None and (read is None or newest > read)
+
+    def is_alive(self, now: datetime) -> bool:
+        """Whether a run of the flow has shown itself lately."""
+        seen = self.store.watermarks.get(self.link, ALIVE)
+        return seen is not None and now - seen < timedelta(seconds=ALIVE_SECONDS)
