@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("parsing", "gate", "store", "catalogue", "stock")
+NAMES = ("parsing", "gate", "store", "catalogue", "stock", "live_stock")
 
 
 def main() -> int:

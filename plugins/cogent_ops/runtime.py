@@ -130,7 +130,7 @@ class Runtime:
         :param before: given back when it would still be made of the same settings and the same account.
         """
         from cogent_ops.services.live_stock.service import LiveStock, hasty
-        from cogent_ops.services.live_stock.throttle import CappedBudget, Throttle
+        from cogent_ops.services.live_stock.throttle import ChargedBudget, Throttle
 
         config, overrides = self.config, self.files.locations
         shop = CommercetoolsHook(connection_id("commercetools", self.link))
@@ -138,8 +138,9 @@ class Runtime:
         if before is not None and before.basis == basis:
             return before
         limit, tuning = config.limits.commercetools, hasty(config.live_stock)
-        share = config.live_stock.share * limit.rate
-        budget = CappedBudget(self._budget(shop.account().budget_name, limit), Throttle(share, share))
+        rate = config.live_stock.share * limit.rate
+        share = Throttle(rate, burst=rate)
+        budget = ChargedBudget(self._budget(shop.account().budget_name, limit), share)
 
         def kiosk() -> CloudshelfClient:
             hook = CloudshelfHook(connection_id("cloudshelf", self.link))
@@ -147,7 +148,7 @@ class Runtime:
             return hook.client(shared, Priority.LIVE, tuning)
 
         client = shop.client(budget, Priority.LIVE, tuning)
-        return LiveStock(config, overrides, client, kiosk, self.store, basis)
+        return LiveStock(config, overrides, client, kiosk, self.store, pace=share.wait, basis=basis)
 
     @property
     def project(self) -> str:

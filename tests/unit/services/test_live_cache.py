@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cogent_ops.errors import CogentOpsError, ConnectionConfigError, TargetUnavailable
+from cogent_ops.errors import CircuitOpen, CogentOpsError, ConnectionConfigError, TargetUnavailable
 from cogent_ops.services.live_stock.cache import Bounds, Freshness, LiveCache
 
 TTL, STALE = 3.0, 60.0
@@ -121,6 +121,24 @@ def test_keys_that_wait_for_a_reader_are_read_together(target: Target) -> None:
     run(scene)
 
 
+def test_reads_keep_their_pace_and_take_along_what_is_wanted_meanwhile(target: Target) -> None:
+    waits = [0.0, 0.05, 0.0]
+
+    async def scene() -> None:
+        cache = LiveCache(
+            "stock", target.read, Freshness(TTL, STALE), Bounds(readers=1), pace=lambda: waits.pop(0)
+        )
+        await get(cache, "a")
+        asking = [asyncio.create_task(get(cache, key)) for key in "bc"]
+        await asyncio.sleep(0.01)
+        asking.append(asyncio.create_task(get(cache, "d")))
+        await asyncio.gather(*asking)
+        assert target.reads == [("a",), ("b", "c", "d")]
+        assert waits == []
+
+    run(scene)
+
+
 def test_while_reading_fails_the_last_known_value_stands_in_with_its_age(target: Target) -> None:
     async def scene() -> None:
         cache = target.cache()
@@ -163,6 +181,19 @@ def test_a_failure_is_not_asked_for_again_before_its_time(target: Target) -> Non
     run(scene)
 
 
+def test_where_nothing_was_sent_it_is_tried_again_as_soon_as_that_can_help(target: Target) -> None:
+    async def scene() -> None:
+        cache = target.cache()
+        target.down = CircuitOpen("parked", retry_after=1.0)
+        with pytest.raises(CircuitOpen):
+            await get(cache, "a")
+        target.now += 1.0
+        target.down = None
+        assert (await get(cache, "a"))[0] == "a of read 2"
+
+    run(scene)
+
+
 def test_who_cannot_wait_gets_the_old_value_and_the_read_goes_on(target: Target) -> None:
     async def scene() -> None:
         cache = target.cache()
@@ -184,16 +215,18 @@ def test_a_target_that_failed_holds_nobody_up_who_can_have_an_old_value(target: 
     async def scene() -> None:
         cache = target.cache()
         await get(cache, "a")
+        await get(cache, "b")
         target.down = TargetUnavailable("down")
         target.now += 10
         await get(cache, "a")
         target.now += 10
         target.gate.clear()
-        assert await get(cache, "a", patience=PATIENT) == ("a of read 1", 20.0)
+        assert await get(cache, "a") == ("a of read 1", 20.0)
+        assert await get(cache, "b") == ("b of read 2", 20.0)
         target.down = None
         target.gate.set()
-        await settled(target, 3)
-        assert await get(cache, "a") == ("a of read 3", 0.0)
+        await settled(target, 4)
+        assert await get(cache, "b") == ("b of read 4", 0.0)
 
     run(scene)
 

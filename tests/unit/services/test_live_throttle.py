@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cogent_ops.clients.transport import Unlimited
 from cogent_ops.domain.priorities import Priority
-from cogent_ops.errors import BudgetExhausted
-from cogent_ops.services.live_stock.throttle import CappedBudget, Throttle, client_of
+from cogent_ops.services.live_stock.throttle import ChargedBudget, Throttle, client_of
 
 
 class Clock:
@@ -55,15 +52,16 @@ def test_it_holds_no_more_clients_than_it_may() -> None:
     assert throttle.take("loyal") > 0
 
 
-def test_live_reads_use_no_more_than_their_share() -> None:
-    budget = CappedBudget(Unlimited(), Throttle(0.5, 2))
-    budget.acquire(priority=Priority.LIVE, timeout=0)
-    budget.acquire(priority=Priority.LIVE, timeout=0)
-    before = time.monotonic()
-    with pytest.raises(BudgetExhausted) as raised:
-        budget.acquire(priority=Priority.LIVE, timeout=0.2)
-    assert time.monotonic() - before < 1.5
-    assert 1 < (raised.value.retry_after or 0) <= 2
+def test_what_is_used_of_a_budget_is_waited_for_before_the_next_use() -> None:
+    clock = Clock()
+    share = Throttle(0.5, 2, clock=clock)
+    budget = ChargedBudget(Unlimited(), share)
+    assert share.wait() == 0
+    for _ in range(3):  # of three that began together, none is held up
+        budget.acquire(priority=Priority.LIVE, timeout=0)
+    assert share.wait() == pytest.approx(4)
+    clock.now += 4
+    assert share.wait() == 0
 
 
 PROXIES = ("10.0.0.0/8", "fd00::/8", "192.0.2.7")

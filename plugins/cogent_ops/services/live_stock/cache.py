@@ -17,7 +17,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, TypeVar
 
-from cogent_ops.errors import CogentOpsError, RetryableError, TargetUnavailable
+from cogent_ops.errors import (
+    BudgetExhausted,
+    CircuitOpen,
+    CogentOpsError,
+    RetryableError,
+    TargetUnavailable,
+)
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +32,7 @@ Clock = Callable[[], float]
 
 #: A failure that lasts is said in the log again after so long.
 SAY_AGAIN_SECONDS = 60.0
+_NOT_SENT = (BudgetExhausted, CircuitOpen)
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,8 @@ class Freshness:
     :param ttl: so long a value is given without asking; after that it is read again.
     :param stale: so long the last known value stands in while reading fails.
     :param behind: an old value is given at once and read again behind it, for what hardly ever changes.
-    :param retry: after a failure the key is not read again for so long; ``None``: ``ttl``.
+    :param retry: after a failure the key is not read again for so long; ``None``: ``ttl``. Where nothing was sent, and
+        the error says when something can be, that counts if it is sooner.
     """
 
     ttl: float
@@ -72,15 +80,19 @@ class Bounds:
 
 
 class _Entry(Generic[Value]):
-    """What is known of a key. ``read_at`` and ``failed_at`` are the beginnings of the reads."""
+    """What is known of a key.
 
-    __slots__ = ("failed_at", "failure", "read_at", "reading", "value")
+    :param read_at: when the read of its value began.
+    :param retry_at: when it may be read again after a failure.
+    """
+
+    __slots__ = ("failure", "read_at", "reading", "retry_at", "value")
 
     def __init__(self) -> None:
         self.value: Value | None = None
         self.read_at: float | None = None
         self.failure: CogentOpsError | None = None
-        self.failed_at = 0.0
+        self.retry_at = 0.0
         self.reading: asyncio.Future[None] | None = None
 
 
@@ -90,6 +102,7 @@ class LiveCache(Generic[Value]):
     :param name: of what is read, as the log says it.
     :param read: gives the value of every key that it is asked for, and raises an error of :mod:`cogent_ops.errors`
         when it cannot. It runs in a thread and must bound its own time.
+    :param pace: seconds until another read may begin. Whoever waits for it takes along what is wanted by then.
     """
 
     def __init__(
@@ -99,10 +112,11 @@ class LiveCache(Generic[Value]):
         freshness: Freshness,
         bounds: Bounds | None = None,
         *,
+        pace: Callable[[], float] = lambda: 0.0,
         clock: Clock = time.monotonic,
     ) -> None:
         self.name, self.freshness, self.bounds = name, freshness, bounds or Bounds()
-        self._read, self._clock = read, clock
+        self._read, self._pace, self._clock = read, pace, clock
         self._entries: OrderedDict[str, _Entry[Value]] = OrderedDict()
         self._waiting: dict[str, _Entry[Value]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -150,18 +164,17 @@ class LiveCache(Generic[Value]):
         """Whether the key must be read and nobody does so already."""
         if entry.reading is not None or self._is_fresh(entry, ttl):
             return False
-        pause = self.freshness.ttl if self.freshness.retry is None else self.freshness.retry
-        return entry.failure is None or self._clock() - entry.failed_at >= pause
+        return entry.failure is None or self._clock() >= entry.retry_at
 
     def _is_fresh(self, entry: _Entry[Value], ttl: float) -> bool:
         return entry.read_at is not None and self._clock() - entry.read_at < ttl
 
     def _should_wait(self, entry: _Entry[Value], ttl: float, *, renew: bool) -> bool:
-        """Not for a value that is good enough, nor for a target that failed last time when there is an old value."""
+        """Not for a value that is good enough, nor, when there is an old one, for a target that fails at present."""
         if self._is_fresh(entry, ttl):
             return False
         has_old = entry.read_at is not None and self._clock() - entry.read_at <= self.freshness.stale
-        return not has_old or renew or (entry.failure is None and not self.freshness.behind)
+        return not has_old or renew or (self._failing_since is None and not self.freshness.behind)
 
     def _ask(self, key: str, entry: _Entry[Value]) -> None:
         if len(self._waiting) >= self.bounds.waiting:
@@ -187,6 +200,8 @@ class LiveCache(Generic[Value]):
     async def _drain(self) -> None:
         """A reader: as long as keys wait, read as many of them as a read may hold."""
         while self._waiting:
+            while wait := self._pace():
+                await asyncio.sleep(wait)
             batch = dict(islice(self._waiting.items(), self.bounds.batch))
             for key in batch:
                 del self._waiting[key]
@@ -219,10 +234,16 @@ class LiveCache(Generic[Value]):
         if key in values:
             entry.value, entry.read_at, entry.failure = values[key], began, None
         else:
-            entry.failure, entry.failed_at = failure, self._clock()
+            entry.failure, entry.retry_at = failure, self._clock() + self._pause(failure)
         waiting, entry.reading = entry.reading, None
         if waiting is not None and not waiting.done():
             waiting.set_result(None)
+
+    def _pause(self, failure: CogentOpsError) -> float:
+        pause = self.freshness.ttl if self.freshness.retry is None else self.freshness.retry
+        if isinstance(failure, _NOT_SENT) and failure.retry_after is not None:
+            return min(pause, failure.retry_after)
+        return pause
 
     def _say(self, failure: CogentOpsError | None) -> None:
         """Tell the log when reading begins to fail, from time to time while it does, and when it works again."""

@@ -88,6 +88,7 @@ class LiveStock:
 
     :param overrides: what ``include/locations.yaml`` says, by Channel key.
     :param kiosk: makes the Cloudshelf client; called when an internal id comes, which may be never.
+    :param pace: seconds until commercetools may be asked for stock again.
     :param basis: all that it was made from; equal for another one that would answer alike.
     """
 
@@ -98,6 +99,8 @@ class LiveStock:
         shop: CommercetoolsClient,
         kiosk: Callable[[], CloudshelfClient],
         store: Store,
+        *,
+        pace: Callable[[], float] = lambda: 0.0,
         basis: object = None,
     ) -> None:
         self.config, self.basis, self._overrides = config, basis, overrides
@@ -109,6 +112,7 @@ class LiveStock:
             self._read_stocks,
             Freshness(rules.ttl_seconds, rules.stale_seconds),
             Bounds(readers=READERS),
+            pace=pace,
         )
         self._places: LiveCache[Places] = LiveCache(
             f"channels of link '{link}'", self._read_places, seldom, Bounds(readers=1)

@@ -10,7 +10,6 @@ from threading import Lock
 
 from cogent_ops.clients.transport import RateBudget
 from cogent_ops.domain.priorities import Priority
-from cogent_ops.errors import BudgetExhausted
 
 Address = IPv4Address | IPv6Address
 
@@ -35,38 +34,58 @@ class Throttle:
 
     def take(self, key: str = "") -> float:
         """Take a token: 0, or, when there is none, the seconds until there is one."""
-        now = self._clock()
         with self._lock:
-            tokens, then = self._buckets.pop(key, (self.burst, now))
-            tokens = min(self.burst, tokens + max(0.0, now - then) * self.rate)
-            wait = 0.0 if tokens >= 1.0 else (1.0 - tokens) / self.rate
-            self._buckets[key] = (tokens if wait else tokens - 1.0, now)
-            if len(self._buckets) > self._keys:
-                self._buckets.popitem(last=False)
+            level, now = self._level(key)
+            wait = self._until_one(level)
+            self._keep(key, level if wait else level - 1.0, now)
         return wait
+
+    def wait(self, key: str = "") -> float:
+        """Seconds until there is a token, which is left where it is."""
+        with self._lock:
+            return self._until_one(self._level(key)[0])
+
+    def charge(self, tokens: int, key: str = "") -> None:
+        """Take tokens whether or not they are there; what is lacking is waited for later."""
+        with self._lock:
+            level, now = self._level(key)
+            self._keep(key, level - tokens, now)
+
+    def _level(self, key: str) -> tuple[float, float]:
+        """Tokens in a bucket now, and what time that is."""
+        now = self._clock()
+        tokens, then = self._buckets.get(key, (self.burst, now))
+        return min(self.burst, tokens + max(0.0, now - then) * self.rate), now
+
+    def _until_one(self, level: float) -> float:
+        return 0.0 if level >= 1.0 else (1.0 - level) / self.rate
+
+    def _keep(self, key: str, level: float, now: float) -> None:
+        self._buckets[key] = (level, now)
+        self._buckets.move_to_end(key)
+        if len(self._buckets) > self._keys:
+            self._buckets.popitem(last=False)
 
     def __len__(self) -> int:
         return len(self._buckets)
 
 
-class CappedBudget:
-    """A rate budget of which only so much is used as a throttle lets through."""
+class ChargedBudget:
+    """A rate budget whose use a throttle is charged with, so that what follows can be paced.
 
-    def __init__(self, budget: RateBudget, cap: Throttle) -> None:
-        self._budget, self._cap = budget, cap
+    It never waits for the throttle itself: a read that has begun is carried out.
+    """
+
+    def __init__(self, budget: RateBudget, throttle: Throttle) -> None:
+        self._budget, self._throttle = budget, throttle
 
     def acquire(self, tokens: int = 1, *, priority: Priority, timeout: float) -> None:
-        """Wait for the cap, then for the budget.
+        """Wait for the budget.
 
-        :raises BudgetExhausted: when both together take longer than ``timeout`` seconds.
+        :raises BudgetExhausted: when that takes longer than ``timeout`` seconds.
         """
-        deadline = time.monotonic() + timeout
-        for _ in range(tokens):
-            while wait := self._cap.take():
-                if time.monotonic() + wait > deadline:
-                    raise BudgetExhausted("Live reads have used up their share.", retry_after=wait)
-                time.sleep(wait)
-        self._budget.acquire(tokens, priority=priority, timeout=max(0.0, deadline - time.monotonic()))
+        self._budget.acquire(tokens, priority=priority, timeout=timeout)
+        self._throttle.charge(tokens)
 
     def throttled(self, retry_after: float | None) -> None:
         """The target asked everybody to wait."""
