@@ -55,6 +55,11 @@ THROTTLE = {
     "skip": 500,
     "retry_after": 2,
 }
+RUNS: tuple[tuple[str, int, list[Any]], ...] = (
+    ("one process", 1, []),
+    ("two processes", 2, []),
+    ("two, throttled", 2, [THROTTLE]),
+)
 LINK = "default"
 
 Json = dict[str, Any]
@@ -202,7 +207,7 @@ def report(run: Run, floor: float) -> bool:
     cpu = " + ".join(f"{one.cpu_seconds:.1f}" for one in run.drained)
     moved = sum(one.counts.movements for one in run.drained)
     print(
-        f"{run.name:<26}{run.seconds:>7.1f} s{run.seconds / floor:>7.2f} x floor{run.requests:>7} requests"
+        f"{run.name:<16}{run.seconds:>7.1f} s{run.seconds / floor:>7.2f} x floor{run.requests:>7} requests"
         f"{refused:>5} refused  avoidable_429={avoidable} inside_retry_after={inside}"
         f"  CPU {cpu} s  peak {max(one.peak_mb for one in run.drained):.0f} MB"
         f"  {moved} movements, {len(run.faulty)} entries wrong",
@@ -218,7 +223,7 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--movements", type=int, default=50_000)
     parser.add_argument("--entries", type=int, default=2_000)
-    parser.add_argument("--url", help="an empty PostgreSQL database, to measure besides SQLite")
+    parser.add_argument("--url", help="an empty database; default: a temporary SQLite file")
     args = parser.parse_args(arguments)
     right = True
     with tempfile.TemporaryDirectory() as name:
@@ -236,19 +241,15 @@ def main(arguments: list[str]) -> int:
             assert len(places) == args.entries
             floor = args.entries / RATE
             print(f"{args.movements:,} movements on {args.entries:,} entries; floor {floor:.1f} s")
-            for store, store_url in stores.items():
-                upgrade(store_url)
-                for number, (what, processes, rules) in enumerate(
-                    (("one process", 1, []), ("two processes", 2, []), ("two, throttled", 2, [THROTTLE]))
-                ):
-                    options = {
-                        "movements": args.movements,
-                        "processes": processes,
-                        "rules": rules,
-                        "seed": number,
-                    }
-                    label = f"{store}, {what}"
-                    right &= report(measure(label, store_url, control, url, places, options), floor)
+            upgrade(store_url)
+            for number, (label, processes, rules) in enumerate(RUNS):
+                options = {
+                    "movements": args.movements,
+                    "processes": processes,
+                    "rules": rules,
+                    "seed": number,
+                }
+                right &= report(measure(label, store_url, control, url, places, options), floor)
     return 0 if right else 1
 
 

@@ -40,21 +40,27 @@ def ordered_map(
 def eager_map(function: Callable[[Item], Result], items: Iterable[Item], *, workers: int) -> Iterator[Result]:
     """Like :func:`ordered_map`, but results come as soon as they are there: a slow item holds up no other.
 
-    At most eight times ``workers`` items are taken ahead, so that threads find work while the caller is busy.
+    At most eight times ``workers`` items are taken ahead, so that threads find work while the caller is busy. After an
+    error no call begins any more; it is raised once the results of those under way were yielded.
     """
-    source = iter(items)
+    source, failure = iter(items), None
     with ThreadPoolExecutor(workers, thread_name_prefix="cogent-ops") as pool:
         running = {pool.submit(function, item) for item in islice(source, 8 * workers)}
         try:
             while running:
                 done, running = wait(running, return_when=FIRST_COMPLETED)
-                running.update(pool.submit(function, item) for item in islice(source, len(done)))
-                # Results first: an error ends it, and what succeeded beside it should not be lost.
-                for future in sorted(done, key=lambda one: one.exception() is not None):
-                    yield future.result()
+                errors = [error for future in done if (error := future.exception()) is not None]
+                failure = failure or next(iter(errors), None)
+                if failure is None:
+                    running.update(pool.submit(function, item) for item in islice(source, len(done)))
+                else:
+                    running = {future for future in running if not future.cancel()}
+                yield from (future.result() for future in done if future.exception() is None)
         finally:
             for future in running:
                 future.cancel()
+    if failure is not None:
+        raise failure
 
 
 def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cogent_ops.services.pipeline import batches, ordered_map
+from cogent_ops.services.pipeline import batches, eager_map, ordered_map
 
 
 def test_results_come_in_the_order_of_the_items() -> None:
@@ -56,3 +56,55 @@ def test_the_first_error_ends_it() -> None:
 @pytest.mark.parametrize(("count", "sizes"), [(0, []), (3, [3]), (7, [3, 3, 1])])
 def test_batches(count: int, sizes: list[int]) -> None:
     assert [len(batch) for batch in batches(range(count), 3)] == sizes
+
+
+def test_eager_results_do_not_wait_for_a_slow_item() -> None:
+    others_are_done = threading.Event()
+
+    def slow_first(item: int) -> int:
+        if item == 0:
+            assert others_are_done.wait(10)
+        return item
+
+    results = []
+    for result in eager_map(slow_first, range(50), workers=2):
+        results.append(result)
+        if len(results) == 49:
+            others_are_done.set()
+    assert results[-1] == 0
+    assert sorted(results) == list(range(50))
+
+
+def test_eager_takes_a_bounded_number_of_items_ahead() -> None:
+    taken = 0
+
+    def source() -> Iterator[int]:
+        nonlocal taken
+        for item in range(1000):
+            taken += 1
+            yield item
+
+    ahead = [
+        taken - done for done, _ in enumerate(eager_map(lambda item: item, source(), workers=3), start=1)
+    ]
+    assert max(ahead) <= 2 * 8 * 3
+
+
+def test_an_eager_error_ends_it_and_loses_nothing_that_was_under_way() -> None:
+    failed, begun = threading.Event(), []
+
+    def fail_at_one(item: int) -> int:
+        begun.append(item)
+        if item == 1:
+            failed.set()
+            raise ValueError("one")
+        assert failed.wait(10)
+        return item
+
+    results = eager_map(fail_at_one, range(1000), workers=2)
+    got = []
+    with pytest.raises(ValueError, match="one"):
+        got.extend(results)
+    assert 0 in got
+    assert sorted(got) == sorted(set(begun) - {1})
+    assert len(begun) < 50
