@@ -177,6 +177,10 @@ class ProjectChecks:
             yield passed(name, "manage_project allows everything, far more than the catalogue needs.")
         else:
             yield passed(name, "They allow all that the catalogue flow reads.")
+        stock = [*missing(Flow.STOCK, granted, project), *missing(Flow.AVAILABILITY, granted, project)]
+        if stock:
+            cure = f"Until the client has {', '.join(least(Flow.STOCK))}, leave stock_deltas paused."
+            yield warned("scopes for stock", f"The API client lacks {_names(stock)}.", cure)
         if lacking := missing(Flow.BOOTSTRAP, granted, project):
             cure = "Only bootstrap needs it: run that with an API client of its own, see docs/go-live.md."
             yield warned("scopes for bootstrap", f"The API client lacks {_names(lacking)}.", cure)

@@ -16,6 +16,8 @@ class Flow(StrEnum):
     """Who needs scopes."""
 
     CATALOGUE = "catalogue"
+    STOCK = "stock"
+    AVAILABILITY = "availability"
     PREFLIGHT = "preflight"
     BOOTSTRAP = "bootstrap"
 
@@ -51,6 +53,17 @@ SCOPES: Mapping[Flow, tuple[Need, ...]] = MappingProxyType(
             Need("tax-categories", ("view_tax_categories", "view_products")),
             Need("standalone-prices", ("view_standalone_prices",), "products with standalone prices"),
             Need("", ("view_project_settings",)),
+        ),
+        # No scope exists for inventory alone.
+        Flow.STOCK: (
+            Need("inventory", ("manage_products",)),
+            Need("channels", ("view_channels", "view_products")),
+            Need("product-projections", ("view_products",)),
+            Need("types", ("view_types",)),
+        ),
+        Flow.AVAILABILITY: (
+            Need("inventory", ("view_products",)),
+            Need("channels", ("view_channels", "view_products")),
         ),
         # Beyond what it checks for the catalogue.
         Flow.PREFLIGHT: (Need("types", ("view_types",)),),
