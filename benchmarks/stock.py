@@ -228,9 +228,7 @@ def main(arguments: list[str]) -> int:
     right = True
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        stores = {"sqlite": f"sqlite:///{folder / 'store.db'}"} | (
-            {"postgresql": args.url} if args.url else {}
-        )
+        store_url = args.url or f"sqlite:///{folder / 'store.db'}"
         with sandbox(folder, {}, products=max(20, args.entries // 10), variants=10) as found:
             url, control = found["url"], found["control_url"]
             installer = client(url, None)

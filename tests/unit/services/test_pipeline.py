@@ -91,7 +91,7 @@ def test_eager_takes_a_bounded_number_of_items_ahead() -> None:
 
 
 def test_an_eager_error_ends_it_and_loses_nothing_that_was_under_way() -> None:
-    failed, begun = threading.Event(), []
+    failed, begun, got = threading.Event(), list[int](), list[int]()
 
     def fail_at_one(item: int) -> int:
         begun.append(item)
@@ -102,7 +102,6 @@ def test_an_eager_error_ends_it_and_loses_nothing_that_was_under_way() -> None:
         return item
 
     results = eager_map(fail_at_one, range(1000), workers=2)
-    got = []
     with pytest.raises(ValueError, match="one"):
         got.extend(results)
     assert 0 in got
