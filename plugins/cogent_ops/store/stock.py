@@ -251,15 +251,17 @@ class Stock:
                 added += len(conn.execute(adding.returning(_M.id), rows).all())
         return added
 
-    def known_sources(self, link: str, source: str, source_ids: Iterable[str]) -> set[str]:
-        """Those of the idempotency keys that are in the inbox already."""
-        found: set[str] = set()
-        with self._database.read() as conn:
-            for chunk in chunks(source_ids):
-                query = select(_M.source_id).where(
-                    _M.link == link, _M.source == source, _M.source_id.in_(chunk)
-                )
-                found.update(conn.execute(query).scalars())
+    def recorded(
+        self, conn: Connection, link: str, source: str, source_ids: Iterable[str]
+    ) -> dict[str, tuple[str, str, int | None, int | None, datetime]]:
+        """SKU, channel, delta, count and moment by idempotency key, of those keys that are in the inbox."""
+        found: dict[str, tuple[str, str, int | None, int | None, datetime]] = {}
+        for chunk in chunks(source_ids):
+            query = select(_M.source_id, _M.sku, _M.channel, _M.delta, _M.counted, _M.occurred_at).where(
+                _M.link == link, _M.source == source, _M.source_id.in_(chunk)
+            )
+            for source_id, *said in conn.execute(query):
+                found[source_id] = tuple(said)
         return found
 
     def in_review(self, project: str) -> list[Reviewed]:

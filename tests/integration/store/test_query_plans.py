@@ -112,10 +112,14 @@ CALLS: dict[str, Call] = {
     "availability.seen_by_catalogue": lambda store: store.availability.seen_by_catalogue("de", [SHOWN]),
     "availability.forget": lambda store: store.availability.forget("de", {"p": SKUS[:5]}),
     "availability.has_work": lambda store: store.availability.has_work("de", now()),
+    "catalogue.skus_alike": lambda store: store.catalogue.skus_alike("de", SKUS[:5]),
+    "catalogue.skus_beginning": lambda store: store.catalogue.skus_beginning("de", SKUS[0], 5),
     "stock.add_movements": _in_transaction(
         lambda store, conn: store.stock.add_movements(conn, [_movement("de", SKUS[7], "new")])
     ),
-    "stock.known_sources": lambda store: store.stock.known_sources("de", Source.API, SKUS[:5]),
+    "stock.recorded": _in_transaction(
+        lambda store, conn: store.stock.recorded(conn, "de", Source.API, SKUS[:5])
+    ),
     "stock.orders": _in_transaction(lambda store, conn: store.stock.orders(conn, "de", SOME)),
     "stock.rechecks": _in_transaction(lambda store, conn: store.stock.rechecks(conn, "de")),
     "stock.effects": _in_transaction(lambda store, conn: store.stock.effects(conn, "de", SOME)),

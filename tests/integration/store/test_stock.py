@@ -97,8 +97,12 @@ def test_a_movement_enters_once(store: Store) -> None:
     assert add(store, first, moved(HAT, -1, "2"), first) == 2
     assert add(store, replace(first, delta=-9), moved(CAP, -1, "3")) == 1
     assert only_delta(claim(store, "a"), HAT) == -3
-    assert store.stock.known_sources(LINK, Source.API, ["1", "3", "4"]) == {"1", "3"}
-    assert store.stock.known_sources("at", Source.API, ["1"]) == set()
+    with store.read() as conn:
+        recorded = store.stock.recorded(conn, LINK, Source.API, ["1", "3", "4"])
+        assert store.stock.recorded(conn, "at", Source.API, ["1"]) == {}
+    said = (first.sku, first.channel, -2, None, first.occurred_at)
+    assert recorded["1"] == said
+    assert recorded.keys() == {"1", "3"}
 
 
 def test_the_key_is_unique_within_link_and_source(store: Store) -> None:
