@@ -62,7 +62,6 @@ def run_shop(pipe: Connection) -> None:
 
     def note(exchange: Exchange) -> None:
         if exchange.operation == "inventory.query":
-            asked["requests"] += 1
             asked.update(f"sku {sku}" for sku in set(_SKU.findall(unquote_plus(exchange.query))))
 
     limits: Json = {
@@ -80,7 +79,11 @@ def run_shop(pipe: Connection) -> None:
                 server.set_faults(FaultPlan.model_validate({**limits, "rules": command}))
                 pipe.send(None)
             else:
-                pipe.send(dict(asked) | {"refused": sum(server.counters()["rate_limited"].values())})
+                seen = server.counters()
+                requests = seen["requests"].get("commercetools.inventory.query", 0)
+                refused = sum(seen["rate_limited"].values())
+                pipe.send({**asked, "requests": requests, "refused": refused})
+                server.app.forget()
                 asked.clear()
 
 
@@ -205,25 +208,36 @@ class Kiosks:
         return load
 
     async def _one(self, load: Load, sku: str, due: float) -> None:
-        reader, writer = (
-            self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self.port)
-        )
-        writer.write(
+        head, body = await self._asked(
             f"GET {PATH}?variant={quote(sku, safe='')} HTTP/1.1\r\nHost: localhost\r\n"
             f"Authorization: Bearer {self.token}\r\n\r\n".encode()
         )
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if line)
-        body = json.loads(await reader.readexactly(int(headers["content-length"])))
-        self._idle.append((reader, writer))
         load.seconds.append(time.perf_counter() - due)
-        status = int(head.split(" ", 2)[1])
+        status = int(head[""].split(" ", 2)[1])
         load.statuses[status] += 1
-        load.oldest = max(load.oldest, int(headers.get("age", 0)))
+        load.oldest = max(load.oldest, int(head.get("age", 0)))
         if status == 200:
             load.wrong += body["response"]["totalNumberAvailable"] != self.totals[sku]
         else:
             load.wrong += "response" in body
+
+    async def _asked(self, request: bytes) -> tuple[dict[str, str], Json]:
+        """Headers (the status line under the empty name) and body."""
+        while True:
+            is_old = bool(self._idle)
+            opened = self._idle.pop() if is_old else await asyncio.open_connection("127.0.0.1", self.port)
+            reader, writer = opened
+            try:
+                writer.write(request)
+                first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+            except (asyncio.IncompleteReadError, ConnectionError):
+                if not is_old:
+                    raise
+                continue  # the server closes connections that were idle for some seconds
+            head = dict(line.lower().split(": ", 1) for line in lines if line)
+            body = json.loads(await reader.readexactly(int(head["content-length"])))
+            self._idle.append(opened)
+            return {**head, "": first}, body
 
 
 class Bench:
