@@ -1,0 +1,132 @@
+"""A burst of kiosk sales against the sandbox while its APIs misbehave, and an independent recount afterwards.
+
+It talks to the sandbox's control endpoint alone and knows nothing of the package, so what it counts is evidence.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+import httpx
+
+SALES = 200
+#: Share of the sales that are voided again.
+VOIDED = 0.1
+#: One request in eight goes wrong, most of them in the way that hurts: applied, and the answer is lost.
+FAULTS = {
+    "seed": 11,
+    "rules": [
+        {"kind": "error", "rate": 0.04, "status": 503},
+        {"kind": "error", "rate": 0.03, "status": 500, "when": "after"},
+        {"kind": "reset", "rate": 0.05, "when": "after"},
+        {"kind": "conflict", "operation": "inventory.update", "rate": 0.05},
+    ],
+}
+
+Stock = dict[str, int]
+
+
+@dataclass(frozen=True)
+class Recount:
+    """What the two sides say afterwards, in units.
+
+    :param sold: units of sales that stand, voided ones left out.
+    :param deducted: units that are gone from commercetools' inventory.
+    :param lost: units sold and not deducted, entry by entry.
+    :param doubled: units deducted and not sold, entry by entry.
+    :param faults: how often an API misbehaved.
+    """
+
+    orders: int
+    voided: int
+    sold: int
+    deducted: int
+    lost: int
+    doubled: int
+    faults: int
+
+
+class Burst:
+    """Sells, and counts again.
+
+    :param control_url: the sandbox's control endpoint.
+    """
+
+    def __init__(self, control_url: str, seed: int = 7) -> None:
+        self._http = httpx.Client(base_url=control_url, timeout=30)
+        self._rng = random.Random(seed)
+        self._before: Stock = {}
+        self._sold: Counter[str] = Counter()
+        self._orders = self._voided = self._faults_before = 0
+
+    def sell(self, sales: int = SALES) -> None:
+        """Sell what kiosks show, with faults on; some sales are voided at once."""
+        self._before, self._faults_before = self._inventory(), self._faults()
+        # Only what kiosks show can be sold there; each of the stores may sell it, with stock or without.
+        shown = self._state("cloudshelf")
+        variants = sorted(id_ for product in shown["products"].values() for id_ in product["variants"])
+        stores = sorted(shown["locations"])
+        popular = self._rng.sample(variants, min(40, len(variants)))
+        self._http.put("/faults", json=FAULTS).raise_for_status()
+        for _ in range(sales):
+            self._sell_one(popular, stores)
+
+    def _sell_one(self, variants: list[str], stores: list[str]) -> None:
+        variant, store, units = self._rng.choice(variants), self._rng.choice(stores), self._rng.randint(1, 3)
+        line = {"productVariantID": variant, "quantity": units, "price": 10.0, "currencyCode": "EUR"}
+        order = {
+            "change": "kiosk-order",
+            "lines": [line],
+            "status": "PAID",
+            "session": {"locationId": store},
+        }
+        made = self._change(order)
+        self._orders += 1
+        if self._rng.random() < VOIDED:
+            self._change({"change": "kiosk-status", "order": made["id"], "status": "VOIDED"})
+            self._voided += 1
+        else:
+            self._sold[f"{_named(variant)}@{_named(store)}"] += units
+
+    def calm(self) -> None:
+        """Switch the faults off."""
+        self._http.delete("/faults").raise_for_status()
+
+    def recount(self) -> Recount:
+        """Compare commercetools' inventory before and after with what was sold, entry by entry."""
+        after = self._inventory()
+        places = self._before.keys() | after.keys() | self._sold.keys()
+        gone = {place: self._before.get(place, 0) - after.get(place, 0) for place in places}
+        return Recount(
+            orders=self._orders,
+            voided=self._voided,
+            sold=sum(self._sold.values()),
+            deducted=sum(gone.values()),
+            lost=sum(max(0, self._sold[place] - units) for place, units in gone.items()),
+            doubled=sum(max(0, units - self._sold[place]) for place, units in gone.items()),
+            faults=self._faults() - self._faults_before,
+        )
+
+    def _inventory(self) -> Stock:
+        return {place: stock[0] for place, stock in self._state("commercetools")["inventory"].items()}
+
+    def _faults(self) -> int:
+        found: dict[str, int] = self._http.get("/counters").raise_for_status().json()["faults"]
+        return sum(found.values())
+
+    def _state(self, api: str) -> dict[str, Any]:
+        found: dict[str, Any] = self._http.get(f"/state/{api}").raise_for_status().json()
+        return found
+
+    def _change(self, what: dict[str, Any]) -> dict[str, Any]:
+        made: dict[str, Any] = self._http.post("/change", json=what).raise_for_status().json()
+        return made
+
+
+def _named(gid: str) -> str:
+    """What an external id of Cloudshelf stands for: a SKU, or the key of a Channel."""
+    return unquote(gid.rpartition("/")[2])
