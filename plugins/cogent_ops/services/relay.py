@@ -26,10 +26,13 @@ class Step:
     """One step.
 
     :param run: does what there is to do and returns how much that was; 0: nothing.
+    :param rest_seconds: pause after a turn that found something. Nobody's news cuts it short: it is for a step whose
+        every turn costs requests that others need, too.
     """
 
     name: str
     run: Callable[[], int]
+    rest_seconds: float = 0.0
 
 
 @dataclass
@@ -147,6 +150,7 @@ class Relay:
             self._last_work = time.monotonic()
             self._works += 1
             self._changed.notify_all()
+            self._changed.wait_for(lambda: self._is_ending, state.step.rest_seconds)
         return 0.0
 
 

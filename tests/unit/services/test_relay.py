@@ -55,6 +55,13 @@ def test_what_one_step_finds_wakes_the_others_before_their_pause_is_over() -> No
     assert relay(Step("poll", poll), Step("drain", drain)).run() == {"poll": 2, "drain": 2}
 
 
+def test_a_step_that_costs_others_rests_between_its_turns_and_still_ends_at_once() -> None:
+    costly, free = Step("costly", lambda: 1, rest_seconds=NEVER), Step("free", lambda: 1)
+    done = relay(costly, free, longest=0.1).run()
+    assert done["costly"] == 1
+    assert done["free"] > 1
+
+
 def test_a_step_in_trouble_does_not_stop_the_others_and_is_tried_again() -> None:
     down = RetryableError("down", retry_after=0.01)
     done = relay(Step("poll", scripted(down, down, 2)), Step("drain", scripted(1)), linger=0.5).run()

@@ -68,7 +68,8 @@ class StockFlow:
 
         beat = _Beat(self.store, self.config.name, self.clock)
         relay = Relay(
-            (Step("orders", poll), *self.sources, Step("drain", drain)),
+            # At a peak every poll finds something; without a rest, polling would take the whole of Cloudshelf's rate.
+            (Step("orders", poll, rules.poll_seconds), *self.sources, Step("drain", drain)),
             rules.poll_seconds,
             rules.linger_seconds,
             rules.longest_run_seconds,
