@@ -7,6 +7,7 @@ it needs it.
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -160,15 +161,24 @@ class Runtime:
 
         :param owner: unique per try of a task: whoever holds the leases of what it is about to send.
         """
+        from cogent_ops.services.relay import Step
         from cogent_ops.services.stock.drain import StockDrain
+        from cogent_ops.services.stock.files import FileDrop
         from cogent_ops.services.stock.flow import StockFlow
+        from cogent_ops.services.stock.identify import Identifier
         from cogent_ops.services.stock.orders import OrderPoll
 
         config, store, project = self.config, self.store, self.project
-        workers = config.movements.concurrency
-        drain = StockDrain(config, store, self.commercetools(Priority.STOCK, workers), project, owner=owner)
-        poll = OrderPoll(config, store, self.cloudshelf(Priority.ORDERS), project, run_key=owner)
-        return StockFlow(config, store, poll, drain)
+        shop = self.commercetools(Priority.STOCK, config.movements.concurrency)
+        identify = Identifier(config, store, shop)
+        drain = StockDrain(config, store, shop, project, owner=owner, identify=identify)
+        kiosk = self.cloudshelf(Priority.ORDERS)
+        poll = OrderPoll(config, store, kiosk, project, run_key=owner, identify=identify)
+        sources = []
+        if config.movements.file_drop:
+            drop = FileDrop(config, store, project, object_path(config.movements.file_drop), run_key=owner)
+            sources.append(Step("files", lambda: drop.run(datetime.now(UTC)).accepted))
+        return StockFlow(config, store, poll, drain, sources)
 
     def stock_watch(self) -> StockWatch:
         """What tells whether the stock flow should be woken."""
@@ -231,10 +241,14 @@ def data_root(configured: str | None) -> UPath:
 
     :param configured: a URL such as ``s3://aws_default@bucket/cogent_ops``, or a local path.
     """
+    home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
+    return object_path(configured or str(home / "cogent_ops"))
+
+
+def object_path(named: str) -> UPath:
+    """A place on any object storage, or a local one: a URL such as ``s3://aws_default@bucket/folder``, or a path."""
     from airflow.sdk import ObjectStoragePath
 
-    home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
-    named = configured or str(home / "cogent_ops")
     address = named if "://" in named else f"file://{Path(named).absolute()}"
     # It is a UPath to isinstance, too; only its declared bases do not say so.
     return cast("UPath", ObjectStoragePath(address))
