@@ -277,22 +277,41 @@ def _require_embedded() -> None:
 
 
 def live_stock_tokens(link: str) -> tuple[str, ...]:
-    """The tokens that open a link's live stock endpoint: the password of ``cogent_ops_live_stock_<link>``, and while
-    tokens are being changed the one before it, in the extra ``previous_token``.
+    """The tokens that open a link's live stock endpoint, from the connection ``cogent_ops_live_stock_<link>``.
 
     :raises ConnectionConfigError: when there is no such connection, or no token that is hard to guess.
     """
+    return _tokens(
+        connection_id("cogent_ops_live_stock", link),
+        "live stock endpoint",
+        "Enter the same in the Cloudshelf Manager.",
+    )
+
+
+def movement_tokens(link: str) -> tuple[str, ...]:
+    """The same of its endpoint for movements and counts: ``cogent_ops_movements_<link>``.
+
+    :raises ConnectionConfigError: likewise.
+    """
+    return _tokens(
+        connection_id("cogent_ops_movements", link),
+        "endpoint for movements",
+        "Give the same to those who send movements.",
+    )
+
+
+def _tokens(conn_id: str, what: str, further: str) -> tuple[str, ...]:
+    """A connection's password, and while tokens are being changed the extra ``previous_token``: the one before it."""
     from cogent_ops.clients.transport import checked_secret
 
-    conn_id = connection_id("cogent_ops_live_stock", link)
     found = find_connection(conn_id)
     if found is None:
         raise ConnectionConfigError(
             conn_id,
             "conn_id",
-            "there is no such connection, so the live stock endpoint lets nobody in",
+            f"there is no such connection, so the {what} lets nobody in",
             f"Add it: airflow connections add {conn_id} --conn-type generic --conn-password <token>. Make a token "
-            "with: openssl rand -hex 32. Enter the same in the Cloudshelf Manager.",
+            f"with: openssl rand -hex 32. {further}",
         )
     tokens = {
         "password (token)": found.password or "",

@@ -22,6 +22,7 @@ VIEWS = [
 ]
 LINKS = [ReportLink()]
 LIVE_STOCK_PREFIX = "/cogent_ops/live-stock"
+MOVEMENTS_PREFIX = "/cogent_ops/movements"
 
 
 class CogentOpsPlugin(AirflowPlugin):
@@ -34,7 +35,7 @@ class CogentOpsPlugin(AirflowPlugin):
     @property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]  # a property defers the import
         """The web apps, built by the API server alone."""
-        from cogent_ops.web import live_stock, reports
+        from cogent_ops.web import live_stock, movements, reports
 
         return [
             {"name": "cogent_ops reports", "app": reports.create_app(), "url_prefix": REPORTS_PREFIX},
@@ -43,4 +44,5 @@ class CogentOpsPlugin(AirflowPlugin):
                 "app": live_stock.create_app(),
                 "url_prefix": LIVE_STOCK_PREFIX,
             },
+            {"name": "cogent_ops movements", "app": movements.create_app(), "url_prefix": MOVEMENTS_PREFIX},
         ]

@@ -135,9 +135,10 @@ def test_a_viewer_reads_the_list_and_no_file_outside_the_reports(client: Any) ->
         assert client.get(f"/cogent_ops/reports/default/{escape}", headers=headers).status_code in (401, 404)
 
 
-# The live stock endpoint has a token of its own instead of a login; the other pages keep theirs.
+# Two endpoints have tokens of their own instead of a login; the other pages keep theirs.
 
 LIVE = "/cogent_ops/live-stock"
+MOVEMENTS = "/cogent_ops/movements"
 
 
 def test_the_endpoint_for_kiosks_asks_for_its_token_and_for_no_login(
@@ -157,13 +158,30 @@ def test_the_endpoint_for_kiosks_asks_for_its_token_and_for_no_login(
     assert client.get("/cogent_ops/reports/", headers=admitted).status_code in (401, 403)
 
 
+def test_the_endpoint_for_movements_asks_for_its_token_and_for_no_login(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conn = json.dumps({"conn_type": "generic", "password": "another-token-that-nobody-guesses"})
+    monkeypatch.setenv("AIRFLOW_CONN_COGENT_OPS_MOVEMENTS_DEFAULT", conn)
+    commercetools = {"project_key": "p", "auth_url": "http://127.0.0.1:9/auth"}
+    shop = {"conn_type": "commercetools", "host": "http://127.0.0.1:9", "login": "i", "password": "s"}
+    monkeypatch.setenv("AIRFLOW_CONN_COMMERCETOOLS_DEFAULT", json.dumps({**shop, "extra": commercetools}))
+    for headers in ({}, {"Authorization": "Bearer wrong"}, login(client, "ada")):
+        refused = client.post(f"{MOVEMENTS}/default", json={"movements": []}, headers=headers)
+        assert (refused.status_code, refused.json()["error"]) == (401, "unauthorized")
+    admitted = {"Authorization": "Bearer another-token-that-nobody-guesses"}
+    assert client.post(f"{MOVEMENTS}/default", headers=admitted).json()["error"] == "no_json"
+    assert client.get("/cogent_ops/reports/", headers=admitted).status_code in (401, 403)
+
+
 def test_every_route_of_every_other_app_asks_for_a_login() -> None:
     """An app that comes later cannot forget it: Airflow authenticates none of them."""
     from cogent_ops.plugin import CogentOpsPlugin
 
     apps = {one["url_prefix"]: one["app"] for one in CogentOpsPlugin().fastapi_apps}
-    assert LIVE in apps
+    with_tokens = {LIVE, MOVEMENTS}
+    assert with_tokens < set(apps)
     for prefix, app in apps.items():
         guarded = [bool(getattr(route, "dependencies", [])) for route in app.routes]
         assert guarded
-        assert all(guarded) or prefix == LIVE, prefix
+        assert all(guarded) or prefix in with_tokens, prefix

@@ -16,8 +16,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
-from hmac import compare_digest
 from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
@@ -35,6 +33,7 @@ from cogent_ops.services.live_stock.cache import Bounds, Freshness, LiveCache
 from cogent_ops.services.live_stock.questions import Question, Refused
 from cogent_ops.services.live_stock.service import LiveStock
 from cogent_ops.services.live_stock.throttle import Throttle, client_of
+from cogent_ops.web.tokens import Tokens
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -64,20 +63,13 @@ class TooMany(RetryableError):
 class Door:
     """What a link's endpoint works with.
 
-    :param tokens: hashes of the tokens that open it.
+    :param tokens: what opens it.
     """
 
     rules: LiveStockRules
-    tokens: tuple[bytes, ...]
+    tokens: Tokens
     throttle: Throttle
     stock: LiveStock
-
-    def admits(self, authorization: str | None) -> bool:
-        """Whether a header carries one of the tokens; it takes as long whichever is wrong, and wherever."""
-        scheme, _, token = (authorization or "").partition(" ")
-        given = _hash(token.strip())
-        right = [compare_digest(given, one) for one in self.tokens]
-        return scheme.lower() == "bearer" and any(right)
 
 
 class Doors:
@@ -128,7 +120,7 @@ class Doors:
 
         :raises CogentOpsError: without a token; without the rest, too, when there was none before.
         """
-        tokens = tuple(_hash(token) for token in live_stock_tokens(link))
+        tokens = Tokens(live_stock_tokens(link))
         try:
             stock = Runtime(link).live_stock(before.stock if before else None)
         except CogentOpsError as error:
@@ -185,7 +177,7 @@ def create_app() -> FastAPI:
         wait = door.throttle.take(_client(request, door.rules))
         if wait:
             raise TooMany("Too many requests from this address.", retry_after=wait)
-        if not door.admits(request.headers.get("authorization")):
+        if not door.tokens.admit(request.headers.get("authorization")):
             raise HTTPException(401, headers={"WWW-Authenticate": "Bearer"})
         found = await door.stock.answer(Question.of(request.query_params.multi_items()))
         as_of = datetime.now(UTC) - timedelta(seconds=found.age)
@@ -247,7 +239,3 @@ def _link(scope: Scope) -> str:
 def _client(request: Request, rules: LiveStockRules) -> str:
     peer = request.client.host if request.client else None
     return client_of(peer, request.headers.getlist("x-forwarded-for"), rules.trusted_proxies)
-
-
-def _hash(token: str) -> bytes:
-    return sha256(token.encode()).digest()

@@ -8,9 +8,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from cogent_ops.domain.exceptions import Kind, NewException, Owner
 from cogent_ops.domain.movement_rows import MovementRow, RowProblem, read_row, unknown_field
+from cogent_ops.domain.orders import LONGEST_IDENTIFIER
 from cogent_ops.domain.stock import NewMovement, Source
+from cogent_ops.domain.text import visible
 from cogent_ops.store import Store
+
+_NAMED = 20
 
 
 class Fate(StrEnum):
@@ -99,17 +104,58 @@ def _conflict(row: MovementRow) -> RowProblem:
     )
 
 
-def receive(inbox: Inbox, rows: Sequence[Any], now: datetime) -> list[tuple[Any, Received]]:
-    """Objects as the endpoint gets them, into the inbox; each with the id that it names and what became of it."""
+def receive(
+    inbox: Inbox, rows: Sequence[Any], now: datetime, run_key: str
+) -> list[tuple[str | None, Received]]:
+    """Objects as the endpoint gets them, into the inbox; each with the id that it names and what became of it.
+
+    Whoever sent them is told at once; what was rejected is an exception, too, because senders are machines.
+    """
     read: list[tuple[str, MovementRow | RowProblem]] = []
-    named: list[Any] = []
-    for number, raw in enumerate(rows):
-        if not isinstance(raw, Mapping):
-            cure = "Send an object with id, sku, location, quantity or counted, at."
-            problem = RowProblem(f"movements[{number}]", "is an object", "it is no object", cure)
-            read.append(("API", problem))
-            named.append(None)
-            continue
-        named.append(raw.get("id"))
-        read.append((f"API {raw.get('id')}"[:200], unknown_field(raw) or read_row(raw, now)))
-    return list(zip(named, inbox.record(read), strict=True))
+    named: list[str | None] = []
+    for raw in rows:
+        id_ = _id(raw)
+        named.append(id_)
+        read.append((f"API {id_ or '(no id)'}", _read(raw, now)))
+    results = list(zip(named, inbox.record(read), strict=True))
+    causes: dict[tuple[str, str], list[tuple[str | None, RowProblem]]] = {}
+    for id_, one in results:
+        if one.problem is not None:
+            causes.setdefault((one.problem.field, one.problem.rule), []).append((id_, one.problem))
+    if causes:
+        with inbox.store.begin() as conn:
+            new = [_exception(found) for found in causes.values()]
+            inbox.store.exceptions.raise_many(conn, inbox.link, new, run_key)
+    return results
+
+
+def _read(raw: Any, now: datetime) -> MovementRow | RowProblem:
+    if isinstance(raw, Mapping):
+        return unknown_field(raw) or read_row(raw, now)
+    cure = "Send objects with id, sku, location, quantity or counted, and at."
+    return RowProblem("movements", "are objects", "a movement is no object", cure)
+
+
+def _id(raw: Any) -> str | None:
+    """A row's id as it can be shown; ``None`` when it has none."""
+    value = raw.get("id") if isinstance(raw, Mapping) else None
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    return visible(str(value).strip())[:LONGEST_IDENTIFIER] or None
+
+
+def _exception(found: Sequence[tuple[str | None, RowProblem]]) -> NewException:
+    problem = found[0][1]
+    ids = [id_ for id_, _ in found if id_][:_NAMED]
+    which = f" ({', '.join(ids)})" if ids else ""
+    return NewException(
+        kind=Kind.BAD_MOVEMENT,
+        cause_key=f"api/{problem.field}/{problem.rule}",
+        record="endpoint for movements",
+        field=problem.field,
+        rule=problem.rule,
+        message=f"{len(found)} movements of the last request with such were rejected{which}: {problem.message}.",
+        cure=f"{problem.cure} Have the sender correct and send them again, then close this.",
+        owner=Owner.RETAIL_OPS,
+        payload={"ids": ids, "count": len(found)},
+    )
