@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections import Counter
@@ -137,6 +138,26 @@ def test_reads_keep_their_pace_and_take_along_what_is_wanted_meanwhile(target: T
         assert waits == []
 
     run(scene)
+
+
+def test_a_reader_that_finds_nothing_left_reads_nothing(
+    target: Target, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene() -> None:
+        waits = [0.02] * 3
+        cache = LiveCache(
+            "stock",
+            target.read,
+            Freshness(TTL, STALE),
+            Bounds(readers=3),
+            pace=lambda: waits.pop() if waits else 0.0,
+        )
+        await asyncio.gather(*(get(cache, key) for key in "abc"))
+        await settled(target, 1)
+
+    run(scene)
+    assert target.reads == [("a", "b", "c")]
+    assert not caplog.records
 
 
 def test_while_reading_fails_the_last_known_value_stands_in_with_its_age(target: Target) -> None:
@@ -382,6 +403,23 @@ def test_the_log_tells_when_reading_fails_and_when_it_works_again(
     assert len(failed) == 2  # at once, and after a minute
     assert "503" in failed[0].message
     assert caplog.records[-1].message == "stock can be read again after 75 s."
+
+
+def test_a_target_that_fails_now_and_then_does_not_fill_the_log(
+    target: Target, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+
+    async def scene() -> None:
+        cache = target.cache()
+        for number in range(20):
+            target.down = TargetUnavailable("503") if number % 2 else None
+            with contextlib.suppress(TargetUnavailable):
+                await get(cache, f"k{number}")
+            target.now += 1
+
+    run(scene)
+    assert len(caplog.records) == 2
 
 
 @settings(max_examples=150, deadline=None)

@@ -122,7 +122,7 @@ class LiveCache(Generic[Value]):
         self._tasks: set[asyncio.Task[None]] = set()
         self._pool = ThreadPoolExecutor(self.bounds.readers, thread_name_prefix="live-stock")
         self._failing_since: float | None = None
-        self._said_at = 0.0
+        self._said_at, self._said = -math.inf, False
 
     async def get(self, key: str, deadline: float, *, max_age: float | None = None) -> Known[Value]:
         """The value: fresh, or the last known one when reading fails or takes too long.
@@ -202,6 +202,8 @@ class LiveCache(Generic[Value]):
         while self._waiting:
             while wait := self._pace():
                 await asyncio.sleep(wait)
+            if not self._waiting:
+                return  # another reader took all of them along
             batch = dict(islice(self._waiting.items(), self.bounds.batch))
             for key in batch:
                 del self._waiting[key]
@@ -246,16 +248,21 @@ class LiveCache(Generic[Value]):
         return pause
 
     def _say(self, failure: CogentOpsError | None) -> None:
-        """Tell the log when reading begins to fail, from time to time while it does, and when it works again."""
+        """Tell the log when reading begins to fail, from time to time while it does, and when it works again.
+
+        A target that fails now and then is told of once a minute at most.
+        """
         now = self._clock()
         if failure is None:
-            if self._failing_since is not None:
+            if self._failing_since is not None and self._said:
                 log.warning("%s can be read again after %.0f s.", self.name, now - self._failing_since)
-            self._failing_since = None
-        elif self._failing_since is None or now - self._said_at >= SAY_AGAIN_SECONDS:
+            self._failing_since, self._said = None, False
+            return
+        self._failing_since = now if self._failing_since is None else self._failing_since
+        if now - self._said_at >= SAY_AGAIN_SECONDS:
             level = logging.WARNING if isinstance(failure, RetryableError) else logging.ERROR
             log.log(level, "%s cannot be read: %s", self.name, failure)
-            self._failing_since, self._said_at = self._failing_since or now, now
+            self._said_at, self._said = now, True
 
 
 def _interrupted(name: str) -> CogentOpsError:
