@@ -246,3 +246,47 @@ def test_many_senders_at_once_count_each_movement_once(till: Till) -> None:
     assert sum(answer["accepted"] for answer in answers) == 200
     assert sum(answer["duplicates"] for answer in answers) == 1000
     assert len(till.stored()) == 200
+
+
+# The file drop over what Airflow offers for object storage
+
+
+def test_the_file_drop_works_on_airflows_own_paths(till: Till, tmp_path: Path) -> None:
+    from cogent_ops.config import load_config
+    from cogent_ops.runtime import object_path
+    from cogent_ops.services.stock.files import FileCounts, FileDrop
+
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    header = "id;sku;location;quantity;at\n"
+    (folder / "till.csv").write_text(header + "1;coat;berlin;-2;2026-11-24T10:00:00Z\n2;coat;berlin;x;\n")
+    config = load_config(Path(__file__).resolve().parents[2] / "include").link("default")
+    drop = FileDrop(config, till.store, "commercetools/sandbox", object_path(str(folder)))
+    assert drop.has_work()
+    now = datetime.now(UTC) + timedelta(hours=1)
+    assert drop.run(now) == FileCounts(files=1, rows=2, accepted=1, rejected=1)
+    assert till.stored() == [("1", "coat", "berlin", -2, None)]
+    assert [path.name for path in folder.iterdir()] == ["done"]
+    assert [path.name.rpartition("-")[2] for path in (folder / "done").iterdir()] == ["till.csv"]
+    assert not drop.has_work()
+
+
+def test_a_bucket_is_as_good_as_a_folder(till: Till) -> None:
+    from airflow.sdk import ObjectStoragePath
+    from airflow.sdk.io import attach
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    from cogent_ops.config import load_config
+    from cogent_ops.services.stock.files import FileDrop
+
+    attach("memory", fs=MemoryFileSystem())
+    folder: Any = ObjectStoragePath("memory://stores/drop")
+    folder.mkdir(parents=True, exist_ok=True)
+    row = {"id": "7", "sku": "coat", "location": "berlin", "counted": 4, "at": "2026-11-24T10:00:00Z"}
+    (folder / "rows.jsonl").write_text(json.dumps(row))
+    config = load_config(Path(__file__).resolve().parents[2] / "include").link("default")
+    drop = FileDrop(config, till.store, "commercetools/sandbox", folder)
+    assert drop.run(datetime.now(UTC)).waiting == 1
+    assert drop.run(datetime.now(UTC)).accepted == 1
+    assert till.stored() == [("7", "coat", "berlin", None, 4)]
+    assert [path.name for path in folder.iterdir() if path.is_file()] == []

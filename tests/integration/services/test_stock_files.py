@@ -85,7 +85,9 @@ def row(id_: Any, quantity: Any = -1, counted: Any = "", *, sku: str = "coat", r
 
 
 def test_movements_and_counts_enter_and_the_file_is_put_away(drop: Drop) -> None:
+    assert not drop.files.has_work()
     drop.lay("till.csv", HEADER + row(1, -2, reason="sold") + "\n , ,,,,,\n" + row(2, "", 7) + row("3", 5))
+    assert drop.files.has_work()
     assert drop.look() == FileCounts(files=1, rows=3, accepted=3)
     assert drop.movements() == [
         ("1", "coat", "berlin", -2, None),
@@ -191,7 +193,10 @@ def test_a_file_that_cannot_be_read_says_why_and_stays(
     assert message in found.message
     assert drop.lying() == [name]
     assert drop.movements() == []
+    assert not drop.renewed().has_work()
     assert drop.look() == FileCounts(), "it is not looked at again until it changes"
+    drop.lay(name, content, age=1800)
+    assert drop.files.has_work()
 
 
 def test_what_stands_before_a_break_is_taken_and_not_doubled_later(drop: Drop) -> None:
@@ -278,7 +283,10 @@ def test_a_folder_that_does_not_let_files_move_is_read_once(
     assert drop.look().accepted == 1
     assert drop.look() == FileCounts()
     drop.renewed()
-    assert drop.look() == FileCounts(files=1), "remembered by its content"
+    assert not drop.files.has_work()
+    assert drop.look() == FileCounts()
+    drop.lay("till.csv", HEADER + row(1) + row(2, "x"), age=1800)
+    assert drop.look() == FileCounts(files=1), "its content is remembered"
     assert len(drop.exceptions()) == 1
     assert drop.lying() == ["till.csv"]
 

@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 DONE = "done"
 #: Kind of the fingerprints of files that are in the inbox as a whole.
 FINGERPRINT = "stock_file"
+#: The same of files that lie in the folder and need not be read again until they change, by name.
+SETTLED_FILE = "stock_file_settled"
 ROWS_AT_ONCE = 500
 #: A file that was not written to for so long is complete, however many looks saw it.
 SETTLED = timedelta(seconds=60)
@@ -119,6 +121,10 @@ class _State(NamedTuple):
     size: int
     modified: float
 
+    def __str__(self) -> str:
+        """In the form in which it is remembered."""
+        return f"{self.size}/{self.modified}"
+
 
 @dataclass
 class _Tally:
@@ -159,7 +165,13 @@ class FileDrop:
         self._link, self._run_key = config.name, run_key or uuid4().hex
         self._inbox = Inbox(config.name, store, project, Source.FILE)
         self._seen: dict[str, _State] = {}
-        self._settled: dict[str, _State] = {}
+
+    def has_work(self) -> bool:
+        """Whether a file lies in the folder that was not read as it is now.
+
+        :raises TargetUnavailable: when the folder cannot be reached.
+        """
+        return bool(self._open_files())
 
     def run(self, now: datetime) -> FileCounts:
         """Take the files that are complete.
@@ -167,25 +179,25 @@ class FileDrop:
         :raises TargetUnavailable: when the folder cannot be reached.
         """
         total = FileCounts()
-        found = self._files()
-        for gone in self._seen.keys() - found.keys():
-            del self._seen[gone]
-        for gone in self._settled.keys() - found.keys():
-            del self._settled[gone]
+        found = self._open_files()
+        self._seen = {name: state for name, state in self._seen.items() if name in found}
         for name, (path, state) in sorted(found.items()):
-            if self._settled.get(name) == state:
-                continue
             if not self._is_complete(name, state, now):
                 total += FileCounts(waiting=1)
                 continue
             try:
-                total += self._take(path, now)
+                total += self._take(path, state, now)
             except FileNotFoundError:
                 continue  # another process was faster
             except OSError as error:
                 raise TargetUnavailable(f"The file drop could not read {name}: {error}") from error
-            self._settled[name] = state
         return total
+
+    def _open_files(self) -> dict[str, tuple[UPath, _State]]:
+        """Files in the folder that were not read as they are now, by name."""
+        found = self._files()
+        settled = self.store.fingerprints.known(self._link, SETTLED_FILE, found) if found else {}
+        return {name: one for name, one in found.items() if settled.get(name) != str(one[1])}
 
     def _files(self) -> dict[str, tuple[UPath, _State]]:
         """Files that lie in the folder, by name."""
@@ -214,7 +226,7 @@ class FileDrop:
 
     # One file
 
-    def _take(self, path: UPath, now: datetime) -> FileCounts:
+    def _take(self, path: UPath, state: _State, now: datetime) -> FileCounts:
         """Bring a file into the inbox, tell what is wrong with it, and put it away."""
         tally, is_whole = _Tally(), True
         try:
@@ -222,7 +234,7 @@ class FileDrop:
             content, codec = _inspect(path, kind)
             if self._is_known(content):
                 log.info("%s was in the inbox already, as a whole", path.name)
-                self._put_away(path, now)
+                self._put_away(path, state, now)
                 return FileCounts(files=1)
             self._rows(path, kind, codec, tally, now)
         except FileRefused as error:
@@ -230,10 +242,11 @@ class FileDrop:
             tally.note(error.line, error.problem)
         self._tell(path.name, tally)
         if not is_whole:
-            # It stays where it is, so that whoever sent it finds it; another content is looked at again.
+            # It stays where it is, so that whoever sent it finds it.
+            self._let_lie(path, state)
             return tally.counts + FileCounts(refused=1)
         self.store.fingerprints.remember(self._link, FINGERPRINT, {content: path.name}, self._run_key)
-        self._put_away(path, now)
+        self._put_away(path, state, now)
         return tally.counts + FileCounts(files=1)
 
     def _is_known(self, content: str) -> bool:
@@ -269,15 +282,22 @@ class FileDrop:
             self.store.exceptions.resolve(conn, self._link, Kind.BAD_MOVEMENT, gone, self._run_key)
             self.store.exceptions.raise_many(conn, self._link, new, self._run_key)
 
-    def _put_away(self, path: UPath, now: datetime) -> None:
-        """Move a file to ``done``; where that is not allowed, its content is remembered and it is let lie."""
+    def _put_away(self, path: UPath, state: _State, now: datetime) -> None:
+        """Move a file to ``done``; where that is not allowed, it is let lie."""
         stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%S")
         target = self.folder / DONE / f"{stamp}-{uuid4().hex[:8]}-{path.name}"
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             path.rename(target)
+        except FileNotFoundError:
+            return  # another process was faster
         except (OSError, NotImplementedError) as error:
             log.warning("%s is in the inbox, but could not be moved to %s/: %s", path.name, DONE, error)
+            self._let_lie(path, state)
+
+    def _let_lie(self, path: UPath, state: _State) -> None:
+        """Note that a file need not be read again until it changes."""
+        self.store.fingerprints.remember(self._link, SETTLED_FILE, {path.name: str(state)}, self._run_key)
 
 
 # Reading
