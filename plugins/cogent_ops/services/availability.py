@@ -27,7 +27,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 from uuid import uuid4
 
@@ -57,6 +57,9 @@ CHANGES = "availability"
 PAGE, SKUS = 500, 150
 #: A collection spends so long at most on variants that are read again by themselves: changes must not wait for them.
 SLICE_SECONDS = 5.0
+#: The part of an entry that shows a change, and ranges of ids (UUIDs) that together hold all of them.
+SLIM = ("id", "version", "sku", "availableQuantity", "lastModifiedAt")
+RANGES = (('id < "4"',), ('id >= "4"', 'id < "8"'), ('id >= "8"', 'id < "c"'), ('id >= "c"',))
 #: Most looks at changed entries reach back only so far behind the last one.
 SHORT_OVERLAP_SECONDS = 2.0
 #: An order shows in the inventory within so long; its variants are read at once, and again after that.
@@ -141,22 +144,6 @@ class _Tally:
     skus: set[str] = field(default_factory=set)
 
 
-@dataclass
-class _Look:
-    """A look at changed entries.
-
-    :param is_deep: it reaches back as far as configured. Most looks need not, or a launch would be read over and over;
-        two in that time find what shows up to half of it late.
-    :param reached: where commercetools was when the look began.
-    :param seen: version and quantity by id of entry.
-    """
-
-    is_deep: bool
-    began: float = field(default_factory=time.monotonic)
-    reached: datetime | None = None
-    seen: dict[str, tuple[int, int]] = field(default_factory=dict)
-
-
 class AvailabilityFlow:
     """The availability of one link. One run at a time makes sense; several do no harm.
 
@@ -181,6 +168,8 @@ class AvailabilityFlow:
         #: Changed entries as the last collection stored them: the overlap shows them again and again.
         self._stored: dict[str, tuple[int, int]] = {}
         self._deep_at = float("-inf")
+        #: Entries that a SKU had in the last portion.
+        self._per_sku = 10.0
         self._messages = _Messages(commercetools)
         self._zero = _Zero(config, store, cloudshelf, run_key)
         self._locations = _Locations(config.name, store, cloudshelf)
@@ -278,34 +267,52 @@ class AvailabilityFlow:
         if since is None:
             self._begin_here(tally)
             return
-        look = _Look(time.monotonic() - self._deep_at >= self.rules.overlap_seconds / 2)
-        self._read(tally, self._changed(tally, since, look))
-        if look.reached is not None and look.reached > since:
+        began = time.monotonic()
+        is_deep = began - self._deep_at >= self.rules.overlap_seconds / 2
+        pages = self._changed(since, is_deep)
+        reached = max(map(_modified, pages[0]), default=since)
+        seen: dict[str, tuple[int, int]] = {}
+        moved: set[str] = set()
+        for page in pages:
+            for entry in page:
+                seen[entry["id"]] = state = (entry["version"], entry["availableQuantity"])
+                if self._stored.get(entry["id"]) != state:
+                    moved.add(entry["sku"])
+                    tally.entries += 1
+        shown = self.store.availability.shown(link, sorted(moved))
+        tally.hidden = len(moved) - len(shown)
+        self._read(tally, sorted(shown))
+        if reached > since:
             with self.store.begin() as conn:
                 self.store.availability.record(conn, link, tally.turn, {}, tally.read_again)
-                self.store.watermarks.set(conn, link, CHANGES, look.reached)
-        if look.is_deep:
-            self._stored, self._deep_at = look.seen, look.began
+                self.store.watermarks.set(conn, link, CHANGES, reached)
+        if is_deep:
+            self._stored, self._deep_at = seen, began
         else:
-            self._stored.update(look.seen)
+            self._stored.update(seen)
 
-    def _changed(self, tally: _Tally, since: datetime, look: _Look) -> Iterator[str]:
-        """SKUs on kiosks with entries that have changed, each once; read while others work on the first of them."""
-        overlap = self.rules.overlap_seconds if look.is_deep else SHORT_OVERLAP_SECONDS
-        first = since - timedelta(seconds=min(overlap, self.rules.overlap_seconds))
-        where = f"lastModifiedAt >= {self.commercetools.literal(_wire(first))}"
-        done: set[str] = set()
-        for page in self.commercetools.pages("inventory", where=[where], page_size=PAGE):
-            look.reached = look.reached or max(map(_modified, page))
-            new = {entry["id"]: (entry["version"], entry["availableQuantity"]) for entry in page}
-            look.seen.update(new)
-            fresh = [entry for entry in page if self._stored.get(entry["id"]) != new[entry["id"]]]
-            tally.entries += len(fresh)
-            moved = {entry["sku"] for entry in fresh} - done
-            done |= moved
-            shown = self.store.availability.shown(self.config.name, sorted(moved))
-            tally.hidden += len(moved) - len(shown)
-            yield from sorted(shown)
+    def _changed(self, since: datetime, is_deep: bool) -> list[list[Raw]]:
+        """Changed entries, in pages; what one page does not hold is read in several ranges of ids at once.
+
+        :param is_deep: look back as far as configured. Most looks need not, or a launch would be read over and over;
+            two in that time find what shows up to half of it late.
+        """
+        overlap = self.rules.overlap_seconds
+        back = timedelta(seconds=overlap if is_deep else min(overlap, SHORT_OVERLAP_SECONDS))
+        where = f"lastModifiedAt >= {self.commercetools.literal(_wire(since - back))}"
+        first = next(self._slim_pages([where]), [])
+        if len(first) < PAGE:
+            return [first]
+        ranges = ([where, *bounds] for bounds in RANGES)
+        others = ordered_map(
+            lambda predicates: list(self._slim_pages(predicates)), ranges, workers=self.config.concurrency
+        )
+        return [first, *chain.from_iterable(others)]
+
+    def _slim_pages(self, where: Sequence[str]) -> Iterator[list[Raw]]:
+        """Pages of entries with no more of them than it takes to see that they have changed."""
+        for page in self.commercetools.pages("inventory", where=where, page_size=PAGE):
+            yield [{name: entry[name] for name in SLIM} for entry in page]
 
     def _begin_here(self, tally: _Tally) -> None:
         """Note where commercetools is now, and that all variants are to be read: so nothing before is needed."""
@@ -332,14 +339,21 @@ class AvailabilityFlow:
     def _read(self, tally: _Tally, skus: Iterable[str]) -> None:
         """Read all entries of some SKUs, and store what follows from them."""
         link, assortment = self.config.name, self._current_assortment()
-        stocks = ordered_map(self._stock, batches(skus, SKUS), workers=self.config.concurrency)
+        stocks = ordered_map(self._stock, self._portions(skus), workers=self.config.concurrency)
         for stock in stocks:
+            self._per_sku = sum(map(len, stock.values())) / len(stock)
             wanted = {sku: assortment.wanted(entries) for sku, entries in stock.items()}
             with self.store.begin() as conn:
                 tally.changed += self.store.availability.record(
                     conn, link, tally.turn, wanted, tally.read_again
                 )
             tally.skus.update(wanted)
+
+    def _portions(self, skus: Iterable[str]) -> Iterator[list[str]]:
+        """Cut SKUs so that a portion's entries are likely to fit a page: pages of one query wait for each other."""
+        source = iter(skus)
+        while portion := list(islice(source, max(1, min(SKUS, int(0.9 * PAGE / max(1.0, self._per_sku)))))):
+            yield portion
 
     def _stock(self, skus: list[str]) -> dict[str, dict[str, int]]:
         """Available quantity by SKU and Channel id; a SKU without any entry is there, too."""

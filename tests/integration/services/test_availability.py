@@ -244,8 +244,9 @@ def test_a_full_collection_reads_everything_now(shelve: Shelve, clean: Dataset, 
     assert not found.unread
 
 
-def test_an_entry_that_changes_behind_the_cursor_is_found_next(
-    shelve: Shelve, clean: Dataset, local: Store, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("when", ["behind the cursor", "after its SKU was read", "before the last page"])
+def test_an_entry_that_changes_while_changes_are_read_is_not_missed(
+    shelve: Shelve, clean: Dataset, local: Store, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     monkeypatch.setattr(availability, "PAGE", 4)
     link = shelve(clean, local)
@@ -253,24 +254,33 @@ def test_an_entry_that_changes_behind_the_cursor_is_found_next(
     sku = a_sku(clean)
     entries = sorted((e for e in clean.inventory if e["sku"] == sku), key=lambda e: str(e["id"]))
     keys = {channel["id"]: channel["key"] for channel in clean.channels}
-    first = keys[entries[0]["supplyChannel"]["id"]] if "supplyChannel" in entries[0] else None
+    entry = entries[0 if when == "behind the cursor" else -1]
+    channel_key = keys[entry["supplyChannel"]["id"]] if "supplyChannel" in entry else None
     for entry in clean.inventory[:30]:
         channel = entry.get("supplyChannel")
         link.set(entry["sku"], 50, keys[channel["id"]] if channel else None)
-    pages = 0
+    pages, meddled = 0, False
 
     def meddle(exchange: Exchange) -> None:
-        nonlocal pages
-        pages += exchange.operation == "inventory.query" and "lastModifiedAt" in exchange.query
-        if pages == 2:
-            link.set(sku, 77, first)
+        nonlocal pages, meddled
+        if exchange.operation != "inventory.query":
+            return
+        pages += "lastModifiedAt" in exchange.query
+        if when == "after its SKU was read":
+            now = sku in exchange.query
+        else:
+            now = pages == (2 if when == "behind the cursor" else 6)
+        if now and not meddled:
+            meddled = True
+            link.set(sku, 77, channel_key)
 
     link.carrier.server.app._observer = meddle
     link.settings = {
         "availability": link.carrier.config.availability.model_copy(update={"overlap_seconds": 0})
     }
     link.renewed().collect(link.now)
-    assert pages > 3
+    assert pages > 6
+    assert meddled
     link.carrier.server.app._observer = None
     link.settle()
     link.check()

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.engine import URL
 from tests.support.databases import Databases
@@ -354,8 +354,9 @@ class Shelf:
         self.store, self.names = store, count()
         self.wanted = 0
         self.has: int | None = None
-        #: Claims that nobody has settled, and those of them that have reached Cloudshelf.
+        #: Claims that nobody has settled; those of them that can still reach Cloudshelf, and those that have.
         self.under_way: list[tuple[str, Level]] = []
+        self.alive: set[str] = set()
         self.delivered: set[str] = set()
         show(store, "a")
         want(store, "a", berlin=0)
@@ -367,10 +368,11 @@ class Shelf:
     def claim(self, _: int) -> None:
         name = str(next(self.names))
         self.under_way += [(name, level) for level in claim(self.store, name)]
+        self.alive.add(name)
 
     def deliver(self, _: int) -> None:
-        """The hold outlasts the request, so only the youngest can still be under way."""
-        if self.under_way:
+        """The hold outlasts the request."""
+        if self.under_way and self.under_way[-1][0] in self.alive:
             name, level = self.under_way[-1]
             self.has = level.wanted
             self.delivered.add(name)
@@ -392,6 +394,7 @@ class Shelf:
 
     def expire(self, _: int) -> None:
         """So late that no request is under way, and every hold has ended."""
+        self.alive.clear()
         _hurry(self.store)
 
     def check(self) -> None:
@@ -400,8 +403,17 @@ class Shelf:
             assert self.has == self.wanted
 
 
-@settings(max_examples=120, deadline=None)
+def history(text: str) -> list[tuple[str, int]]:
+    """Events in words, e.g. ``wish 1, claim``."""
+    words = (event.split() for event in text.split(", "))
+    return [(word[0], int(word[1]) if len(word) > 1 else 0) for word in words]
+
+
+@settings(max_examples=60, deadline=None)
 @given(events=EVENTS)
+@example(events=history("tell, wish 1, claim, deliver, wish 0"))
+@example(events=history("wish 1, claim, deliver, expire, wish 0, claim, deliver, wish 1, confirm"))
+@example(events=history("tell, wish 1, claim, wish 0, refuse"))
 def test_whatever_happens_a_difference_is_due(
     sqlite_databases: Databases, events: list[tuple[str, int]]
 ) -> None:
