@@ -1,14 +1,18 @@
-"""Both DAGs, run by Airflow in this process against the sandbox: what a person gets for what they ask."""
+"""The DAGs, run by Airflow in this process against the sandbox: what a person gets for what they ask."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
+import yaml
 
 from cogent_ops.sandbox.command import connections
 from cogent_ops.sandbox.dataset import Dataset
@@ -107,6 +111,123 @@ def test_parameters_of_the_form_reach_the_run(sandbox: SandboxServer, dataset: D
     chosen = run("catalogue_sync", skus=[clean["masterVariant"]["sku"]])
     assert chosen.state == "success"
     assert _held(sandbox) == 1
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The business's files, with runs of the stock flows that end soon."""
+    include = tmp_path / "include"
+    shutil.copytree(ROOT / "include", include)
+    file = yaml.safe_load((include / "mapping.yaml").read_text(encoding="utf-8"))
+    file["links"]["default"] |= {
+        "movements": {"linger_seconds": 1, "poll_seconds": 0.2, "start": "2020-01-01T00:00:00Z"},
+        "availability": {"longest_run_seconds": 1, "poll_seconds": 0.2},
+    }
+    (include / "mapping.yaml").write_text(yaml.safe_dump(file), encoding="utf-8")
+    monkeypatch.setenv("COGENT_OPS_INCLUDE", str(include))
+
+
+def _sell(sandbox: SandboxServer, store: str, units: int) -> tuple[str, str]:
+    """A kiosk order of something that kiosks show: its variant and its id."""
+    state = sandbox.state.cloudshelf
+    variant = next(iter(state.entities["ProductVariant"].values()))["platformProvidedId"]
+    line = {"productVariantID": variant, "quantity": units, "price": 5.0, "currencyCode": "EUR"}
+    session = {"locationId": f"gid://external/CommercetoolsChannel/{store}"}
+    order = {"lines": [line], "status": "PAID", "session": session}
+    return variant, str(sandbox.state.floor.change("kiosk-order", order)["id"])
+
+
+def _inventory(sandbox: SandboxServer) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = sandbox.dump("commercetools")["inventory"]
+    return found
+
+
+def test_a_kiosk_sale_reaches_commercetools_and_what_is_left_reaches_the_kiosks(
+    sandbox: SandboxServer, hasty: None
+) -> None:
+    from cogent_ops.runtime import Runtime
+
+    runtime = Runtime("default")
+    runtime.store.audits.record("default", "before", verdict="go", counts={})
+    assert run("catalogue_sync").state == "success"
+    assert [check for check in runtime.bootstrap() if check.outcome == "fail"] == []
+    _, order = _sell(sandbox, "store-hamburg", 3)
+    before = _inventory(sandbox)
+
+    for _ in range(2):  # a second run finds nothing to do
+        assert run("stock_deltas").state == "success"
+    after = _inventory(sandbox)
+    changed = {
+        place: after[place][0] - before.get(place, [0])[0]
+        for place in after
+        if after[place] != before.get(place)
+    }
+    assert list(changed.values()) == [-3]
+    (place,) = changed
+    assert place.endswith("@store-hamburg")
+
+    sandbox.state.floor.change("kiosk-status", {"order": order, "status": "VOIDED"})
+    assert run("stock_deltas").state == "success"
+    assert {at: stock[0] for at, stock in _inventory(sandbox).items() if stock[0]} == {
+        at: stock[0] for at, stock in before.items() if stock[0]
+    }
+
+    assert run("availability_push", full=True).state == "success"
+    told = sandbox.dump("cloudshelf")["stock"]
+    assert len(told) > 20
+    inventory = _inventory(sandbox)
+    for level, (quantity, _) in told.items():
+        sku, store = (part.rpartition("/")[2] for part in level.split("@gid"))
+        # Where zero would still show as in stock, less than zero is told.
+        assert max(0, quantity) == max(0, inventory.get(f"{unquote(sku)}@{store}", [0, 0])[1])
+
+
+def test_no_stock_moves_before_its_type_is_installed_and_nothing_is_lost(
+    sandbox: SandboxServer, hasty: None
+) -> None:
+    from cogent_ops.runtime import Runtime
+
+    runtime = Runtime("default")
+    runtime.store.audits.record("default", "before", verdict="go", counts={})
+    run("catalogue_sync")
+    _sell(sandbox, "store-hamburg", 1)
+    before = _inventory(sandbox)
+    assert run("stock_deltas").state == "failed"
+    assert _inventory(sandbox) == before
+    assert runtime.store.stock.has_waiting(runtime.project)
+    runtime.bootstrap()
+    assert run("stock_deltas").state == "success"
+    assert _inventory(sandbox) != before
+
+
+def test_the_trigger_wakes_for_an_order_and_for_a_movement_and_not_while_a_run_is_alive(
+    sandbox: SandboxServer, hasty: None
+) -> None:
+    from cogent_ops.runtime import Runtime
+    from cogent_ops.services.stock.flow import ALIVE
+    from cogent_ops.triggers import StockWorkTrigger
+
+    runtime, now = Runtime("default"), datetime.now(UTC)
+    runtime.store.audits.record("default", "before", verdict="go", counts={})
+    run("catalogue_sync")
+    runtime.bootstrap()
+    watch = runtime.stock_watch()
+    assert not watch.has_work(now)
+    _sell(sandbox, "store-hamburg", 1)
+    assert watch.has_work(now)
+    with runtime.store.begin() as conn:
+        runtime.store.watermarks.set(conn, "default", ALIVE, now)
+    assert not watch.has_work(now)
+
+    assert run("stock_deltas").state == "success"
+    assert not watch.has_work(datetime.now(UTC) + timedelta(minutes=1))
+
+    trigger = StockWorkTrigger("default", 0.01)
+    path, kwargs = trigger.serialize()
+    assert (path, kwargs) == ("cogent_ops.triggers.StockWorkTrigger", {"link": "default", "seconds": 0.01})
+    _sell(sandbox, "store-hamburg", 1)
+    event = asyncio.run(anext(trigger.run()))
+    assert event.payload == {"link": "default"}
 
 
 @pytest.mark.parametrize(
