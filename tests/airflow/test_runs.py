@@ -226,8 +226,11 @@ def test_the_trigger_wakes_for_an_order_and_for_a_movement_and_not_while_a_run_i
     path, kwargs = trigger.serialize()
     assert (path, kwargs) == ("cogent_ops.triggers.StockWorkTrigger", {"link": "default", "seconds": 0.01})
     _sell(sandbox, "store-hamburg", 1)
-    event = asyncio.run(anext(trigger.run()))
-    assert event.payload == {"link": "default"}
+
+    async def first() -> Any:
+        return await anext(trigger.run())
+
+    assert asyncio.run(first()).payload == {"link": "default"}
 
 
 @pytest.mark.parametrize(
