@@ -136,7 +136,8 @@ class Sandbox:
 
 
 def _levels(kiosk: Json) -> list[tuple[str, str, list[Any]]]:
-    return [(*name.split("@", 1), level) for name, level in kiosk["stock"].items()]  # type: ignore[misc]
+    split = ((name.partition("@"), level) for name, level in kiosk["stock"].items())
+    return [(variant, place, level) for (variant, _, place), level in split]
 
 
 def _last(gid: str) -> str:

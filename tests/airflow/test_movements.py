@@ -274,7 +274,7 @@ def test_the_file_drop_works_on_airflows_own_paths(till: Till, tmp_path: Path) -
 def test_a_bucket_is_as_good_as_a_folder(till: Till) -> None:
     from airflow.sdk import ObjectStoragePath
     from airflow.sdk.io import attach
-    from fsspec.implementations.memory import MemoryFileSystem
+    from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 
     from cogent_ops.config import load_config
     from cogent_ops.services.stock.files import FileDrop
