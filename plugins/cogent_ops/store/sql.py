@@ -85,6 +85,32 @@ def upsert(
         conn.execute(statement.on_conflict_do_update(index_elements=names, set_=updated), ordered)
 
 
+def insert_new(conn: Connection, table: Table, rows: Iterable[Values], *, key: Sequence[str]) -> int:
+    """Insert those of the rows whose key is not there yet, in their order; of equal keys the first counts.
+
+    Two transactions that may insert the same keys must take turns.
+
+    :param key: columns of the unique constraint.
+    :return: how many were new.
+    """
+    added = 0
+    for chunk in chunks(rows, ROWS_PER_PAGE):
+        first: dict[tuple[Any, ...], Values] = {}
+        for row in chunk:
+            first.setdefault(tuple(row[name] for name in key), row)
+        new, statement = list(first.values()), insert(conn, table)
+        if isinstance(statement, postgresql.Insert):
+            statement = statement.from_select(list(new[0]), _recordset(conn, table, new, key))
+            adding = statement.on_conflict_do_nothing(index_elements=key)
+            added += len(conn.execute(adding.returning(literal(1))).all())
+        else:
+            # Its driver counts the rows of the last set of parameters only.
+            before = conn.exec_driver_sql("SELECT total_changes()").scalar_one()
+            conn.execute(statement.on_conflict_do_nothing(index_elements=key), new)
+            added += conn.exec_driver_sql("SELECT total_changes()").scalar_one() - before
+    return added
+
+
 def lock(
     conn: Connection, key: Column[str], values: Sequence[str], *where: ColumnElement[bool]
 ) -> Sequence[str]:

@@ -32,7 +32,7 @@ from sqlalchemy.sql import ColumnElement
 from cogent_ops.domain.stock import Claimed, MovementState, NewMovement, Place, Source
 from cogent_ops.store.engine import Database
 from cogent_ops.store.schema import kiosk_order, movement, order_effect, stock_batch, stock_position
-from cogent_ops.store.sql import Values, chunks, insert, now, take_turns, upsert
+from cogent_ops.store.sql import Values, chunks, insert, insert_new, now, take_turns, upsert
 
 #: SQLite allows 999 variables in a statement; a place has two.
 PLACES_PER_STATEMENT = 400
@@ -233,23 +233,12 @@ class Stock:
 
         :return: how many were new.
         """
-        moment, added, adding_all = now(), 0, list(movements)
-        for link in sorted({one.link for one in adding_all}):
+        moment, adding = now(), list(movements)
+        for link in sorted({one.link for one in adding}):
             # Two that add the same keys in different order would wait for each other.
             take_turns(conn, "movements", link)
-        for chunk in chunks(adding_all, 500):
-            rows: list[Values] = [{**vars(one), "recorded_at": moment} for one in chunk]
-            adding = insert(conn, movement).on_conflict_do_nothing(
-                index_elements=["link", "source", "source_id"]
-            )
-            if conn.dialect.name == "sqlite":
-                # Its driver counts the rows of the last set of parameters only.
-                before = conn.exec_driver_sql("SELECT total_changes()").scalar_one()
-                conn.execute(adding, rows)
-                added += conn.exec_driver_sql("SELECT total_changes()").scalar_one() - before
-            else:
-                added += len(conn.execute(adding.returning(_M.id), rows).all())
-        return added
+        rows = ({**vars(one), "recorded_at": moment} for one in adding)
+        return insert_new(conn, movement, rows, key=("link", "source", "source_id"))
 
     def recorded(
         self, conn: Connection, link: str, source: str, source_ids: Iterable[str]
@@ -419,22 +408,19 @@ class Stock:
             for place in places
         ]
         conn.execute(stock_batch.insert(), rows)
-        for chunk in chunks(places, PLACES_PER_STATEMENT):
-            here = and_(waiting, tuple_(_M.sku, _M.channel).in_(chunk))
-            conn.execute(
-                update(movement)
-                .where(here, _was_counted())
-                .values(state=MovementState.EXCLUDED, reason=IN_COUNT, settled_at=moment)
-            )
-            own = select(_B.id).where(
-                _B.project == _M.project, _B.sku == _M.sku, _B.channel == _M.channel, _B.state != "applied"
-            )
-            conn.execute(
-                update(movement)
-                .where(here)
-                .values(state=MovementState.BATCHED, batch_id=own.scalar_subquery())
-            )
-        ids = [row["id"] for row in rows]
+        # One look into the index for each place: PostgreSQL may join badly while it has no statistics of a new backlog.
+        binding = update(movement).where(
+            waiting, _M.sku == bindparam("of_sku"), _M.channel == bindparam("of_channel")
+        )
+        conn.execute(
+            binding.values(state=MovementState.BATCHED, batch_id=bindparam("batch")),
+            [{"of_sku": row["sku"], "of_channel": row["channel"], "batch": row["id"]} for row in rows],
+        )
+        ids = [str(row["id"]) for row in rows]
+        seen: Values = {"state": MovementState.EXCLUDED, "batch_id": None, "reason": IN_COUNT}
+        for chunk in chunks(ids):
+            counted = and_(_M.batch_id.in_(chunk), _was_counted())
+            conn.execute(update(movement).where(counted).values(**seen, settled_at=moment))
         self._sum_up(conn, ids)
         return ids
 
@@ -710,10 +696,9 @@ def _is_owned(owner: str) -> ColumnElement[bool]:
 
 
 def _in_flight(project: str) -> ColumnElement[bool]:
-    """Whether a movement's entry has a batch that is not applied."""
-    return exists().where(
-        _B.project == project, _B.sku == _M.sku, _B.channel == _M.channel, _B.state != "applied"
-    )
+    """Whether a movement's entry has a batch that is not applied. There are few, which are looked up once."""
+    entries = select(_B.sku, _B.channel).where(_B.project == project, _B.state != "applied")
+    return tuple_(_M.sku, _M.channel).in_(entries)
 
 
 def _exclude(conn: Connection, reasons: Mapping[int, str]) -> None:
