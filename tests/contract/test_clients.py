@@ -215,6 +215,7 @@ def _use_everything(client: CloudshelfClient) -> None:
     client.upsert_products([PRODUCT.to_input()])
     client.upsert_variants([(PRODUCT.id, [VARIANT.to_input()])])
     client.upsert_variants([(PRODUCT.id, client.product_variants(PRODUCT.id))])
+    assert list(client.variant_ids(PRODUCT.id).values()) == [VARIANT.id]
     unknown = product_gid("unknown")
     several = client.variants_of([PRODUCT.id, unknown])
     assert several == {PRODUCT.id: client.product_variants(PRODUCT.id), unknown: []}
