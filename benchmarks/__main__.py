@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("parsing", "gate", "store", "catalogue", "stock", "availability", "live_stock")
+NAMES = ("parsing", "gate", "store", "catalogue", "stock", "availability", "live_stock", "launch")
 
 
 def main() -> int:

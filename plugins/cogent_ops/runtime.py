@@ -192,11 +192,19 @@ class Runtime:
         :param run_key: the run, for the exceptions it raises.
         """
         from cogent_ops.services.availability import AvailabilityFlow
+        from cogent_ops.services.live_stock.throttle import Throttle
+        from cogent_ops.services.share import GuaranteedShare
 
+        shop = CommercetoolsHook(connection_id("commercetools", self.link))
+        limit = self.config.limits.commercetools
+        share = self.config.availability.share * limit.rate
+        budget = GuaranteedShare(
+            self._budget(shop.account().budget_name, limit), Throttle(share, share), Priority.STOCK
+        )
         return AvailabilityFlow(
             self.config,
             self.store,
-            self.commercetools(Priority.AVAILABILITY),
+            shop.client(budget, Priority.AVAILABILITY, self._tuning(limit)),
             self.cloudshelf(Priority.AVAILABILITY),
             self.files.locations,
             run_key=run_key,

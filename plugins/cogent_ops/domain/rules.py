@@ -359,6 +359,11 @@ class AvailabilityRules(Rules):
         "otherwise.",
         json_schema_extra={"unit": "min"},
     )
+    share: Annotated[float, Field(gt=0, le=0.5)] = Field(
+        0.15,
+        description="Part of commercetools' rate that stays for reading availability however many movements wait.",
+        json_schema_extra={"unit": "share 0..1"},
+    )
     poll_seconds: Annotated[float, Field(gt=0, le=60)] = Field(
         2.0, description="Pause between two looks for changes.", json_schema_extra={"unit": "s"}
     )
