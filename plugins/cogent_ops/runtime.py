@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from cogent_ops.services.catalogue.sync import CatalogueSync
     from cogent_ops.services.checks import Check, Parts
     from cogent_ops.services.live_stock.service import LiveStock
+    from cogent_ops.services.stock.files import FileDrop
     from cogent_ops.services.stock.flow import StockFlow, StockWatch
     from cogent_ops.store import SharedBudget, Store
 
@@ -163,7 +164,6 @@ class Runtime:
         """
         from cogent_ops.services.relay import Step
         from cogent_ops.services.stock.drain import StockDrain
-        from cogent_ops.services.stock.files import FileDrop
         from cogent_ops.services.stock.flow import StockFlow
         from cogent_ops.services.stock.identify import Identifier
         from cogent_ops.services.stock.orders import OrderPoll
@@ -174,17 +174,31 @@ class Runtime:
         drain = StockDrain(config, store, shop, project, owner=owner, identify=identify)
         kiosk = self.cloudshelf(Priority.ORDERS)
         poll = OrderPoll(config, store, kiosk, project, run_key=owner, identify=identify)
-        sources = []
-        if config.movements.file_drop:
-            drop = FileDrop(config, store, project, object_path(config.movements.file_drop), run_key=owner)
-            sources.append(Step("files", lambda: drop.run(datetime.now(UTC)).accepted))
+        drop = self._file_drop(owner)
+        sources = [Step("files", lambda: drop.run(datetime.now(UTC)).accepted)] if drop else []
         return StockFlow(config, store, poll, drain, sources)
 
     def stock_watch(self) -> StockWatch:
         """What tells whether the stock flow should be woken."""
         from cogent_ops.services.stock.flow import StockWatch
 
-        return StockWatch(self.link, self.store, self.cloudshelf(Priority.ORDERS), self.project)
+        drop = self._file_drop("watch")
+        return StockWatch(
+            self.link,
+            self.store,
+            self.cloudshelf(Priority.ORDERS),
+            self.project,
+            files=drop.has_work if drop else lambda: False,
+        )
+
+    def _file_drop(self, run_key: str) -> FileDrop | None:
+        """The folder for stores' systems; ``None`` when the link has none."""
+        from cogent_ops.services.stock.files import FileDrop
+
+        named = self.config.movements.file_drop
+        if not named:
+            return None
+        return FileDrop(self.config, self.store, self.project, object_path(named), run_key=run_key)
 
     def availability(self, run_key: str) -> AvailabilityFlow:
         """The availability flow.

@@ -24,6 +24,8 @@ ALIVE_SECONDS = 5.0
 BEAT_SECONDS = 1.0
 #: Pause between two looks at movements whose identifiers were not known.
 RECHECK_SECONDS = 60.0
+#: Pause between two looks of the watch into the file drop.
+FILES_SECONDS = 10.0
 
 
 @dataclass
@@ -112,27 +114,51 @@ class _Beat:
 
 
 class StockWatch:
-    """Whether ``stock_deltas`` should be woken: cheap enough to ask every second.
+    """Whether ``stock_deltas`` should be woken: cheap enough to ask every second. Keep one as long as you watch.
+
+    It may miss something, such as a change behind an order that is dated in the future; the clock is there for that.
 
     :param project: the commercetools project as its rate budget names it.
+    :param files: whether a file lies in the drop; asked less often, because a listing may cost money.
     """
 
-    def __init__(self, link: str, store: Store, client: CloudshelfClient, project: str) -> None:
+    def __init__(
+        self,
+        link: str,
+        store: Store,
+        client: CloudshelfClient,
+        project: str,
+        *,
+        files: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.link, self.store, self.client, self.project = link, store, client, project
+        self._files, self._files_at = files, float("-inf")
+        self._woken_for: datetime | None = None
 
     def has_work(self, now: datetime) -> bool:
         """Whether a run would find something, and none is at work.
 
-        :raises RetryableError: when Cloudshelf or the store is out of reach.
+        :raises RetryableError: when Cloudshelf, the file drop or the store is out of reach.
         """
         if self.is_alive(now):
             return False
-        if self.store.stock.has_waiting(self.project):
-            return True
-        newest, read = self.client.newest_order_change(), self.store.stock.newest_order(self.link)
-        return newest is not None and (read is None or newest > read)
+        return self.store.stock.has_waiting(self.project) or self._has_order() or self._has_file()
 
     def is_alive(self, now: datetime) -> bool:
         """Whether a run of the flow has shown itself lately."""
         seen = self.store.watermarks.get(self.link, ALIVE)
         return seen is not None and now - seen < timedelta(seconds=ALIVE_SECONDS)
+
+    def _has_order(self) -> bool:
+        """Whether an order changed after all that were read. One that cannot be read wakes once, not for ever."""
+        newest, read = self.client.newest_order_change(), self.store.stock.newest_order(self.link)
+        if newest is None or newest == self._woken_for or (read is not None and newest <= read):
+            return False
+        self._woken_for = newest
+        return True
+
+    def _has_file(self) -> bool:
+        if time.monotonic() - self._files_at < FILES_SECONDS:
+            return False
+        self._files_at = time.monotonic()
+        return self._files()
