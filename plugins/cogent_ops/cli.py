@@ -61,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
     _add_store(commands)
     _add_audit(commands)
     _add_lists(commands)
+    _add_stock(commands)
     _add_sandbox(commands)
     return top
 
@@ -251,6 +252,66 @@ def runs_list(args: argparse.Namespace) -> int:
     rows = [(_minute(r.started_at), r.flow, r.mode, r.status, r.attempts, r.report_path or "") for r in runs]
     _print_table(("started (UTC)", "flow", "read", "state", "attempts", "report"), rows)
     return 0
+
+
+# Stock
+
+
+def _add_stock(commands: Any) -> None:
+    made = commands.add_parser("stock", help="What waits to move stock.", description="Movements of stock.")
+    actions = made.add_subparsers(required=True, metavar="action")
+    status = _add(actions, "status", stock_status, "Show what the inbox holds, and what waits for a person.")
+    _link_option(status)
+    retry = _add(
+        actions, "retry", stock_retry, "Try changes at once that commercetools refused, with the same keys."
+    )
+    _link_option(retry)
+    retry.add_argument(
+        "place", nargs="+", help="SKU@channel as the exception names it; SKU@ without a Channel"
+    )
+    retry.add_argument("--actor", default=getpass.getuser(), help="who asks for it (default: %(default)s)")
+
+
+def stock_status(args: argparse.Namespace) -> int:
+    """Show the inbox."""
+    from cogent_ops.runtime import Runtime
+
+    runtime = Runtime(args.link)
+    stock, project = runtime.store.stock, runtime.project
+    backlog = stock.backlog(project)
+    oldest = f", the oldest since {_minute(backlog.oldest)} UTC" if backlog.oldest else ""
+    print(f"{project}: {backlog.waiting} movements wait, {backlog.batched} are under way{oldest}.")
+    print(f"{backlog.parked} were refused and are tried again; {backlog.review} have unknown identifiers.")
+    unknown = stock.in_review(project)
+    if unknown:
+        rows = [(one.link, str(one.place), one.movements, _minute(one.oldest), one.reason) for one in unknown]
+        _print_table(("link", "as given", "movements", "since (UTC)", "why"), rows)
+    return 0
+
+
+def stock_retry(args: argparse.Namespace) -> int:
+    """Let parked changes be tried at once; 1 when one of them is not parked."""
+    from cogent_ops.domain.stock import Place
+    from cogent_ops.runtime import Runtime
+
+    runtime = Runtime(args.link)
+    store, project = runtime.store, runtime.project
+    missing = 0
+    for named in args.place:
+        place = Place.named(named)
+        with store.begin() as conn:
+            is_parked = store.stock.unpark(conn, project, place)
+            if is_parked:
+                detail = {"project": project}
+                store.audit_log.write(
+                    args.actor, "retry_stock", str(place), detail, link=args.link, conn=conn
+                )
+        if is_parked:
+            print(f"{place} is tried again by the next run of stock_deltas.")
+        else:
+            print(f"{place} has no change that was refused. See: cogent-ops stock status", file=sys.stderr)
+            missing += 1
+    return 1 if missing else 0
 
 
 # Sandbox

@@ -23,6 +23,7 @@ import cogent_ops.hooks  # noqa: F401
 from cogent_ops import __version__, cli
 from cogent_ops.clients.transport import close_sessions
 from cogent_ops.domain.exceptions import Kind, NewException, Owner
+from cogent_ops.domain.stock import MovementState, NewMovement, Source
 from cogent_ops.sandbox import command
 from cogent_ops.sandbox.generator import generate
 from cogent_ops.sandbox.server import SandboxServer
@@ -94,6 +95,8 @@ def sandbox(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxSe
         (["audit", "accept", "7", "--note", "n", "--actor", "ada"], {"audit": 7, "actor": "ada"}),
         (["exceptions", "--json"], {"command": cli.exceptions_list, "json": True}),
         (["runs", "--limit", "3"], {"command": cli.runs_list, "limit": 3, "json": False}),
+        (["stock", "status"], {"command": cli.stock_status, "link": "default"}),
+        (["stock", "retry", "A@b", "C@"], {"command": cli.stock_retry, "place": ["A@b", "C@"]}),
         (["sandbox", "--port", "0"], {"command": command.run, "port": 0}),
     ],
 )
@@ -354,3 +357,61 @@ def test_a_link_that_does_not_exist(run: Run, store: Store) -> None:
     code, out, _ = run("bootstrap", "--link", "defaul")
     assert code == 1
     assert "Did you mean 'default'?" in out
+
+
+# Stock
+
+
+def test_stock_shows_what_waits_and_why(run: Run, sandbox: SandboxServer, store: Store) -> None:
+    code, out, _ = run("stock", "status")
+    assert code == 0
+    assert "commercetools/sandbox: 0 movements wait, 0 are under way." in out
+    with store.begin() as conn:
+        store.stock.add_movements(conn, [_movement("a"), _movement("b", MovementState.REVIEW, "unknown sku")])
+    code, out, _ = run("stock", "status")
+    assert code == 0
+    assert "1 movements wait" in out
+    assert "1 have unknown identifiers" in out
+    assert "SKU-b@berlin" in out
+    assert "unknown sku" in out
+
+
+def test_a_refused_change_is_tried_again_on_a_persons_word(
+    run: Run, sandbox: SandboxServer, store: Store
+) -> None:
+    with store.begin() as conn:
+        store.stock.add_movements(conn, [_movement("a")])
+    (batch,) = store.stock.claim(PROJECT, "w", limit=5, lease_seconds=60)
+    with store.begin() as conn:
+        assert store.stock.park(conn, batch.id, "w", "refused", 3600)
+    assert not store.stock.has_waiting(PROJECT)
+    code, out, err = run("stock", "retry", "SKU-a@berlin", "SKU-b@", "--actor", "ada")
+    assert code == 1
+    assert "SKU-a@berlin is tried again" in out
+    assert "SKU-b@(no channel) has no change that was refused" in err
+    assert store.stock.has_waiting(PROJECT)
+    (again,) = store.stock.claim(PROJECT, "w2", limit=5, lease_seconds=60)
+    assert again.id == batch.id
+    (entry,) = store.audit_log.entries("SKU-a@berlin")
+    assert (entry.actor, entry.action) == ("ada", "retry_stock")
+
+
+PROJECT = "commercetools/sandbox"
+
+
+def _movement(
+    name: str, state: MovementState = MovementState.WAITING, reason: str | None = None
+) -> NewMovement:
+    return NewMovement(
+        link="default",
+        project=PROJECT,
+        sku=f"SKU-{name}",
+        channel="berlin",
+        source=Source.API,
+        source_id=name,
+        reference=name,
+        occurred_at=datetime(2026, 11, 20, tzinfo=UTC),
+        delta=-1,
+        state=state,
+        reason=reason,
+    )

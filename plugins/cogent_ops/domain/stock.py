@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 from cogent_ops.domain.custom_types import LAST_BATCH
 from cogent_ops.domain.rules import MovementRules, OrderStatus
 
+NO_CHANNEL = "(no channel)"
+
 
 class Place(NamedTuple):
     """An inventory entry by what identifies it: SKU and key of the supply Channel (empty: none)."""
@@ -24,7 +26,13 @@ class Place(NamedTuple):
 
     def __str__(self) -> str:
         """As people write it: ``SKU@channel``."""
-        return f"{self.sku}@{self.channel or '(no channel)'}"
+        return f"{self.sku}@{self.channel or NO_CHANNEL}"
+
+    @classmethod
+    def named(cls, text: str) -> Place:
+        """The place that people write so; without ``@`` it is in no Channel. A SKU may hold one, a key not."""
+        sku, at, channel = text.rpartition("@")
+        return cls(sku, "" if channel == NO_CHANNEL else channel) if at else cls(text, "")
 
 
 class Source(StrEnum):

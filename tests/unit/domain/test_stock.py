@@ -221,3 +221,18 @@ def test_an_entry_with_a_type_keeps_it() -> None:
 )
 def test_an_entry_says_which_batch_it_has(entry: dict[str, Any], wanted: str | None) -> None:
     assert last_batch(entry) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("A@berlin", Place("A", "berlin")),
+        ("A@b@berlin", Place("A@b", "berlin")),
+        ("A@", Place("A", "")),
+        ("A", Place("A", "")),
+        ("A@(no channel)", Place("A", "")),
+    ],
+)
+def test_places_are_understood_as_people_write_them(text: str, place: Place) -> None:
+    assert Place.named(text) == place
+    assert Place.named(str(place)) == place
