@@ -41,6 +41,8 @@ PRODUCTS = 200
 PREVIEW = 500
 #: A variant that is being sent is held so long: longer than anything that was sent can be under way.
 HOLD_SECONDS = 300.0
+#: Who holds it. One push of a link runs at a time, so what an earlier one held, which must be dead, is its own.
+HOLDER = "catalogue"
 HELD_PAUSE_SECONDS = 0.5
 #: In place of a fingerprint: Cloudshelf may have the record from now on; it has it, in whatever form.
 ANNOUNCED, UNSURE = "", "?"
@@ -280,7 +282,7 @@ class Push:
         left = {gone[id_] for id_ in refused}
         availability, link = self.store.availability, self.config.name
         availability.forget(link, {parse_gid(product).id: set(gone.values()) - left})
-        availability.told_by_catalogue(link, self._holder, told=(), refused=left)
+        availability.told_by_catalogue(link, HOLDER, told=(), refused=left)
         return left
 
     def untouched(self, product_ids: Iterable[str]) -> list[str]:
@@ -441,23 +443,19 @@ class Push:
         outcome = self.client.upsert_variants(entries)
         told = [shown[id_] for id_ in outcome.applied]
         refused = [shown[failure.id].sku for failure in outcome.failed]
-        self.store.availability.told_by_catalogue(self.config.name, self._holder, told, refused)
+        self.store.availability.told_by_catalogue(self.config.name, HOLDER, told, refused)
         return outcome
-
-    @property
-    def _holder(self) -> str:
-        """The same in every try of a run: what an earlier one held is ours."""
-        return f"catalogue/{self.run_key}"
 
     def _hold(self, skus: list[str]) -> None:
         """Wait until the availability flow, which reads variants and writes them back, does so with none of these.
 
-        Should this run die, what it held is held until nothing that it sent can be under way any more.
+        Should this run die, what it held is held until nothing that it sent can be under way any more, or until the
+        next run of the catalogue flow sends it.
         """
         others = set(skus)
         while others:
             until = datetime.now(UTC) + timedelta(seconds=HOLD_SECONDS)
-            others = self.store.availability.hold(self.config.name, self._holder, sorted(others), until)
+            others = self.store.availability.hold(self.config.name, HOLDER, sorted(others), until)
             if others:
                 time.sleep(HELD_PAUSE_SECONDS)
 
