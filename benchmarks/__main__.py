@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("parsing", "gate", "store", "catalogue", "stock", "availability", "live_stock", "launch")
+NAMES = ("parsing", "gate", "store", "catalogue", "stock", "availability", "live_stock", "launch", "sales")
 
 
 def main() -> int:

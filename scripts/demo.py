@@ -90,6 +90,10 @@ class Processes:
         if self._running.pop(name).wait(START_SECONDS) != 0:
             raise DemoFailed(f"'{' '.join(command)}' failed: see {self.logs / name}.log")
 
+    def pids(self, *without: str) -> list[int]:
+        """Ids of the processes that run, but for those named."""
+        return [process.pid for name, process in self._running.items() if name not in without]
+
     def check(self) -> None:
         """See that all are alive.
 
@@ -290,7 +294,7 @@ def start(processes: Processes, progress: Progress, args: argparse.Namespace) ->
     ready = home.parent / "sandbox.json"
     progress.step("Starting the sandbox (commercetools and Cloudshelf simulated) and Airflow's database")
     source = ["--sunrise", str(args.sunrise)] if args.sunrise else ["--products", str(args.products)]
-    traffic = ["--traffic"] if args.keep else []
+    traffic = ["--traffic"] if args.traffic else []
     processes.start(
         "sandbox", "cogent-ops", "sandbox", "--port", "0", "--ready-file", str(ready), *source, *traffic
     )
@@ -430,7 +434,9 @@ def arguments() -> argparse.Namespace:
     made.add_argument(
         "--sunrise", type=Path, help="folder with commercetools' Sunrise sample data to use instead"
     )
-    return made.parse_args()
+    args = made.parse_args()
+    args.traffic = args.keep
+    return args
 
 
 def main() -> int:

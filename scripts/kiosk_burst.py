@@ -6,6 +6,7 @@ It talks to the sandbox's control endpoint alone and knows nothing of the packag
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -60,22 +61,41 @@ class Burst:
         self._http = httpx.Client(base_url=control_url, timeout=30)
         self._rng = random.Random(seed)
         self._before: Stock = {}
-        self._sold: Counter[str] = Counter()
-        self._orders = self._voided = self._faults_before = 0
+        #: Place and units of every order.
+        self._orders: dict[str, tuple[str, int]] = {}
+        self._voided: set[str] = set()
+        self._faults_before = 0
 
     def sell(self, sales: int = SALES) -> None:
         """Sell what kiosks show, with faults on; some sales are voided at once."""
+        variants, stores = self._shown()
+        self._http.put("/faults", json=FAULTS).raise_for_status()
+        popular = self._rng.sample(variants, min(40, len(variants)))
+        for _ in range(sales):
+            order = self._sell_one(popular, stores)
+            if self._rng.random() < VOIDED:
+                self._void(order)
+
+    def sell_steadily(self, per_second: float, seconds: float) -> dict[str, float]:
+        """Sell evenly, without faults; when each order was placed, in seconds since 1970."""
+        variants, stores = self._shown()
+        placed: dict[str, float] = {}
+        began = time.monotonic()
+        for number in range(int(per_second * seconds)):
+            time.sleep(max(0.0, began + number / per_second - time.monotonic()))
+            at = time.time()
+            placed[self._sell_one(variants[:200], stores)] = at
+        return placed
+
+    def _shown(self) -> tuple[list[str], list[str]]:
+        """Variants and stores that kiosks show; from here on it is counted."""
         self._before, self._faults_before = self._inventory(), self._faults()
         # Only what kiosks show can be sold there; each of the stores may sell it, with stock or without.
         shown = self._state("cloudshelf")
         variants = sorted(id_ for product in shown["products"].values() for id_ in product["variants"])
-        stores = sorted(shown["locations"])
-        popular = self._rng.sample(variants, min(40, len(variants)))
-        self._http.put("/faults", json=FAULTS).raise_for_status()
-        for _ in range(sales):
-            self._sell_one(popular, stores)
+        return variants, sorted(shown["locations"])
 
-    def _sell_one(self, variants: list[str], stores: list[str]) -> None:
+    def _sell_one(self, variants: list[str], stores: list[str]) -> str:
         variant, store, units = self._rng.choice(variants), self._rng.choice(stores), self._rng.randint(1, 3)
         line = {"productVariantID": variant, "quantity": units, "price": 10.0, "currencyCode": "EUR"}
         order = {
@@ -84,13 +104,13 @@ class Burst:
             "status": "PAID",
             "session": {"locationId": store},
         }
-        made = self._change(order)
-        self._orders += 1
-        if self._rng.random() < VOIDED:
-            self._change({"change": "kiosk-status", "order": made["id"], "status": "VOIDED"})
-            self._voided += 1
-        else:
-            self._sold[f"{_named(variant)}@{_named(store)}"] += units
+        made = str(self._change(order)["id"])
+        self._orders[made] = (f"{_named(variant)}@{_named(store)}", units)
+        return made
+
+    def _void(self, order: str) -> None:
+        self._change({"change": "kiosk-status", "order": order, "status": "VOIDED"})
+        self._voided.add(order)
 
     def calm(self) -> None:
         """Switch the faults off."""
@@ -98,16 +118,18 @@ class Burst:
 
     def recount(self) -> Recount:
         """Compare commercetools' inventory before and after with what was sold, entry by entry."""
-        after = self._inventory()
-        places = self._before.keys() | after.keys() | self._sold.keys()
+        after, sold = self._inventory(), Counter[str]()
+        for order, (place, units) in self._orders.items():
+            sold[place] += 0 if order in self._voided else units
+        places = self._before.keys() | after.keys() | sold.keys()
         gone = {place: self._before.get(place, 0) - after.get(place, 0) for place in places}
         return Recount(
-            orders=self._orders,
-            voided=self._voided,
-            sold=sum(self._sold.values()),
+            orders=len(self._orders),
+            voided=len(self._voided),
+            sold=sum(sold.values()),
             deducted=sum(gone.values()),
-            lost=sum(max(0, self._sold[place] - units) for place, units in gone.items()),
-            doubled=sum(max(0, units - self._sold[place]) for place, units in gone.items()),
+            lost=sum(max(0, sold[place] - units) for place, units in gone.items()),
+            doubled=sum(max(0, units - sold[place]) for place, units in gone.items()),
             faults=self._faults() - self._faults_before,
         )
 

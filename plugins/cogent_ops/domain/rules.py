@@ -310,7 +310,7 @@ class MovementRules(Rules):
         json_schema_extra={"unit": "entries"},
     )
     concurrency: Annotated[int, Field(ge=1, le=64)] = Field(
-        8, description="Entries changed at the same time by one drain.", json_schema_extra={"unit": "calls"}
+        16, description="Entries changed at the same time by one drain.", json_schema_extra={"unit": "calls"}
     )
     lease_seconds: Annotated[int, Field(ge=30, le=3600)] = Field(
         90,
