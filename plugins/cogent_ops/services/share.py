@@ -10,6 +10,9 @@ from cogent_ops.domain.priorities import Priority
 from cogent_ops.errors import BudgetExhausted
 from cogent_ops.services.live_stock.throttle import Throttle
 
+#: What rounding leaves of a token is waited for, too: without a pause the same moment would be asked again and again.
+LEAST_PAUSE_SECONDS = 0.001
+
 
 class GuaranteedShare:
     """A rate budget in which a small part of the requests go at a higher priority.
@@ -51,7 +54,7 @@ class GuaranteedShare:
                 remaining = until_lifted - (self._clock() - asked)
                 if remaining >= deadline - self._clock():
                     raise
-                self._sleep(max(0.0, remaining))
+                self._sleep(max(LEAST_PAUSE_SECONDS, remaining))
 
     def throttled(self, retry_after: float | None) -> None:
         """The target asked everybody to wait."""
