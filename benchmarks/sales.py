@@ -73,11 +73,12 @@ def _connection(url: str) -> str:
 
 def _measure(args: argparse.Namespace, url: str, sandbox: Json, processes: Any, progress: Any) -> int:
     from cogent_ops.store import open_store
+    from demo import family
     from kiosk_burst import Burst
 
     store, burst = open_store(url), Burst(sandbox["control_url"])
-    pids = processes.pids("sandbox")
-    used, began = _cpu_seconds(pids), time.monotonic()
+    roots = processes.pids("sandbox")
+    used, began = _cpu_seconds(family(roots)), time.monotonic()
     sold_at = burst.sell_steadily(args.rate, args.seconds)
     seconds = time.monotonic() - began
     progress.step(f"{len(sold_at)} sales in {seconds:.0f} s")
@@ -87,6 +88,7 @@ def _measure(args: argparse.Namespace, url: str, sandbox: Json, processes: Any, 
         time.sleep(0.5)
         found = burst.recount()
     time.sleep(1.0)
+    pids = family(roots)
     cores = (_cpu_seconds(pids) - used) / (time.monotonic() - began)
     in_inbox, applied = _moments(store)
     for name, moments in (("in the inbox", in_inbox), ("in commercetools", applied)):
@@ -123,29 +125,15 @@ def _moments(store: Any) -> tuple[dict[str, float], dict[str, float]]:
 # What it costs; Linux only
 
 
-def _family(pids: Iterable[int]) -> list[int]:
-    """Processes with all that they started."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            children.setdefault(int(_stat(entry)[1]), []).append(int(entry.name))
-    found, left = [], list(pids)
-    while left:
-        pid = left.pop()
-        found.append(pid)
-        left += children.get(pid, [])
-    return found
-
-
 def _stat(entry: Path) -> Sequence[str]:
     """Fields of ``/proc/<pid>/stat`` from the third on."""
     return (entry / "stat").read_text().rpartition(")")[2].split()
 
 
 def _cpu_seconds(pids: Iterable[int]) -> float:
-    """CPU time of processes, of those they started, and of those among them that have ended."""
+    """CPU time of processes, and of their children that have ended."""
     ticks = 0
-    for pid in _family(pids):
+    for pid in pids:
         with suppress(OSError):
             ticks += sum(map(int, _stat(Path(f"/proc/{pid}"))[11:15]))
     return ticks / os.sysconf("SC_CLK_TCK")
@@ -153,7 +141,7 @@ def _cpu_seconds(pids: Iterable[int]) -> float:
 
 def _memory_mb(pids: Iterable[int]) -> float:
     kilobytes = 0
-    for pid in _family(pids):
+    for pid in pids:
         with suppress(OSError):
             lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
             kilobytes += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))

@@ -17,8 +17,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -109,6 +109,8 @@ class Processes:
 
     def stop(self) -> None:
         """End all, with everything that they started."""
+        # A task that runs is in a group of its own, and once its parents are gone nobody can tell whose it was.
+        started = family(self.pids())
         for number in (signal.SIGTERM, signal.SIGKILL):
             for process in self._running.values():
                 _signal_group(process.pid, number)
@@ -118,7 +120,36 @@ class Processes:
                 and time.monotonic() < deadline
             ):
                 time.sleep(0.1)
+        for pid in started:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self._running.clear()
+
+
+def family(pids: Iterable[int]) -> list[int]:
+    """Processes with all that they have started."""
+    children: dict[int, list[int]] = {}
+    for pid, parent in _parents():
+        children.setdefault(parent, []).append(pid)
+    found, left = [], list(pids)
+    while left:
+        pid = left.pop()
+        found.append(pid)
+        left += children.get(pid, [])
+    return found
+
+
+def _parents() -> Iterator[tuple[int, int]]:
+    """Every process with the one that started it."""
+    if not Path("/proc/self/stat").exists():
+        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True)
+        for line in listed.stdout.splitlines():
+            pid, parent = line.split()
+            yield int(pid), int(parent)
+        return
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            yield int(entry.name), int((entry / "stat").read_text().rpartition(")")[2].split()[1])
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:
