@@ -826,6 +826,7 @@ def test_an_online_order_shows_late_and_perhaps_unmarked(
         "lines": [{"sku": sku, "quantity": 4, "centAmount": 999}],
         "inventoryMode": "TrackOnly",
     }
+    server.state.clock.advance(1)  # times have milliseconds, and both may happen within one
     http().post(f"{server.control_url}/change", json=change).raise_for_status()
     seen = shop.ok("GET", f"inventory/{entry['id']}")
     assert seen["quantityOnStock"] == (10 if lag else 6)
