@@ -19,6 +19,8 @@ from cogent_ops.domain.rules import (
     LiveStockRules,
     LocationOverride,
     MovementRules,
+    OrderRules,
+    RetentionRules,
     Rules,
 )
 from cogent_ops.domain.text import did_you_mean
@@ -161,6 +163,10 @@ class LinkSettings(CatalogueRules):
     )
     live_stock: LiveStockRules = Field(
         default_factory=LiveStockRules, description="The endpoint that kiosks ask on a product view."
+    )
+    orders: OrderRules = Field(default_factory=OrderRules, description="Kiosk orders to commercetools.")
+    retention: RetentionRules = Field(
+        default_factory=RetentionRules, description="How long what is done is kept."
     )
     removal_guard: RemovalGuard = Field(default_factory=RemovalGuard, description="Guard of mass removals.")
     concurrency: Annotated[int, Field(ge=1, le=64)] = Field(

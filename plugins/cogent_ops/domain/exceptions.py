@@ -28,6 +28,20 @@ class Kind(StrEnum):
     OVERSELL = "oversell"
     AVAILABILITY_REFUSED = "availability_refused"
     SAFETY_STOCK_BOUNDARY = "safety_stock_boundary"
+    AMBIGUOUS_PAYMENT = "ambiguous_payment"
+    ORDER_UNREADABLE = "order_unreadable"
+    ORDER_LOCATION = "order_location"
+    ORDER_CONTACT = "order_contact"
+    ORDER_ARTICLE = "order_article"
+    ORDER_LINE = "order_line"
+    ORDER_MONEY = "order_money"
+    ORDER_TAX = "order_tax"
+    ORDER_REFUSED = "order_refused"
+    ORDER_CONFLICT = "order_conflict"
+    ORDER_STATE = "order_state"
+    REFUND_AMOUNT = "refund_amount"
+    STATUS_REFUSED = "status_refused"
+    ALERT_UNDELIVERED = "alert_undelivered"
 
 
 class Owner(StrEnum):
@@ -47,7 +61,12 @@ class NewException:
 
     :param cause_key: equal for equal causes, so that repeats fold into one record.
     :param record: what it is about, as a person names it (SKU, product key, channel).
+    :param owner: who must act; where ``include/exceptions.yaml`` names an owner for the kind, that one counts.
     :param payload: what a replay or an investigation needs; no personal data.
+    :param group: equal for exceptions that one deed would cure, so that people hear of it once and decide once.
+        Empty: the cause stands alone.
+    :param place: the store, as people name it; empty: none.
+    :param amount: money at risk in minor units of ``currency``.
     """
 
     kind: Kind
@@ -60,3 +79,7 @@ class NewException:
     owner: Owner
     severity: str = "block"
     payload: Mapping[str, Any] = default(default_factory=dict)
+    group: str = ""
+    place: str = ""
+    amount: int | None = None
+    currency: str | None = None

@@ -413,3 +413,117 @@ class LiveStockRules(Rules):
         description="Proxies whose X-Forwarded-For is believed when clients are told apart. Empty: the address "
         "that connects is the client.",
     )
+
+
+class OrderRules(Rules):
+    """When and how a kiosk order becomes a commercetools order."""
+
+    number_prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{0,20}$")] = Field(
+        "CS-",
+        description="Stands before the Cloudshelf order's id in the orderNumber. Never change it later.",
+    )
+    grace_minutes: Annotated[int, Field(ge=0, le=10_080)] = Field(
+        15,
+        description="So long a PLACED order may wait for its payment before a person is asked.",
+        json_schema_extra={"unit": "min"},
+    )
+    placed_is_paid: bool = Field(
+        False, description="Whether PLACED means paid, as a payment on the kiosk may; then nobody is asked."
+    )
+    order_state: Literal["Open", "Confirmed"] = Field(
+        "Confirmed", description="orderState of a captured order."
+    )
+    shipment_state: Literal["Pending", "Ready", "Delayed", "Backorder"] | None = Field(
+        "Pending", description="shipmentState of a captured order. Empty: none."
+    )
+    store: Literal["channel", "none"] | Key = Field(
+        "channel",
+        description="Store of a captured order: channel (the Store whose supply Channels hold the kiosk's Channel), "
+        "none, or the key of one Store.",
+    )
+    email: Literal["optional", "required", "never"] = Field(
+        "optional",
+        description="Whether an order needs the customer's e-mail address. optional: it is sent where Cloudshelf gives "
+        "one. never: it is neither read nor kept.",
+    )
+    email_attribute: Name = Field(
+        "CS_EMAIL", description="Attribute of an order line in which Cloudshelf gives the e-mail address."
+    )
+    unknown_products: Literal["review", "custom_line"] = Field(
+        "review",
+        description="What becomes of a line whose article commercetools does not have: review (a person mends it), or "
+        "custom_line (it becomes a custom line item).",
+    )
+    discounts: Literal["review", "custom_line"] = Field(
+        "review",
+        description="What becomes of an order with a discount code whose lines come to more than the basket: review, "
+        "or custom_line (the difference becomes a custom line item with a negative price).",
+    )
+    check_basket_value: bool = Field(
+        True, description="Whether the lines must come to the value of the session's basket."
+    )
+    prices_include_tax: bool = Field(
+        True, description="Whether kiosk prices hold the tax where a product's tax rate does not say."
+    )
+    shipping_tax_category: Key | None = Field(
+        None, description="Key of the tax category of shipping lines and other custom lines. Empty: no tax."
+    )
+    tax_required: bool = Field(
+        True,
+        description="Whether every line needs a tax rate for the store's country. False: it is left out.",
+    )
+    basket_field: Name = Field(
+        "CS_OrderId",
+        description="Custom field in which the web shop's own orders name the kiosk basket that a customer took along "
+        "by QR code.",
+    )
+    poll_seconds: Annotated[float, Field(gt=0, le=60)] = Field(
+        1.0, description="Pause between two looks for orders to capture.", json_schema_extra={"unit": "s"}
+    )
+    shop_poll_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
+        30.0,
+        description="Pause between two looks for orders that commercetools has cancelled, refunded or completed.",
+        json_schema_extra={"unit": "s"},
+    )
+    overlap_seconds: Annotated[int, Field(ge=0, le=86_400)] = Field(
+        120,
+        description="How far such a look reaches back behind the last one.",
+        json_schema_extra={"unit": "s"},
+    )
+    round_orders: Annotated[int, Field(ge=1, le=500)] = Field(
+        100, description="Orders that one round takes on.", json_schema_extra={"unit": "orders"}
+    )
+    concurrency: Annotated[int, Field(ge=1, le=64)] = Field(
+        16, description="Orders worked on at the same time.", json_schema_extra={"unit": "orders"}
+    )
+    lease_seconds: Annotated[int, Field(ge=30, le=3600)] = Field(
+        90,
+        description="After so long without a sign of life, another run takes over what one left unfinished.",
+        json_schema_extra={"unit": "s"},
+    )
+    linger_seconds: Annotated[float, Field(ge=0, le=600)] = Field(
+        15.0,
+        description="How long a run keeps looking after its last piece of work before it ends.",
+        json_schema_extra={"unit": "s"},
+    )
+    longest_run_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
+        300.0,
+        description="After so long a run hands over to the next one.",
+        json_schema_extra={"unit": "s"},
+    )
+
+
+Days = Annotated[int, Field(ge=1, le=3650, json_schema_extra={"unit": "days"})]
+
+
+class RetentionRules(Rules):
+    """How long what is not needed any more is kept. What is open is never touched, and totals stay for accounting."""
+
+    contacts_days: Days = Field(
+        7,
+        description="E-mail addresses of orders that are captured or excluded; an order in review keeps its own.",
+    )
+    orders_days: Days = Field(400, description="Contents of kiosk orders; numbers, totals and states stay.")
+    payloads_days: Days = Field(90, description="Payloads of closed exceptions; the exception itself stays.")
+    alerts_days: Days = Field(90, description="Messages that were sent.")
+    runs_days: Days = Field(30, description="Run folders with what tasks hand to one another, and reports.")

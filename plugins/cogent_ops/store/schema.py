@@ -226,6 +226,19 @@ exception = Table(
     _time("resolved_at", nullable=True),
     Column("payload", Json, nullable=False),
     _text("run_key"),
+    # What alerts and decisions in bulk put together: equal for exceptions that one deed would cure.
+    Column("cause_group", SafeText, nullable=False, server_default=""),
+    Column("place", SafeText, nullable=False, server_default=""),
+    Column("amount", BigInteger, nullable=True),
+    _text("currency", nullable=True),
+    Column("replays", Integer, nullable=False, server_default="0"),
+    _text("outcome", nullable=True),
+    _time("opened_at", nullable=True),
+    _time("acknowledged_at", nullable=True),
+    _time("alerted_at", nullable=True),
+    _time("escalated_at", nullable=True),
+    _text("asked_by", nullable=True),
+    _time("asked_at", nullable=True),
     UniqueConstraint("link", "kind", "cause_key"),
     Index(None, "link", "status", "kind"),
     CheckConstraint(
@@ -437,4 +450,111 @@ variant_flag = Table(
             "OR told_in_stock <> in_stock OR told_purchasable <> purchasable"
         ),
     ),
+)
+
+#: What becomes of each kiosk order in commercetools, and what Cloudshelf was told of it.
+#: ``due_at``: when to look at it next; NULL: when it changes. Leases in seconds since 1970. Money in minor units.
+order_capture = Table(
+    "order_capture",
+    metadata,
+    _key("link"),
+    _key("order_id"),
+    _text("order_number"),
+    _text("status"),
+    _text("state"),
+    _text("reason", nullable=True),
+    _time("due_at", nullable=True),
+    _text("owner", nullable=True),
+    Column("lease_until", Double, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    # Written ahead of the import: what was about to be sent.
+    _text("draft_hash", nullable=True),
+    _text("origin", nullable=True),
+    _text("ct_order_id", nullable=True),
+    _text("payment_id", nullable=True),
+    _text("captured_status", nullable=True),
+    _text("shop_status", nullable=True),
+    _text("told_status", nullable=True),
+    _text("told_id", nullable=True),
+    _time("tell_at", nullable=True),
+    Column("tell_attempts", Integer, nullable=False),
+    _text("place"),
+    _text("currency", nullable=True),
+    Column("total", BigInteger, nullable=True),
+    Column("units", Integer, nullable=False),
+    Column("edits", Json, nullable=False),
+    _text("decided_by", nullable=True),
+    _time("ordered_at"),
+    _time("changed_at"),
+    _time("confirmed_at", nullable=True),
+    _time("captured_at", nullable=True),
+    _time("updated_at"),
+    Index(None, "link", "order_number", unique=True),
+    Index(None, "link", "ct_order_id"),
+    Index(None, "link", "ordered_at"),
+    Index(
+        "ix_order_capture_due",
+        "link",
+        "due_at",
+        sqlite_where=text("due_at IS NOT NULL"),
+        postgresql_where=text("due_at IS NOT NULL"),
+    ),
+    Index(
+        "ix_order_capture_tell",
+        "link",
+        "tell_at",
+        sqlite_where=text("tell_at IS NOT NULL"),
+        postgresql_where=text("tell_at IS NOT NULL"),
+    ),
+    CheckConstraint("state IN ('waiting', 'sending', 'captured', 'review', 'excluded')", name="state"),
+    CheckConstraint("origin IN ('kiosk', 'shop', 'hand')", name="origin"),
+)
+
+#: The only personal data in the store: how to reach a customer, until the order is in commercetools.
+order_contact = Table(
+    "order_contact",
+    metadata,
+    _key("link"),
+    _key("order_id"),
+    _text("email"),
+    _time("updated_at"),
+    Index(None, "updated_at"),
+)
+
+#: Messages to people, stored before they are sent.
+alert = Table(
+    "alert",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    _text("link"),
+    _text("channel"),
+    _text("kind"),
+    _text("cause_group"),
+    _text("urgency"),
+    Column("exceptions", Json, nullable=False),
+    _text("subject"),
+    _text("body"),
+    _text("state"),
+    Column("attempts", Integer, nullable=False),
+    _time("due_at"),
+    _text("error", nullable=True),
+    _time("created_at"),
+    _time("sent_at", nullable=True),
+    Index(None, "link", "state", "due_at"),
+    CheckConstraint("state IN ('waiting', 'sent')", name="state"),
+)
+
+#: What nobody wants to hear of for a while, and why. An empty cause group means all of the kind.
+silence = Table(
+    "silence",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    _text("link"),
+    _text("kind"),
+    _text("cause_group"),
+    _text("reason"),
+    _text("actor"),
+    _time("created_at"),
+    _time("until"),
+    Index(None, "link", "until"),
 )

@@ -1,40 +1,25 @@
-"""Operators: parameters → one service call.
-
-They return small summaries only (counts and addresses); records lie in the run's folder on object storage. A
-:class:`~cogent_ops.errors.PermanentError` fails the task at once, a :class:`~cogent_ops.errors.RetryableError` is
-tried again when the target said so (:class:`cogent_ops.dag_defaults.FlowRetryPolicy`).
-"""
+"""Operators of ``catalogue_sync`` and ``catalogue_audit``: one stage each."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 from airflow.sdk.bases.skipmixin import SkipMixin
 
 from cogent_ops.links import DEFAULT_LINK
+from cogent_ops.operators.common import Summary, backfilled, run_key
 
 if TYPE_CHECKING:
-    from airflow.sdk.types import DagRunProtocol, TaskInstanceKey
+    from airflow.sdk.types import TaskInstanceKey
 
     from cogent_ops.runtime import Runtime
     from cogent_ops.services.catalogue.plan import CatalogueRequest
     from cogent_ops.services.catalogue.sync import CatalogueSync
     from cogent_ops.store import Audit
 
-Summary = dict[str, Any]
 REPORTS_PREFIX = "/cogent_ops/reports"
-
-
-def run_key(dag_id: str, run_id: str) -> str:
-    """A run as it may stand in paths on any object storage: stable over retries, unique per run.
-
-    Scheduled runs of two DAGs at the same time have the same run id.
-    """
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", f"{dag_id}__{run_id}")
 
 
 class ReportLink(BaseOperatorLink):
@@ -113,7 +98,7 @@ class CatalogueOperator(BaseOperator):
             skus=tuple(str(sku).strip() for sku in _listed(self.skus) if str(sku).strip()),
             dry_run=bool(self.is_dry_run),
             accept_removals=int(self.accept_removals),
-            interval=_backfilled(run),
+            interval=backfilled(run),
         )
 
 
@@ -240,69 +225,6 @@ class AcceptAuditOperator(BaseOperator):
         note = str((answer.get("params_input") or {}).get("note") or "")
         audit = Runtime(self.link).store.audits.accept(self.link, int(self.audit), actor=actor, note=note)
         return {"audit": audit.id, "accepted_by": actor}
-
-
-class StockDeltasOperator(BaseOperator):
-    """Kiosk sales to commercetools: poll orders into the inbox and drain it, until it is quiet.
-
-    :param link: the link. (templated)
-    """
-
-    template_fields: Sequence[str] = ("link",)
-    ui_color: str = "#dcfce7"
-
-    def __init__(self, *, link: str = DEFAULT_LINK, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.link = link
-
-    def execute(self, context: Context) -> Summary:
-        """Run the flow.
-
-        :return: what was done, in numbers.
-        """
-        from cogent_ops.runtime import Runtime
-
-        return Runtime(self.link).stock(_owner(context)).run()
-
-
-class AvailabilityPushOperator(BaseOperator):
-    """commercetools' availability to the kiosks: stock levels and flags, for as long as a run may last.
-
-    One at a time: of two that tell the same level nobody could say whose arrived last.
-
-    :param link: the link. (templated)
-    :param full: read every inventory entry, not only what changed. (templated)
-    """
-
-    template_fields: Sequence[str] = ("link", "full")
-    ui_color: str = "#dcfce7"
-
-    def __init__(self, *, link: str = DEFAULT_LINK, full: bool | str = False, **kwargs: Any) -> None:
-        super().__init__(**{"max_active_tis_per_dag": 1, **kwargs})
-        self.link, self.full = link, full
-
-    def execute(self, context: Context) -> Summary:
-        """Run the flow.
-
-        :return: what was told, in numbers.
-        """
-        from cogent_ops.runtime import Runtime
-
-        return Runtime(self.link).availability(_owner(context)).keep_up(full=bool(self.full))
-
-
-def _owner(context: Context) -> str:
-    """A try of a task: two tries, of which the first may still be alive somewhere, are two owners."""
-    run, task = context["dag_run"], context["ti"]
-    return f"{run_key(run.dag_id, run.run_id)}/{task.try_number}"
-
-
-def _backfilled(run: DagRunProtocol) -> tuple[datetime, datetime] | None:
-    """The data interval of a backfill; other runs work from the watermark."""
-    start, end = run.data_interval_start, run.data_interval_end
-    if run.run_type != "backfill" or start is None or end is None:
-        return None
-    return start, end
 
 
 def _findings(audit: Audit) -> str:

@@ -1,0 +1,35 @@
+"""Operators: parameters → one service call.
+
+They return small summaries only (counts and addresses); records lie in the run's folder on object storage. A
+:class:`~cogent_ops.errors.PermanentError` fails the task at once, a :class:`~cogent_ops.errors.RetryableError` is
+tried again when the target said so (:class:`cogent_ops.dag_defaults.FlowRetryPolicy`).
+"""
+
+from cogent_ops.operators.catalogue import (
+    REPORTS_PREFIX,
+    AcceptAuditOperator,
+    CatalogueOperator,
+    CatalogueReportOperator,
+    CatalogueVerdictOperator,
+    CloudshelfCataloguePushOperator,
+    CommercetoolsCatalogueExtractOperator,
+    ProductMasterGateOperator,
+    ReportLink,
+)
+from cogent_ops.operators.common import run_key
+from cogent_ops.operators.stock import AvailabilityPushOperator, StockDeltasOperator
+
+__all__ = [
+    "REPORTS_PREFIX",
+    "AcceptAuditOperator",
+    "AvailabilityPushOperator",
+    "CatalogueOperator",
+    "CatalogueReportOperator",
+    "CatalogueVerdictOperator",
+    "CloudshelfCataloguePushOperator",
+    "CommercetoolsCatalogueExtractOperator",
+    "ProductMasterGateOperator",
+    "ReportLink",
+    "StockDeltasOperator",
+    "run_key",
+]
