@@ -132,7 +132,7 @@ class Runtime:
         :param before: given back when it would still be made of the same settings and the same account.
         """
         from cogent_ops.services.live_stock.service import LiveStock, hasty
-        from cogent_ops.services.live_stock.throttle import ChargedBudget, Throttle
+        from cogent_ops.services.throttle import ChargedBudget, Throttle
 
         config, overrides = self.config, self.files.locations
         shop = CommercetoolsHook(connection_id("commercetools", self.link))
@@ -206,8 +206,8 @@ class Runtime:
         :param run_key: the run, for the exceptions it raises.
         """
         from cogent_ops.services.availability import AvailabilityFlow
-        from cogent_ops.services.live_stock.throttle import Throttle
         from cogent_ops.services.share import GuaranteedShare
+        from cogent_ops.services.throttle import Throttle
 
         shop = CommercetoolsHook(connection_id("commercetools", self.link))
         limit = self.config.limits.commercetools

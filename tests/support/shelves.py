@@ -78,8 +78,9 @@ class Shelves:
                 self.once(full=full)
             except RetryableError:
                 continue
-            if not self.store.availability.has_work(self.link, self.now):
-                backlog = self.store.availability.backlog(self.link)
+            shelf = self.store.availability
+            if not shelf.to_read(self.link, self.now, 1) and not shelf.has_due(self.link, self.now):
+                backlog = shelf.backlog(self.link)
                 if not backlog.levels and not backlog.flags:
                     return
             self.let_time_pass()

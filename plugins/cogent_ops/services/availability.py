@@ -25,7 +25,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain, islice
 from typing import Any
@@ -41,6 +41,7 @@ from cogent_ops.domain.exceptions import Kind, NewException, Owner
 from cogent_ops.domain.identifiers import location_gid, product_gid, variant_gid
 from cogent_ops.domain.rules import LocationOverride
 from cogent_ops.errors import MissingScope, PermanentError
+from cogent_ops.services.counts import Counts
 from cogent_ops.services.pipeline import batches, ordered_map
 from cogent_ops.services.relay import Relay, Step
 from cogent_ops.store import Store
@@ -109,7 +110,7 @@ class CollectCounts:
 
 
 @dataclass(frozen=True)
-class PushCounts:
+class PushCounts(Counts):
     """What a push told.
 
     :param told: stock levels that Cloudshelf has confirmed.
@@ -126,10 +127,6 @@ class PushCounts:
     waiting: int = 0
     calls: int = 0
     more: bool = False
-
-    def __add__(self, other: PushCounts) -> PushCounts:
-        """Both together."""
-        return PushCounts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
 
 @dataclass
@@ -208,21 +205,6 @@ class AvailabilityFlow:
         }
 
     # Collecting
-
-    def has_changes(self, now: datetime) -> bool:
-        """Whether :meth:`collect` or :meth:`push` would find something to do; one small request at most.
-
-        It misses what the overlap and the sweep are for; so run the two at times in any case.
-
-        :param now: our clock.
-        """
-        if self.store.availability.has_work(self.config.name, now):
-            return True
-        since = self.store.watermarks.get(self.config.name, CHANGES)
-        if since is None:
-            return True
-        later = f"lastModifiedAt > {self.commercetools.literal(_wire(since))}"
-        return bool(next(self.commercetools.pages("inventory", where=[later], page_size=1), []))
 
     def collect(self, now: datetime, *, full: bool = False) -> CollectCounts:
         """Find out what kiosks should be told.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from cogent_ops.clients.transport import RateBudget
 from cogent_ops.domain.priorities import Priority
 from cogent_ops.errors import BudgetExhausted
-from cogent_ops.services.live_stock.throttle import Throttle
+from cogent_ops.services.throttle import Throttle
 
 #: What rounding leaves of a token is waited for, too: without a pause the same moment would be asked again and again.
 LEAST_PAUSE_SECONDS = 0.001

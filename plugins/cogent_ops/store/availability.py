@@ -479,10 +479,6 @@ class Availability:
 
     # What is left
 
-    def has_work(self, link: str, moment: datetime) -> bool:
-        """Whether something is to be told, or to be read again, by a moment."""
-        return bool(self.to_read(link, moment, 1)) or self.has_due(link, moment)
-
     def has_due(self, link: str, moment: datetime) -> bool:
         """Whether something is to be told by a moment."""
         queries = (

@@ -32,7 +32,7 @@ from cogent_ops.runtime import Runtime
 from cogent_ops.services.live_stock.cache import Bounds, Freshness, LiveCache
 from cogent_ops.services.live_stock.questions import Question, Refused
 from cogent_ops.services.live_stock.service import LiveStock
-from cogent_ops.services.live_stock.throttle import Throttle, client_of
+from cogent_ops.services.throttle import Throttle, client_of
 from cogent_ops.web.tokens import Tokens
 
 if TYPE_CHECKING:

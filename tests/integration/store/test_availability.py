@@ -306,7 +306,7 @@ def test_links_share_nothing(store: Store) -> None:
     want(store, "a", berlin=3)
     assert store.availability.shown("at", ["a"]) == set()
     assert store.availability.backlog("at") == Backlog(0, 0, 0, None)
-    assert not store.availability.has_work("at", moment() + LATER * 2)
+    assert not store.availability.has_due("at", moment() + LATER * 2)
 
 
 # Several at once

@@ -111,7 +111,7 @@ CALLS: dict[str, Call] = {
     ),
     "availability.seen_by_catalogue": lambda store: store.availability.seen_by_catalogue("de", [SHOWN]),
     "availability.forget": lambda store: store.availability.forget("de", {"p": SKUS[:5]}),
-    "availability.has_work": lambda store: store.availability.has_work("de", now()),
+    "availability.has_due": lambda store: store.availability.has_due("de", now()),
     "catalogue.skus_alike": lambda store: store.catalogue.skus_alike("de", SKUS[:5]),
     "catalogue.skus_beginning": lambda store: store.catalogue.skus_beginning("de", SKUS[0], 5),
     "stock.add_movements": _in_transaction(

@@ -8,8 +8,8 @@ import pytest
 
 from cogent_ops.domain.priorities import Priority
 from cogent_ops.errors import BudgetExhausted
-from cogent_ops.services.live_stock.throttle import Throttle
 from cogent_ops.services.share import GuaranteedShare
+from cogent_ops.services.throttle import Throttle
 
 
 @dataclass

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import httpx
@@ -36,8 +36,10 @@ from cogent_ops.domain.stock import (
     plan_count,
 )
 from cogent_ops.errors import AmbiguousOutcome, CogentOpsError
+from cogent_ops.services.counts import Counts
 from cogent_ops.services.pipeline import eager_map
 from cogent_ops.services.stock.entries import Entry, ProjectEntries, position
+from cogent_ops.services.stock.identify import Identify
 from cogent_ops.store import Store
 from cogent_ops.store.stock import Aim, Applied, Batch, Position
 
@@ -61,12 +63,9 @@ ORDERS_NAMED = 20
 #: commercetools' code for a resource that an update names and the project does not have.
 _NO_REFERENCE = "ReferencedResourceNotFound"
 
-#: Says which identifier a value is instead, in a sentence or two; the arguments are ``sku`` or ``location``, and it.
-Identify = Callable[[str, str], str]
-
 
 @dataclass(frozen=True)
-class DrainCounts:
+class DrainCounts(Counts):
     """What a round did.
 
     :param batches: inventory entries that were taken up.
@@ -83,10 +82,6 @@ class DrainCounts:
     parked: int = 0
     reviewed: int = 0
     unfinished: int = 0
-
-    def __add__(self, other: DrainCounts) -> DrainCounts:
-        """Both together."""
-        return DrainCounts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
 
 @dataclass(frozen=True)

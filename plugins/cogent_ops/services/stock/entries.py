@@ -131,12 +131,6 @@ class ProjectEntries:
             self._look()
         return not channel or channel in self._suppliers
 
-    def channel_keys(self) -> dict[str, str]:
-        """Keys of all Channels by id."""
-        if not self._keys:
-            self._look()
-        return dict(self._keys)
-
     def _look(self) -> None:
         if time.monotonic() - self._looked_at < LOOK_AGAIN_SECONDS:
             return

@@ -16,7 +16,7 @@ import logging
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
@@ -28,6 +28,7 @@ from cogent_ops.domain.movement_rows import MovementRow, RowProblem, columns_of,
 from cogent_ops.domain.stock import Source
 from cogent_ops.domain.text import visible
 from cogent_ops.errors import PermanentError, TargetUnavailable
+from cogent_ops.services.counts import Counts
 from cogent_ops.services.stock.receive import Fate, Inbox, Received
 from cogent_ops.store import Store
 
@@ -69,7 +70,7 @@ _MARKS = (
 
 
 @dataclass(frozen=True)
-class FileCounts:
+class FileCounts(Counts):
     """What a look at the folder did.
 
     :param files: files that are in the inbox as a whole now.
@@ -88,10 +89,6 @@ class FileCounts:
     rejected: int = 0
     refused: int = 0
     waiting: int = 0
-
-    def __add__(self, other: FileCounts) -> FileCounts:
-        """Both together."""
-        return FileCounts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
 
 class FileRefused(PermanentError):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from cogent_ops.clients.commercetools import CommercetoolsClient
@@ -36,6 +36,10 @@ _HIGHEST_VARIANT_NUMBER = 100
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _ULID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"[A-Za-z0-9_-]{2,256}")
+
+#: Says which identifier a value is instead, in a sentence or two; empty when nobody knows it. The arguments are what it
+#: should be (``sku``, ``variant``: an id of Cloudshelf, or ``location``), and the value.
+Identify = Callable[[str, str], str]
 
 
 class Identifier:

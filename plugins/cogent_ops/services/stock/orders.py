@@ -12,8 +12,8 @@ late; it goes on a few pages at a time, so that a busy hour does not hold up the
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -38,6 +38,8 @@ from cogent_ops.domain.stock import (
     desired_effects,
     differences,
 )
+from cogent_ops.services.counts import Counts
+from cogent_ops.services.stock.identify import Identify
 from cogent_ops.services.stock.locations import Locations
 from cogent_ops.store import Store
 from cogent_ops.store.stock import Effect, StoredOrder
@@ -45,8 +47,6 @@ from cogent_ops.store.stock import Effect, StoredOrder
 log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
-#: Says which identifier a value is instead; the arguments are ``variant`` or ``location``, and the value.
-Identify = Callable[[str, str], str]
 
 #: Watermarks: of the quick look, of the thorough one, and the moment from which orders move stock.
 QUICK_FLOW = "kiosk_orders"
@@ -67,7 +67,7 @@ _ORDERS_NAMED = 20
 
 
 @dataclass(frozen=True)
-class PollCounts:
+class PollCounts(Counts):
     """What a poll did.
 
     :param read: orders read, repeats included.
@@ -90,10 +90,6 @@ class PollCounts:
     drafts: int = 0
     unreadable: int = 0
     released: int = 0
-
-    def __add__(self, other: PollCounts) -> PollCounts:
-        """Both together."""
-        return PollCounts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cogent_ops.clients.transport import Unlimited
 from cogent_ops.domain.priorities import Priority
-from cogent_ops.services.live_stock.throttle import ChargedBudget, Throttle, client_of
+from cogent_ops.services.throttle import ChargedBudget, Throttle, client_of
 
 
 class Clock:
