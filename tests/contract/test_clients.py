@@ -39,6 +39,7 @@ from cogent_ops.clients.cloudshelf import (
     SCAN_PAGE,
     CloudshelfAccount,
     CloudshelfClient,
+    OrderReport,
     StockLevel,
     location_input,
 )
@@ -55,6 +56,7 @@ from cogent_ops.domain.kiosk import (
     Metadata,
 )
 from cogent_ops.domain.priorities import Priority
+from cogent_ops.domain.rules import OrderStatus
 from cogent_ops.sandbox.cloudshelf_state import KioskBehaviour
 from cogent_ops.sandbox.generator import generate
 from cogent_ops.sandbox.server import Exchange, SandboxServer
@@ -205,8 +207,13 @@ GROUP = KioskGroup(id=group_gid("g"), display_name="G", featured_image=VARIANT.i
 def _use_everything(client: CloudshelfClient) -> None:
     client.status()
     assert client.newest_order_change() is None
-    assert client.order("gid://cloudshelf/Order/unknown") is None
+    order = "gid://cloudshelf/Order/unknown"
+    assert client.order(order) is None
     list(client.orders())
+    told = client.upsert_orders(
+        [OrderReport(order, "5b3f2c1e-0000-4000-8000-000000000001", OrderStatus.VOIDED)]
+    )
+    assert [failure.code for failure in told.failed] == ["ENTITY_NOT_FOUND"]
     client.permissions()
     client.organisation()
     list(client.locations())
@@ -219,8 +226,8 @@ def _use_everything(client: CloudshelfClient) -> None:
     unknown = product_gid("unknown")
     several = client.variants_of([PRODUCT.id, unknown])
     assert several == {PRODUCT.id: client.product_variants(PRODUCT.id), unknown: []}
-    told = client.upsert_stock_levels([StockLevel(LOCATION.id, VARIANT.id, 3)])
-    assert list(told.in_stock.values()) == [True]
+    levels = client.upsert_stock_levels([StockLevel(LOCATION.id, VARIANT.id, 3)])
+    assert list(levels.in_stock.values()) == [True]
     client.upsert_groups([GROUP.to_input()])
     client.set_memberships([(GROUP.id, [PRODUCT.id])])
     client.report_catalogue_stats(products=1, variants=1, groups=1, images=None)

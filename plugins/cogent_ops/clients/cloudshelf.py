@@ -24,6 +24,7 @@ from cogent_ops.clients.graphql_api import (
 from cogent_ops.clients.transport import RateBudget, Tuning
 from cogent_ops.domain.kiosk import KioskLocation
 from cogent_ops.domain.priorities import Priority
+from cogent_ops.domain.rules import OrderStatus
 from cogent_ops.errors import ApiRejected
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Counts",
     "LevelsOutcome",
     "LocationForm",
+    "OrderReport",
     "Organisation",
     "Patience",
     "RecordFailure",
@@ -126,6 +128,29 @@ class LevelsOutcome:
 
     batch: BatchOutcome
     in_stock: Mapping[str, bool]
+
+
+@dataclass(frozen=True)
+class OrderReport:
+    """What Cloudshelf should know of one of its orders; what is ``None`` stays as it is.
+
+    :param id: gid of the order.
+    :param third_party_id: the order's id in commercetools.
+    """
+
+    id: str
+    third_party_id: str | None = None
+    status: OrderStatus | None = None
+
+    def to_input(self) -> Json:
+        """GraphQL ``OrderInput``; ``thirdPartyId`` there is what an order is looked up by, not what it gets."""
+        said = {"newThirdPartyId": self.third_party_id, "status": self.status}
+        return {"id": self.id, **{name: value for name, value in said.items() if value is not None}}
+
+    def is_told_by(self, node: Json) -> bool:
+        """Whether the order as it was returned says all of this."""
+        said = {"thirdPartyId": self.third_party_id, "status": self.status}
+        return all(value is None or node[name] == value for name, value in said.items())
 
 
 class CloudshelfClient:
@@ -389,6 +414,24 @@ class CloudshelfClient:
             read,
         )
         return LevelsOutcome(outcome, {id_: answered[id_] for id_ in outcome.applied if id_ in answered})
+
+    def upsert_orders(self, reports: Iterable[OrderReport]) -> BatchOutcome:
+        """Say what became of orders; of several reports of one order, the last counts.
+
+        An order that comes back without what was said of it does not count as told.
+        """
+
+        def read(data: Json, part: Mapping[str, OrderReport]) -> Reply:
+            nodes = [node for node in (data.get("upsertOrders") or {}).get("orders") or () if node]
+            told = {node["id"] for node in nodes if node["id"] in part and part[node["id"]].is_told_by(node)}
+            return Reply(told, _problems(data, "upsertOrders"))
+
+        return self._settle(
+            "upsert_orders",
+            {report.id: report for report in reports},
+            lambda part: {"input": [report.to_input() for report in part.values()]},
+            read,
+        )
 
     def _upsert(self, document: str, root: str, field: str, inputs: Sequence[Json]) -> BatchOutcome:
         return self._settle(

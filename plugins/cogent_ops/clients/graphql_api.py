@@ -116,6 +116,8 @@ _WORDS = (
 _QUOTED = re.compile(r"""(?s)"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'""")
 _ABOUT_DATA = re.compile(r"Variable\W")
 _OPERATION = re.compile(r"(?m)^(?:query|mutation)\s+(\w+)")
+_SPREAD = re.compile(r"(?m)^\s*\.\.\.(\w+)\s*$")
+_DOCUMENTS = Path(__file__).parent / "documents"
 
 
 @dataclass(frozen=True)
@@ -287,9 +289,11 @@ class GraphqlApi:
 
 @cache
 def load_document(name: str) -> tuple[str, str]:
-    """Text of a document and the name of its operation."""
-    text = (Path(__file__).parent / "documents" / f"{name}.graphql").read_text(encoding="utf-8")
+    """Text of a document, with the fragments that it spreads, and the name of its operation."""
+    text = (_DOCUMENTS / f"{name}.graphql").read_text(encoding="utf-8")
     found = _OPERATION.search(text)
     if found is None:
         raise ValueError(f"documents/{name}.graphql names no operation.")
-    return text, found[1]
+    spread = dict.fromkeys(_SPREAD.findall(text))
+    shared = [(_DOCUMENTS / f"fragments/{one}.graphql").read_text(encoding="utf-8") for one in spread]
+    return "\n".join((text, *shared)), found[1]

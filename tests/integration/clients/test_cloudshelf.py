@@ -15,6 +15,7 @@ from tests.integration.clients.helpers import QUICK, Counting, Reply, Seen, kios
 from cogent_ops.clients.cloudshelf import (
     CloudshelfClient,
     Counts,
+    OrderReport,
     Organisation,
     Patience,
     RecordFailure,
@@ -22,6 +23,7 @@ from cogent_ops.clients.cloudshelf import (
 )
 from cogent_ops.domain.identifiers import group_gid, location_gid, product_gid, variant_gid
 from cogent_ops.domain.kiosk import KioskLocation
+from cogent_ops.domain.rules import OrderStatus
 from cogent_ops.errors import ApiRejected, ConnectionConfigError, RateLimited, TargetUnavailable
 from cogent_ops.sandbox.cloudshelf_state import ALL_PERMISSIONS, KioskBehaviour
 from cogent_ops.sandbox.faults import Credits, FaultPlan, Kind, Rule
@@ -606,3 +608,54 @@ def test_orders_in_another_order_are_an_error() -> None:
         pytest.raises(ApiRejected, match="not sorted by updatedAt"),
     ):
         list(server.kiosk().orders())
+
+
+def test_what_became_of_orders_is_told_and_nothing_else_of_them_changes(sandbox: SandboxServer) -> None:
+    client = kiosk(sandbox)
+    ids = sell(sandbox, 3)
+    before = {id_: client.order(id_) for id_ in ids}
+    reports = [
+        OrderReport(ids[0], "ct-0"),
+        OrderReport(ids[1], status=OrderStatus.VOIDED),
+        OrderReport(ids[2], "ct-2", OrderStatus.REFUNDED),
+    ]
+    assert client.upsert_orders(reports).failed == ()
+    news = [{"thirdPartyId": "ct-0"}, {"status": "VOIDED"}, {"thirdPartyId": "ct-2", "status": "REFUNDED"}]
+    for id_, new in zip(ids, news, strict=True):
+        now, then = client.order(id_), before[id_]
+        assert now is not None
+        assert then is not None
+        assert now == {**then, **new, "updatedAt": now["updatedAt"]}
+    assert client.upsert_orders(reports).failed == (), "telling it again changes nothing"
+
+
+def test_an_order_that_is_refused_fails_alone(start: Start) -> None:
+    server = start()
+    ids = sell(server, 20)
+    stormy = FaultPlan(
+        rules=(Rule(kind=Kind.REFUSE, operation="upsertOrders", ids=ids[7], code="ENTITY_IN_USE"),)
+    )
+    server.set_faults(stormy)
+    outcome = kiosk(server).upsert_orders(OrderReport(id_, f"ct-{id_}") for id_ in ids)
+    assert [(one.id, one.code) for one in outcome.failed] == [(ids[7], "ENTITY_IN_USE")]
+    assert set(outcome.applied) == {*ids} - {ids[7]}
+
+
+def test_a_lost_answer_is_asked_for_again(start: Start) -> None:
+    server = start(FaultPlan(rules=(Rule(kind=Kind.RESET, operation="upsertOrders", when="after", limit=2),)))
+    (id_,) = sell(server, 1)
+    outcome = kiosk(server).upsert_orders([OrderReport(id_, "ct-1", OrderStatus.VOIDED)])
+    assert outcome.applied == (id_,)
+    assert server.counters()["requests"]["cloudshelf.upsertOrders"] == 3
+
+
+@pytest.mark.parametrize(
+    "said", [{"status": "PAID", "thirdPartyId": "ct-1"}, {"status": "VOIDED", "thirdPartyId": None}]
+)
+def test_an_order_that_comes_back_unchanged_was_not_told(said: Json) -> None:
+    payload = {"orders": [{"id": "gid://cloudshelf/Order/1", **said}], "userErrors": []}
+    with scripted(lambda _: Reply(body={"data": {"upsertOrders": payload}})) as server:
+        report = OrderReport("gid://cloudshelf/Order/1", "ct-1", OrderStatus.VOIDED)
+        assert [failure.code for failure in server.kiosk().upsert_orders([report]).failed] == [
+            "NOT_CONFIRMED"
+        ]
