@@ -110,12 +110,16 @@ def declared(*, inventory_key: str = INVENTORY_TYPE, order_key: str = ORDER_TYPE
     )
 
 
+ORDER_ID = "CS_OrderId"
+
 ORIGIN_FIELDS = (
+    CustomField(ORDER_ID, "Kiosk order"),
     CustomField("CS_Cloudshelf", "Cloudshelf"),
     CustomField("CS_Device", "Device"),
     CustomField("CS_OriginatingStore", "Store"),
     CustomField("CS_SalesAssistant", "Sales assistant"),
     CustomField("CS_SessionId", "Session"),
 )
-"""Where an order came from, under the names that Cloudshelf uses elsewhere. An order's customer is no part of it:
-commercetools has fields of its own for that, and personal data belongs in one place."""
+"""Where an order came from: the kiosk order's id, which proves that an order is ours, and the rest under the names that
+Cloudshelf uses elsewhere. An order's customer is no part of it: commercetools has fields of its own for that, and
+personal data belongs in one place."""

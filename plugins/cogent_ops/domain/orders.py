@@ -1,4 +1,4 @@
-"""Cloudshelf orders as stock sees them: which lines move how many units of what, and where.
+"""Cloudshelf orders: what stock sees of them (which lines move how many units of what, and where), and what was sold.
 
 Kiosks, connectors and people write orders, so anything may be in one. A line that cannot be understood is named with
 field, rule and cure while the others go on; an order without id, state or time of change cannot be kept at all.
@@ -18,7 +18,7 @@ from typing import Any
 
 from cogent_ops.domain.identifiers import LOCATION, IdentifierError, parse_gid, sku_of
 from cogent_ops.domain.rules import OrderStatus
-from cogent_ops.domain.text import has_control_characters, visible
+from cogent_ops.domain.text import has_control_characters, one_line, visible
 from cogent_ops.errors import PermanentError
 
 Raw = Mapping[str, Any]
@@ -30,6 +30,10 @@ LONGEST_IDENTIFIER = 256
 NO_LOCATION = "(no location)"
 
 _SHOWN = 80
+#: A name of a product may be longer in a catalogue; an order needs no more of it.
+_LONGEST_NAME = 256
+#: Longest address that SMTP carries (RFC 5321).
+_LONGEST_EMAIL = 254
 _ORDER = ("id", "status", "createdAt", "updatedAt", "thirdPartyId")
 _LINE = (
     "id",
@@ -119,6 +123,50 @@ class OrderLine:
 
 
 @dataclass(frozen=True)
+class SoldLine:
+    """A line as the customer bought it, whatever may be wrong with it.
+
+    :param number: the line, from 1.
+    :param sku: ``None`` where no identifier of the line is a SKU of ours.
+    :param identifier: of its variant, or else its product, as given; empty for shipping.
+    :param quantity: ``None`` where it is no whole number; ``quantity_given`` says what it is.
+    :param price: of one unit in major units, as the API wrote it; ``None``: no number.
+    :param currency: as given; empty: none.
+    :param is_shipping: it has neither product nor variant.
+    """
+
+    number: int
+    sku: str | None
+    identifier: str
+    name: str
+    quantity: int | None
+    quantity_given: str
+    price: str | None
+    currency: str
+    is_shipping: bool
+
+
+@dataclass(frozen=True)
+class Session:
+    """Where and how an order was made; empty texts: not given.
+
+    :param cloudshelf: the kiosk's content by name, else by id; ``device``, ``store`` and ``sales_assistant`` likewise.
+    :param payment_attempt: id of the card payment on the kiosk.
+    :param basket_value: in major units, as the API wrote it.
+    """
+
+    id: str = ""
+    cloudshelf: str = ""
+    device: str = ""
+    store: str = ""
+    sales_assistant: str = ""
+    payment_method: str = ""
+    payment_attempt: str = ""
+    currency: str = ""
+    basket_value: str | None = None
+
+
+@dataclass(frozen=True)
 class KioskOrder:
     """An order.
 
@@ -126,6 +174,8 @@ class KioskOrder:
     :param location: the session's location as given; empty: none.
     :param is_internal: made by Cloudshelf's own staff while testing, so no sale.
     :param content: what is kept of it; nothing about a customer.
+    :param sold: every line, also those that move no stock.
+    :param third_party_id: under which another system knows it; empty: none.
     """
 
     id: str
@@ -139,12 +189,20 @@ class KioskOrder:
     location_name: str
     is_internal: bool
     content: Raw
+    sold: tuple[SoldLine, ...]
+    session: Session
+    discount_code: str
+    third_party_id: str
 
     @property
     def fingerprint(self) -> str:
         """Equal for equal content."""
-        text = json.dumps(self.content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        return _hash(self.content)
+
+    @property
+    def was_paid_on_kiosk(self) -> bool:
+        """Whether a card payment was tried on the kiosk; a basket that went to the web shop by QR code has none."""
+        return bool(self.session.payment_attempt)
 
 
 def read_order(raw: Raw) -> KioskOrder:
@@ -181,6 +239,52 @@ def read_order(raw: Raw) -> KioskOrder:
         location_name=_text(session.get("locationName")),
         is_internal=session.get("visibilityType") == "CLOUDSHELF_INTERNAL",
         content=content,
+        sold=tuple(_sold(number, line) for number, line in enumerate(content["lines"], start=1)),
+        session=_session(session),
+        discount_code=_text(content["discountCode"]),
+        third_party_id=_text(content["thirdPartyId"]),
+    )
+
+
+def capture_hash(order: KioskOrder) -> str:
+    """Equal while nothing changes that an order in commercetools is made of: lines, prices, session, discount."""
+    return _hash({name: order.content[name] for name in ("createdAt", "discountCode", "lines", "session")})
+
+
+def email_of(raw: Raw, attribute: str) -> str | None:
+    """The customer's e-mail address as an attribute of a line gives it, in whatever form; ``None``: none.
+
+    It is no part of :attr:`KioskOrder.content` and belongs in no log.
+
+    :param raw: the order as Cloudshelf gives it.
+    """
+    for line in _objects(raw.get("lines")):
+        for one in _objects(line.get("customAttributes")):
+            text = _text(one.get("value")) if one.get("key") == attribute else ""
+            if text and len(text) <= _LONGEST_EMAIL and not has_control_characters(text):
+                return text
+    return None
+
+
+def _hash(content: object) -> str:
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _session(raw: Raw) -> Session:
+    def named(what: str) -> str:
+        return one_line(_text(raw.get(f"{what}Name")))[:_LONGEST_NAME] or _text(raw.get(f"{what}Id"))
+
+    return Session(
+        id=_text(raw.get("id")),
+        cloudshelf=named("cloudshelf"),
+        device=named("device"),
+        store=named("location"),
+        sales_assistant=named("salesAssistant"),
+        payment_method=_text(raw.get("paymentMethod")),
+        payment_attempt=_text(raw.get("paymentAttemptId")),
+        currency=_text(raw.get("basketCurrencyCode")),
+        basket_value=raw.get("basketValue"),
     )
 
 
@@ -238,12 +342,35 @@ def _amount(value: object) -> str | None:
 def _lines(raw: list[Raw]) -> Iterator[OrderLine | LineProblem]:
     """Lines that move stock, and what is wrong with others; a shipping line, which has no article, is neither."""
     for number, line in enumerate(raw, start=1):
-        ids = [line.get("platformProvidedProductVariantId"), line.get("productVariantId")]
-        variant = [_text(one) for one in ids if _text(one)]
-        product = _text(line.get("platformProvidedProductId")) or _text(line.get("productId"))
-        if not variant and not product:
-            continue
-        yield _line(number, line, tuple(dict.fromkeys(variant)))
+        variant = _variant(line)
+        if variant or _product(line):
+            yield _line(number, line, variant)
+
+
+def _variant(line: Raw) -> tuple[str, ...]:
+    """All identifiers that a line gives for its variant, ours leading."""
+    given = (_text(line.get("platformProvidedProductVariantId")), _text(line.get("productVariantId")))
+    return tuple(dict.fromkeys(one for one in given if one))
+
+
+def _product(line: Raw) -> str:
+    return _text(line.get("platformProvidedProductId")) or _text(line.get("productId"))
+
+
+def _sold(number: int, line: Raw) -> SoldLine:
+    variant, product, quantity = _variant(line), _product(line), line.get("quantity")
+    is_whole = isinstance(quantity, int) and not isinstance(quantity, bool)
+    return SoldLine(
+        number=number,
+        sku=known_sku(variant),
+        identifier=variant[0] if variant else product,
+        name=one_line(_text(line.get("productName")))[:_LONGEST_NAME],
+        quantity=quantity if is_whole else None,
+        quantity_given=_show(quantity),
+        price=line.get("price"),
+        currency=_text(line.get("currencyCode")),
+        is_shipping=not variant and not product,
+    )
 
 
 def _line(number: int, line: Raw, aliases: tuple[str, ...]) -> OrderLine | LineProblem:
