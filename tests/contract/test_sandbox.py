@@ -123,7 +123,9 @@ def sell(shop: Shop, sku: str) -> None:
     shop.post("/orders/import", draft)
     shop.post("/orders/import", {"orderNumber": "cs-2"})
     shop.get("/orders/order-number=cs-1")
-    shop.get("/orders", where='orderNumber = "cs-1"')
+    shop.get("/orders", where='orderNumber = "cs-1"', expand="paymentInfo.payments[*]")
+    shop.get("/orders/order-number=cs-1", expand="paymentInfo.payments[*]")
+    shop.get("/orders", expand="paymentInfo..payments")
     line = order["lineItems"][0]["id"]
     returned = {"quantity": 1, "lineItemId": line, "shipmentState": "Returned"}
     for action in (

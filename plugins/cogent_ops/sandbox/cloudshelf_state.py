@@ -475,16 +475,21 @@ class CloudshelfState:
         if given.get("lines") is not None:
             kept = old["lines"] if old is not None and self.behaviour.lists == "merge" else []
             content["lines"] = [*kept, *(self._line(line) for line in given["lines"])]
+        before = None if old is None else old["thirdPartyId"]
         if old is None:
             old = self._create("Order", None, content)
             old.setdefault("lines", [])
         elif self.behaviour.unchanged_upsert_bumps or any(old.get(k) != v for k, v in content.items()):
             self._touch_order(old, content)
-        if given.get("newThirdPartyId") is not None:
-            self._by_third_party.pop(given.get("thirdPartyId") or "", None)
-        if old["thirdPartyId"] is not None:
-            self._by_third_party[old["thirdPartyId"]] = old["id"]
+        self._file(old, before)
         return old
+
+    def _file(self, order: Json, before: str | None) -> None:
+        """Let an order be found by its ``thirdPartyId``, and by no earlier one."""
+        if before is not None and self._by_third_party.get(before) == order["id"]:
+            del self._by_third_party[before]
+        if order["thirdPartyId"] is not None:
+            self._by_third_party[order["thirdPartyId"]] = order["id"]
 
     def _order_for(self, given: Json) -> Json | None:
         if given.get("id") is not None:
@@ -524,17 +529,55 @@ class CloudshelfState:
         status: str = "DRAFT_BASKET",
         session: Mapping[str, Any] | None = None,
         discount_code: str | None = None,
+        third_party_id: str | None = None,
     ) -> Json:
         """A kiosk saves a basket: an order with its session.
 
         :param lines: ``OrderLineInput`` dictionaries.
         :param session: fields of the session; ``None`` = an order without one.
+        :param third_party_id: the order's id in another system, when somebody has set it already.
         """
-        made = self._create("Order", None, {"status": status, "discountCode": discount_code})
+        named = {"discountCode": discount_code, "thirdPartyId": third_party_id}
+        made = self._create("Order", None, {"status": status, **named})
         made["lines"] = [self._line(line) for line in lines]
         if session is not None:
             made["sessionId"] = self._session(made, session)["id"]
+        self._file(made, None)
         return made
+
+    def edit_order(
+        self,
+        order: Json,
+        content: Mapping[str, Any],
+        *,
+        lines: Sequence[Json] | None = None,
+        session: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Somebody at Cloudshelf corrects an order.
+
+        :param content: fields of the order.
+        :param lines: ``OrderLineInput`` dictionaries that replace its lines.
+        :param session: fields that change in its session; it gets one when it has none.
+        """
+        before = order["thirdPartyId"]
+        replaced = {} if lines is None else {"lines": [self._line(line) for line in lines]}
+        self._touch_order(order, {**content, **replaced})
+        self._file(order, before)
+        known = self.get("Session", order.get("sessionId") or "")
+        if session is not None and known is None:
+            order["sessionId"] = self._session(order, session)["id"]
+        elif session is not None and known is not None:
+            known.update({**self._session_fields(session), "updatedAt": order["updatedAt"]})
+            self.revision["Session"] += 1
+
+    def date_order(self, order: Json, at: str, *, created: bool) -> None:
+        """Let the last change of an order have happened at another time, or all that there is of it."""
+        order["updatedAt"] = at
+        if created:
+            session = self.get("Session", order.get("sessionId") or "")
+            for entity in (order, *order["lines"], *([] if session is None else [session])):
+                entity.update({"createdAt": at, "updatedAt": at})
+        self.revision["Order"] += 1
 
     def _session(self, order: Json, content: Mapping[str, Any]) -> Json:
         made = {
@@ -560,13 +603,20 @@ class CloudshelfState:
             "basketValue": round(sum(line["price"] * line["quantity"] for line in order["lines"]), 2),
             "basketCurrencyCode": self.behaviour.currency,
             "orderId": order["id"],
-            **content,
+            **self._session_fields(content),
         }
-        if self.behaviour.session_ids == "ulid":
-            made.update({name: made[name].rpartition("/")[2] for name in _SESSION_IDS if made[name]})
         self.entities["Session"][made["id"]] = made
         self.revision["Session"] += 1
         return made
+
+    def _session_fields(self, content: Mapping[str, Any]) -> Json:
+        """Its ids by gid or by the bare ULID, whichever the organisation's API gives."""
+        if self.behaviour.session_ids == "gid":
+            return dict(content)
+        return {
+            name: value.rpartition("/")[2] if value and name in _SESSION_IDS else value
+            for name, value in content.items()
+        }
 
     def set_order_status(self, order_id: str, status: str) -> Json | None:
         """The kiosk, a card terminal or a person moves an order on; ``None`` for an unknown one."""

@@ -1,7 +1,7 @@
 """The commercetools HTTP API over :class:`~cogent_ops.sandbox.state.CommercetoolsState`.
 
 Routing, OAuth, scopes, query parameters and versioned writes. Paths, scopes and status codes follow the official
-OpenAPI. A parameter that is not simulated (``expand``, projections by locale or store, a misspelt one) is answered
+OpenAPI. A parameter that is not simulated (projections by locale or store, a misspelt one) is answered
 with 501, so that nobody mistakes its absence for an effect.
 """
 
@@ -32,6 +32,7 @@ from cogent_ops.sandbox.answers import (
     resource_not_found,
 )
 from cogent_ops.sandbox.dataset import reference
+from cogent_ops.sandbox.expansion import expanded
 from cogent_ops.sandbox.predicates import parse_all
 from cogent_ops.sandbox.shapes import FIELDS
 from cogent_ops.sandbox.state import CommercetoolsState
@@ -132,10 +133,11 @@ RESOURCES: dict[str, Resource] = {
 }
 
 _PARAMS = {
-    "query": {"where", "sort", "limit", "offset", "withTotal"},
+    "query": {"where", "sort", "limit", "offset", "withTotal", "expand"},
+    "get": {"expand"},
     "delete": {"version"},
 }
-"""Parameters that have an effect, by verb; ``staged`` belongs to product projections."""
+"""Parameters that have an effect, by verb; ``staged`` belongs to product projections, ``expand`` to resources."""
 _PATH = re.compile(r"/(?P<project>[^/]+)(?:/in-store/key=(?P<store>[^/]+))?(?:/(?P<rest>.*))?")
 _KEYED = re.compile(r"(?P<by>[a-z-]+)=(?P<value>.+)")
 _DIGITS = re.compile("[0-9]{1,18}")
@@ -281,8 +283,9 @@ class CommercetoolsApi:
             case "query":
                 return self._query(operation, params)
             case "get":
-                found = self._found(operation, params)
-                return json_answer(200, self._wire(operation.resource, found, staged=_staged(params)))
+                return json_answer(
+                    200, self._wire(operation.resource, self._found(operation, params), params)
+                )
             case "create" | "import" | "upsert":
                 return self._create(operation, body)
             case "update":
@@ -316,16 +319,19 @@ class CommercetoolsApi:
         head: Json = {"limit": limit, "offset": offset, "count": len(page.results)}
         if page.total is not None:
             head["total"] = min(page.total, TOTAL_CAP) if where else page.total
-        staged = _staged(params)
-        results = [self._wire(resource, one, staged=staged) for one in page.results]
+        results = [self._wire(resource, one, params) for one in page.results]
         return Answer(200, encode({**head, "results": results}))
 
-    def _wire(self, resource: str, stored: Json, *, staged: bool) -> Json:
-        """What is sent. A projection carries the availability that the inventory says, and no variants at all where
-        the project has the Modular catalogue; staged data is visibly other data.
+    def _wire(self, resource: str, stored: Json, params: Params) -> Json:
+        """What is sent, with the references that are to be expanded."""
+        if resource == "product-projections":
+            stored = self._projection(stored, staged=_staged(params))
+        return expanded(self.state, stored, params.get("expand", ()))
+
+    def _projection(self, stored: Json, *, staged: bool) -> Json:
+        """It carries the availability that the inventory says, and no variants at all where the project has the
+        Modular catalogue; staged data is visibly other data.
         """
-        if resource != "product-projections":
-            return stored
         if staged and stored["hasStagedChanges"]:
             stored = {
                 **stored,
@@ -470,6 +476,8 @@ def _check_params(operation: Operation, params: Params) -> None:
     known = _PARAMS.get(operation.verb, set())
     if operation.resource == "product-projections":
         known = {*known, "staged"}
+    if operation.resource not in RESOURCES:
+        known = known - {"expand"}
     without_effect = [name for name in params if name not in known and not name.startswith("var.")]
     if without_effect:
         raise ApiError(501, "InvalidInput", f"The sandbox does not simulate {', '.join(without_effect)}.")

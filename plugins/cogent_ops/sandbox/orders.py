@@ -1,4 +1,4 @@
-"""Order import, order updates and the web shop's own orders.
+"""Order import and order updates.
 
 Order Import takes totals, taxes and states as they are sent and by default leaves stock alone
 (``inventoryMode: None``); with another mode it acts on the inventory like a checkout does.
@@ -245,47 +245,6 @@ def _raise_out_of_stock(lines: list[Json]) -> None:
     skus = [line["variant"].get("sku", "") for line in lines]
     text = f"The following line items are out of stock: {', '.join(skus)}."
     raise ApiError(400, "OutOfStock", text, lineItems=[line["id"] for line in lines], skus=skus)
-
-
-def online_order(
-    state: CommercetoolsState,
-    number: str,
-    lines: Sequence[tuple[str, int, int]],
-    *,
-    currency: str,
-    email: str | None = None,
-    channel_key: str | None = None,
-    mode: str = "TrackOnly",
-) -> Json:
-    """An order of the web shop, which takes its pieces from stock.
-
-    :param lines: (SKU, pieces, unit price in minor units).
-    :param channel_key: supply channel that ships; ``None`` = the channel-less pool.
-    :raises ApiError: 400 ``OutOfStock`` when an entry is missing or holds too little.
-    """
-    channel = None if channel_key is None else {"typeId": "channel", "key": channel_key}
-    items = [
-        {
-            "name": {"en": sku},
-            "variant": {"sku": sku},
-            "quantity": quantity,
-            "price": {"value": {"currencyCode": currency, "centAmount": cents}},
-            **({} if channel is None else {"supplyChannel": channel}),
-        }
-        for sku, quantity, cents in lines
-    ]
-    total = sum(quantity * cents for _, quantity, cents in lines)
-    draft: Json = {
-        "orderNumber": number,
-        "lineItems": items,
-        "totalPrice": {"currencyCode": currency, "centAmount": total},
-        "inventoryMode": mode,
-        "orderState": "Open",
-        "paymentState": "Paid",
-    }
-    if email is not None:
-        draft["customerEmail"] = email
-    return import_order(state, draft)
 
 
 # Updates

@@ -10,12 +10,14 @@ from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from cogent_ops.domain.identifiers import location_gid, product_gid, variant_gid
-from cogent_ops.sandbox import actions, orders
+from cogent_ops.domain.identifiers import location_gid, product_gid, sku_of, variant_gid
+from cogent_ops.sandbox import actions, webshop
 from cogent_ops.sandbox.answers import ApiError, Json
 from cogent_ops.sandbox.cloudshelf_state import CloudshelfState, derived_id
+from cogent_ops.sandbox.collection import wire_time
 from cogent_ops.sandbox.dataset import all_variants
-from cogent_ops.sandbox.state import CommercetoolsState
+from cogent_ops.sandbox.predicates import moment
+from cogent_ops.sandbox.state import FRACTION_DIGITS, CommercetoolsState
 from cogent_ops.sandbox.traffic import (
     EditKind,
     KioskOrder,
@@ -89,14 +91,26 @@ class ShopFloor:
         """
         self.set_order_status(order_id, status.value)
 
-    def set_order_status(self, order_id: str, status: str) -> None:
+    def set_order_status(self, order_id: str, status: str, at: str | None = None) -> None:
         """Move an order to any status, also one that traffic itself never sets.
 
+        :param at: when that was; now, when left out.
         :raises OrderRefused: when the order is gone.
         """
         with self._cloudshelf.lock:
-            if self._cloudshelf.set_order_status(order_id, status) is None:
-                raise OrderRefused(f"There is no order {order_id}.")
+            order = self._kiosk_order(order_id)
+            self._cloudshelf.set_order_status(order_id, status)
+            self._date(order, at, created=False)
+
+    def _kiosk_order(self, order_id: str) -> Json:
+        found = self._cloudshelf.get("Order", order_id)
+        if found is None:
+            raise OrderRefused(f"There is no order {order_id}.")
+        return found
+
+    def _date(self, order: Json, at: str | None, *, created: bool) -> None:
+        if at is not None:
+            self._cloudshelf.date_order(order, wire_time(moment(at)), created=created)
 
     # Web shop
 
@@ -108,7 +122,7 @@ class ShopFloor:
         lines = [(line.sku, line.quantity, _cents(line.price)) for line in order.lines]
         with self._commercetools.lock:
             try:
-                made = orders.online_order(
+                made = webshop.online_order(
                     self._commercetools,
                     order.order_number,
                     lines,
@@ -235,9 +249,8 @@ class ShopFloor:
     def change(self, what: str, given: Mapping[str, Any]) -> Json:
         """Carry out a change that the control endpoint asks for.
 
-        :param what: one of ``publish``, ``unpublish``, ``delete``, ``edit``, ``stock``, ``kiosk-order``,
-            ``kiosk-status``, ``online-order``, ``select``.
-        :param given: what it takes, see :data:`CHANGES`.
+        :param what: a name of :data:`CHANGES`.
+        :param given: what it takes.
         :raises OrderRefused: when it is not possible or not known.
         """
         handler = CHANGES.get(what)
@@ -249,29 +262,83 @@ class ShopFloor:
             raise OrderRefused(f"'{what}' lacks or misreads {error}.") from error
 
     def raw_kiosk_order(self, given: Mapping[str, Any]) -> Json:
-        """A kiosk order exactly as given, however odd: ``lines``, ``status``, ``session``, ``discountCode``."""
+        """A kiosk order exactly as given, however odd.
+
+        Takes ``lines``, ``status``, ``session``, ``discountCode``, ``thirdPartyId``, and ``at`` for one of another
+        time.
+        """
         with self._cloudshelf.lock:
             made = self._cloudshelf.place_order(
                 given["lines"],
                 status=given.get("status", "DRAFT_BASKET"),
                 session=given.get("session"),
                 discount_code=given.get("discountCode"),
+                third_party_id=given.get("thirdPartyId"),
             )
+            self._date(made, given.get("at"), created=True)
             return {"id": made["id"]}
 
+    def edit_kiosk_order(self, given: Mapping[str, Any]) -> None:
+        """Correct a kiosk order: ``order``, and what changes of ``lines``, ``session`` (field by field),
+        ``discountCode`` and ``thirdPartyId``.
+        """
+        with self._cloudshelf.lock:
+            content = {name: given[name] for name in ("discountCode", "thirdPartyId") if name in given}
+            order = self._kiosk_order(given["order"])
+            self._cloudshelf.edit_order(
+                order, content, lines=given.get("lines"), session=given.get("session")
+            )
+
     def raw_online_order(self, given: Mapping[str, Any]) -> Json:
-        """A web-shop order: ``orderNumber``, ``currency``, ``lines`` of ``{sku, quantity, centAmount}``."""
+        """A web-shop order: ``orderNumber``, ``currency``, ``lines`` of ``{sku, quantity, centAmount}``, ``channel``,
+        ``inventoryMode``, ``email``, ``custom``.
+        """
         lines = [(line["sku"], line["quantity"], line["centAmount"]) for line in given["lines"]]
         with self._commercetools.lock:
-            made = orders.online_order(
+            made = webshop.online_order(
                 self._commercetools,
                 given["orderNumber"],
                 lines,
                 currency=given["currency"],
+                email=given.get("email"),
                 channel_key=given.get("channel"),
                 mode=given.get("inventoryMode", "ReserveOnOrder"),
+                custom=given.get("custom"),
             )
             return {"id": made["id"], "orderNumber": made["orderNumber"]}
+
+    def purchase_basket(self, given: Mapping[str, Any]) -> Json:
+        """The web shop sells a basket that a customer took along by QR code, and reports the purchase.
+
+        Takes ``order`` (the basket), ``orderNumber``, ``channel``, ``field`` (in which the shop names the basket),
+        ``report`` (false: Cloudshelf is not told) and ``thirdPartyId`` (``id`` or ``number``: told along with it).
+        """
+        field, told = given.get("field", "CS_OrderId"), given.get("thirdPartyId", "none")
+        with self._cloudshelf.lock:
+            basket = self._kiosk_order(given["order"])
+            sold = [_sold(line) for line in basket["lines"]]
+            currency = basket["lines"][0]["currencyCode"]
+        with self._commercetools.lock:
+            made = webshop.online_order(
+                self._commercetools,
+                given["orderNumber"],
+                sold,
+                currency=currency,
+                channel_key=given.get("channel"),
+                custom=webshop.naming_basket(self._commercetools, field, basket["id"]),
+            )
+        named = {"id": made["id"], "number": made["orderNumber"], "none": None}[told]
+        if given.get("report", True):
+            report = {"id": basket["id"], "status": "PAID", "newThirdPartyId": named}
+            with self._cloudshelf.lock:
+                self._cloudshelf.upsert_orders("upsertOrders", [report])
+        return {"id": made["id"], "orderNumber": made["orderNumber"]}
+
+    def work_on_order(self, given: Mapping[str, Any]) -> Json:
+        """Somebody works on an order in commercetools, see :func:`~cogent_ops.sandbox.webshop.work_on`."""
+        with self._commercetools.lock:
+            changed = webshop.work_on(self._commercetools, given)
+            return {"id": changed["id"], "version": changed["version"]}
 
     def select(self, given: Mapping[str, Any]) -> None:
         """Give a store a Product Selection: ``store``, ``selection``, ``products`` (ids), ``active``."""
@@ -299,15 +366,27 @@ CHANGES: dict[str, Callable[[ShopFloor, Mapping[str, Any]], Json]] = {
     "edit": _done(lambda floor, given: floor.change_product(given["product"], given["fields"])),
     "stock": lambda floor, given: floor.set_stock(given["sku"], given["quantity"], given.get("channel")),
     "kiosk-order": ShopFloor.raw_kiosk_order,
-    "kiosk-status": _done(lambda floor, given: floor.set_order_status(given["order"], given["status"])),
+    "kiosk-status": _done(
+        lambda floor, given: floor.set_order_status(given["order"], given["status"], given.get("at"))
+    ),
+    "kiosk-edit": _done(ShopFloor.edit_kiosk_order),
     "online-order": ShopFloor.raw_online_order,
+    "basket-purchase": ShopFloor.purchase_basket,
+    "order-change": ShopFloor.work_on_order,
     "select": _done(lambda floor, given: floor.select(given)),
 }
 """Changes by name. ``product`` is an id or a key, ``channel`` a key, ``quantity`` a count, ``fields`` raw fields."""
 
 
-def _cents(price: Decimal) -> int:
-    return int((price * 100).quantize(Decimal(1), ROUND_HALF_UP))
+def _cents(price: Decimal, digits: int = 2) -> int:
+    return int(price.scaleb(digits).quantize(Decimal(1), ROUND_HALF_UP))
+
+
+def _sold(line: Json) -> tuple[str, int, int]:
+    """A line of a basket as the web shop sells it: SKU, pieces, unit price in minor units."""
+    digits = FRACTION_DIGITS.get(line["currencyCode"], 2)
+    price = _cents(Decimal(str(line["price"])), digits)
+    return sku_of(line["platformProvidedProductVariantId"] or ""), line["quantity"], price
 
 
 def _scaled(price: Json, factor: Decimal) -> Json:

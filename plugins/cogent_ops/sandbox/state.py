@@ -402,13 +402,7 @@ class CommercetoolsState:
                 for entry in self.collections["inventory"]
             },
             "orders": {
-                order.get("orderNumber", order["id"]): {
-                    "orderState": order["orderState"],
-                    "paymentState": order.get("paymentState"),
-                    "shipmentState": order.get("shipmentState"),
-                    "total": order["totalPrice"]["centAmount"],
-                    "lines": [[line["variant"].get("sku"), line["quantity"]] for line in order["lineItems"]],
-                }
+                order.get("orderNumber", order["id"]): self._canonical_order(order, channels)
                 for order in self.collections["orders"]
             },
             "products": {
@@ -417,6 +411,56 @@ class CommercetoolsState:
             "types": sorted(kind["key"] for kind in self.collections["types"]),
             "channels": {channel["key"]: channel["roles"] for channel in self.collections["channels"]},
         }
+
+    def _canonical_order(self, order: Json, channels: Mapping[str, str]) -> Json:
+        lines = {line["id"]: line for line in [*order["lineItems"], *order["customLineItems"]]}
+        return {
+            **{name: order.get(name) for name in ("orderState", "paymentState", "shipmentState")},
+            "currency": order["totalPrice"]["currencyCode"],
+            "total": order["totalPrice"]["centAmount"],
+            "lines": [
+                [
+                    line["variant"].get("sku"),
+                    line["quantity"],
+                    line["price"]["value"]["centAmount"],
+                    channels.get((line.get("supplyChannel") or {}).get("id", "")),
+                ]
+                for line in order["lineItems"]
+            ],
+            "customLines": [
+                [line["slug"], line["quantity"], line["money"]["centAmount"]]
+                for line in order["customLineItems"]
+            ],
+            "store": (order.get("store") or {}).get("key"),
+            "inventoryMode": order["inventoryMode"],
+            "custom": order.get("custom", {}).get("fields", {}),
+            "payments": [
+                self._canonical_payment(payment["id"])
+                for payment in order.get("paymentInfo", {}).get("payments", [])
+            ],
+            "returns": [
+                [_line_name(lines[item.get("lineItemId") or item["customLineItemId"]]), item["quantity"]]
+                for info in order["returnInfo"]
+                for item in info["items"]
+            ],
+        }
+
+    def _canonical_payment(self, identifier: str) -> Json | None:
+        payment = self.collections["payments"].get(identifier)
+        if payment is None:
+            return None
+        return {
+            "key": payment.get("key"),
+            "planned": payment["amountPlanned"]["centAmount"],
+            "transactions": [
+                [one["type"], one["state"], one["amount"]["centAmount"]] for one in payment["transactions"]
+            ],
+        }
+
+
+def _line_name(line: Json) -> str:
+    """SKU of a line item, slug of a custom one."""
+    return str(line["slug"] if "slug" in line else line["variant"].get("sku"))
 
 
 def _collections() -> dict[str, Collection]:

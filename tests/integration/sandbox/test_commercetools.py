@@ -176,7 +176,7 @@ def test_senseless_queries_are_refused(shop: Shop, params: Json, message: str) -
     assert message in answer.json()["message"]
 
 
-@pytest.mark.parametrize("parameter", ["expand", "priceCurrency", "localeProjection", "limt"])
+@pytest.mark.parametrize("parameter", ["priceCurrency", "localeProjection", "limt"])
 def test_a_parameter_without_effect_is_refused(shop: Shop, parameter: str) -> None:
     answer = shop("GET", "product-projections", **{parameter: "x"})
     assert answer.status_code == 501
