@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
+from cogent_ops.store.alerts import Alerts
 from cogent_ops.store.audits import Audits
 from cogent_ops.store.availability import Availability
 from cogent_ops.store.budget import SharedBudget, shared_budget
@@ -16,6 +17,7 @@ from cogent_ops.store.engine import Database, database, default_url, parse_url
 from cogent_ops.store.exceptions import Exceptions
 from cogent_ops.store.ledger import AuditLog, Fingerprints, Runs, Watermarks
 from cogent_ops.store.migration import current_revision, require_current, upgrade
+from cogent_ops.store.orders import Captures
 from cogent_ops.store.stock import Stock
 
 
@@ -35,8 +37,10 @@ class Store:
         self.audit_log = AuditLog(opened)
         self.audits = Audits(opened, self.audit_log)
         self.exceptions = Exceptions(opened, self.audit_log)
+        self.alerts = Alerts(opened, self.audit_log)
         self.stock = Stock(opened)
         self.availability = Availability(opened)
+        self.captures = Captures(opened)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:

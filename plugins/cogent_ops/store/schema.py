@@ -467,6 +467,8 @@ order_capture = Table(
     _text("owner", nullable=True),
     Column("lease_until", Double, nullable=False),
     Column("attempts", Integer, nullable=False),
+    # Grows with every change of the order and every word of a person.
+    Column("revision", Integer, nullable=False),
     # Written ahead of the import: what was about to be sent.
     _text("draft_hash", nullable=True),
     _text("origin", nullable=True),
@@ -489,7 +491,7 @@ order_capture = Table(
     _time("confirmed_at", nullable=True),
     _time("captured_at", nullable=True),
     _time("updated_at"),
-    Index(None, "link", "order_number", unique=True),
+    Index(None, "link", "order_number"),
     Index(None, "link", "ct_order_id"),
     Index(None, "link", "ordered_at"),
     Index(
@@ -541,7 +543,7 @@ alert = Table(
     _time("created_at"),
     _time("sent_at", nullable=True),
     Index(None, "link", "state", "due_at"),
-    CheckConstraint("state IN ('waiting', 'sent')", name="state"),
+    CheckConstraint("state IN ('waiting', 'sent', 'obsolete')", name="state"),
 )
 
 #: What nobody wants to hear of for a while, and why. An empty cause group means all of the kind.

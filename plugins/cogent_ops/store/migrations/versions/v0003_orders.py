@@ -24,7 +24,6 @@ def upgrade() -> None:
     _exceptions()
     _captures()
     _alerts()
-    _queue_known_orders()
 
 
 def _string(name: str, *, nullable: bool = False) -> sa.Column[str]:
@@ -72,6 +71,7 @@ def _captures() -> None:
         _string("owner", nullable=True),
         sa.Column("lease_until", sa.Double(), nullable=False),
         _number("attempts"),
+        _number("revision"),
         _string("draft_hash", nullable=True),
         _string("origin", nullable=True),
         _string("ct_order_id", nullable=True),
@@ -100,9 +100,7 @@ def _captures() -> None:
         ),
         sa.CheckConstraint("origin IN ('kiosk', 'shop', 'hand')", name=op.f("ck_order_capture_origin")),
     )
-    op.create_index(
-        "ix_order_capture_link_order_number", "order_capture", ["link", "order_number"], unique=True
-    )
+    op.create_index("ix_order_capture_link_order_number", "order_capture", ["link", "order_number"])
     op.create_index("ix_order_capture_link_ct_order_id", "order_capture", ["link", "ct_order_id"])
     op.create_index("ix_order_capture_link_ordered_at", "order_capture", ["link", "ordered_at"])
     for name, column in (("ix_order_capture_due", "due_at"), ("ix_order_capture_tell", "tell_at")):
@@ -144,7 +142,7 @@ def _alerts() -> None:
         _moment("created_at"),
         _moment("sent_at", nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_alert"),
-        sa.CheckConstraint("state IN ('waiting', 'sent')", name=op.f("ck_alert_state")),
+        sa.CheckConstraint("state IN ('waiting', 'sent', 'obsolete')", name=op.f("ck_alert_state")),
     )
     op.create_index("ix_alert_link_state_due_at", "alert", ["link", "state", "due_at"])
     op.create_table(
@@ -160,12 +158,3 @@ def _alerts() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_silence"),
     )
     op.create_index("ix_silence_link_until", "silence", ["link", "until"])
-
-
-def _queue_known_orders() -> None:
-    op.execute(
-        "INSERT INTO order_capture (link, order_id, order_number, status, state, due_at, lease_until, attempts, "
-        "tell_attempts, place, units, edits, ordered_at, changed_at, updated_at) "
-        "SELECT link, order_id, order_id, status, 'waiting', modified_at, 0, 0, 0, '', 0, '{}', "
-        "first_seen, modified_at, last_seen FROM kiosk_order"
-    )
