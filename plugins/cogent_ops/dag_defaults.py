@@ -147,7 +147,25 @@ def stock_inbox(link: str) -> Asset:
     )
 
 
-def every_minute(*assets: Asset) -> AssetOrTimeSchedule:
-    """A flow that assets wake, and the clock every minute in case they do not; with data intervals for backfills."""
-    clock = CronDataIntervalTimetable("* * * * *", timezone="UTC")
+def exception_inbox(link: str) -> Asset:
+    """What wakes those who tell people of exceptions and ask them: an exception that was opened."""
+    from cogent_ops.triggers import ExceptionWatchTrigger
+
+    return Asset(
+        name=dag_id("exception_inbox", link),
+        uri=f"cogent-ops://store/{link}/exceptions",
+        watchers=[
+            AssetWatcher(name=dag_id("exception_watch", link), trigger=ExceptionWatchTrigger(link=link))
+        ],
+    )
+
+
+def on_clock(cron: str, *assets: Asset) -> AssetOrTimeSchedule:
+    """A flow that assets wake, and the clock in case they do not; with data intervals for backfills."""
+    clock = CronDataIntervalTimetable(cron, timezone="UTC")
     return AssetOrTimeSchedule(timetable=clock, assets=list(assets))
+
+
+def every_minute(*assets: Asset) -> AssetOrTimeSchedule:
+    """See :func:`on_clock`."""
+    return on_clock("* * * * *", *assets)

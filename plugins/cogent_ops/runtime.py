@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from cogent_ops.clients.commercetools import CommercetoolsClient
     from cogent_ops.clients.transport import Tuning
     from cogent_ops.config import ApiLimits, Config, LinkConfig
+    from cogent_ops.services.alerts import ExceptionWatch
     from cogent_ops.services.availability import AvailabilityFlow
     from cogent_ops.services.catalogue.sync import CatalogueSync
     from cogent_ops.services.checks import Check, Parts
@@ -223,6 +224,12 @@ class Runtime:
             self.files.locations,
             run_key=run_key,
         )
+
+    def exception_watch(self) -> ExceptionWatch:
+        """What tells whether an exception was opened since it said so last."""
+        from cogent_ops.services.alerts import ExceptionWatch
+
+        return ExceptionWatch(self.link, self.store)
 
     def preflight(self) -> list[Check]:
         """Whether accounts, settings and configuration are what the flows need; nothing is changed."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,16 +24,20 @@ FAILURE_SECONDS = 10.0
 AFTER_EVENT_SECONDS = 5.0
 
 
-class StockWorkTrigger(BaseEventTrigger):
-    """Fires when kiosk orders or movements wait and no run of ``stock_deltas`` is at work.
+class WatchTrigger(BaseEventTrigger):
+    """Looks for work of one flow, again and again, and fires when there is some.
 
     :param link: the link.
-    :param seconds: pause between two looks; each costs one small query of Cloudshelf.
+    :param seconds: pause between two looks.
     """
 
     def __init__(self, link: str, seconds: float = 1.0) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.link, self.seconds = link, seconds
+
+    def watch(self) -> Callable[[datetime], bool]:
+        """What tells, for a moment, whether a run would find something. Made and called in a thread."""
+        raise NotImplementedError
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """How the triggerer makes it again."""
@@ -44,18 +48,42 @@ class StockWorkTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look, again and again; an error is logged and the looking goes on."""
-        from cogent_ops.runtime import Runtime
-
-        watch = None
+        has_work: Callable[[datetime], bool] | None = None
         while True:
             pause = self.seconds
             try:
-                if watch is None:
-                    watch = await asyncio.to_thread(Runtime(self.link).stock_watch)
-                if await asyncio.to_thread(watch.has_work, datetime.now(UTC)):
+                if has_work is None:
+                    has_work = await asyncio.to_thread(self.watch)
+                if await asyncio.to_thread(has_work, datetime.now(UTC)):
                     yield TriggerEvent({"link": self.link})  # type: ignore[no-untyped-call]
                     pause = AFTER_EVENT_SECONDS
             except CogentOpsError as error:
-                log.warning("no look for stock work of link '%s': %s", self.link, error)
-                watch, pause = None, FAILURE_SECONDS
+                log.warning("%s does not look for work of link '%s': %s", type(self).__name__, self.link, error)
+                has_work, pause = None, FAILURE_SECONDS
             await asyncio.sleep(pause)
+
+
+class StockWorkTrigger(WatchTrigger):
+    """Fires when kiosk orders or movements wait and no run of ``stock_deltas`` is at work.
+
+    Each look costs one small query of Cloudshelf.
+    """
+
+    def watch(self) -> Callable[[datetime], bool]:
+        """See :class:`cogent_ops.services.stock.flow.StockWatch`."""
+        from cogent_ops.runtime import Runtime
+
+        return Runtime(self.link).stock_watch().has_work
+
+
+class ExceptionWatchTrigger(WatchTrigger):
+    """Fires when an exception was opened since it fired last; the store is all that it looks at."""
+
+    def __init__(self, link: str, seconds: float = 2.0) -> None:
+        super().__init__(link, seconds)
+
+    def watch(self) -> Callable[[datetime], bool]:
+        """See :class:`cogent_ops.services.alerts.ExceptionWatch`."""
+        from cogent_ops.runtime import Runtime
+
+        return Runtime(self.link).exception_watch().has_news

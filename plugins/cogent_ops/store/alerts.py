@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, update
 from sqlalchemy.engine import Row
@@ -328,7 +329,7 @@ class Alerts:
         """Delete messages that were done with before a moment; how many."""
         a = alert.c
         over = (a.link == link, a.state != AlertState.WAITING, a.created_at < before)
-        return conn.execute(delete(alert).where(*over)).rowcount
+        return int(conn.execute(delete(alert).where(*over)).rowcount)
 
 
 def _new(link: str) -> tuple[ColumnElement[bool], ...]:
@@ -341,6 +342,5 @@ def _opened() -> ColumnElement[datetime]:
     return func.coalesce(exception.c.opened_at, exception.c.first_seen)
 
 
-def _alert(row: Row[tuple[object, ...]]) -> Alert:
-    values: Mapping[str, object] = row._mapping
-    return Alert(**{**values, "state": AlertState(row.state)})
+def _alert(row: Row[Any]) -> Alert:
+    return Alert(**{**row._mapping, "state": AlertState(row.state)})

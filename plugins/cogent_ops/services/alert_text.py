@@ -1,0 +1,129 @@
+"""What a message says: in the words of the business, short enough for a telephone, and with nobody's personal data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from cogent_ops.domain.money import Money, show
+from cogent_ops.domain.policies import Policies
+from cogent_ops.links import DEFAULT_LINK
+from cogent_ops.store import StoredException
+
+#: So many exceptions are named; of the others a message gives the number.
+NAMED = 5
+_LONGEST_LINE = 300
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a reader finds more.
+
+    :param airflow: base URL of Airflow's pages; ``None``: not known here.
+    :param playbook: URL of the playbook's page.
+    """
+
+    airflow: str | None
+    playbook: str
+
+
+@dataclass(frozen=True)
+class Telling:
+    """What one message tells of: exceptions of one kind and owner.
+
+    :param first: the oldest of them, at most :data:`NAMED`.
+    :param count: how many there are.
+    :param causes: how many different causes they have.
+    :param at_stake: money that depends on them.
+    :param escalated_to: whom it tells that the owner has let the deadline pass; ``None``: it tells the owner.
+    """
+
+    link: str
+    kind: str
+    owner: str
+    first: Sequence[StoredException]
+    count: int
+    causes: int
+    at_stake: Sequence[Money]
+    escalated_to: str | None = None
+
+
+def subject(telling: Telling, policies: Policies, now: datetime) -> str:
+    """``[CRITICAL] Kiosk order without a known location: 3``."""
+    mark = "OVERDUE" if telling.escalated_to else policies.severity(telling.kind, now).upper()
+    where = "" if telling.link == DEFAULT_LINK else f"{telling.link}: "
+    return f"[{mark}] {where}{policies.kind(telling.kind).title}: {telling.count}"
+
+
+def body(telling: Telling, policies: Policies, places: Places, now: datetime) -> str:
+    """The message itself: what, whose, until when, what to do first, and where to read on."""
+    policy = policies.kind(telling.kind)
+    parts = [
+        _head(telling),
+        "\n".join(_lines(telling, now)),
+        _whose(telling, policies),
+        f"First: {policy.first_response}",
+        "\n".join(_links(telling, policies, places)),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _head(telling: Telling) -> str:
+    parts = []
+    if telling.causes > 1:
+        parts.append(f"{telling.causes} different causes.")
+    if telling.at_stake:
+        parts.append(f"At stake: {', '.join(show(amount) for amount in telling.at_stake)}.")
+    return " ".join(parts)
+
+
+def _lines(telling: Telling, now: datetime) -> Iterable[str]:
+    for one in telling.first:
+        yield f"- {_line(one, now)}"
+    more = telling.count - len(telling.first)
+    if more > 0:
+        yield f"- and {more} more"
+
+
+def _line(one: StoredException, now: datetime) -> str:
+    facts = [one.record]
+    if one.place:
+        facts.append(one.place)
+    if one.amount is not None and one.currency:
+        facts.append(show(Money(one.currency, one.amount)))
+    facts.append(f"waiting {waited(now - (one.opened_at or one.first_seen))}")
+    line = f"{', '.join(fact for fact in facts if fact)}: {one.message}"
+    return line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 1]}…"
+
+
+def waited(since: timedelta) -> str:
+    """A time span as people say it: ``22 min``, ``5 h``, ``3 days``."""
+    minutes = max(0, int(since.total_seconds() // 60))
+    if minutes < 90:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60)} days"
+
+
+def _whose(telling: Telling, policies: Policies) -> str:
+    deadlines = [one.deadline for one in telling.first if one.deadline is not None]
+    until = f" {_local(min(deadlines), policies)}" if deadlines else ""
+    if telling.escalated_to:
+        return (
+            f"Nobody has taken this up: {telling.owner} should have done so by{until}. "
+            f"Now it is {telling.escalated_to}'s."
+        )
+    return f"Owner: {telling.owner}" + (f", until{until}" if until else "")
+
+
+def _local(moment: datetime, policies: Policies) -> str:
+    zone = policies.business_hours.timezone
+    return f"{moment.astimezone(ZoneInfo(zone)):%a %d %b %H:%M} ({zone})"
+
+
+def _links(telling: Telling, policies: Policies, places: Places) -> Iterable[str]:
+    if places.airflow and telling.kind in policies.asked:
+        yield f"Decide: {places.airflow.rstrip('/')}/required_actions?response_received=false"
+    yield f"Playbook: {places.playbook}#{policies.playbook(telling.kind)}"
+    yield f"On the command line: cogent-ops exceptions show {telling.first[0].id}"
