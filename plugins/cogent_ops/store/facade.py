@@ -17,6 +17,9 @@ from cogent_ops.store.engine import Database, database, default_url, parse_url
 from cogent_ops.store.exceptions import Exceptions
 from cogent_ops.store.ledger import AuditLog, Fingerprints, Runs, Watermarks
 from cogent_ops.store.migration import current_revision, require_current, upgrade
+from cogent_ops.store.order_decisions import OrderDecisions
+from cogent_ops.store.order_effects import OrderEffects
+from cogent_ops.store.order_news import OrderNews
 from cogent_ops.store.orders import Captures
 from cogent_ops.store.stock import Stock
 
@@ -41,6 +44,9 @@ class Store:
         self.stock = Stock(opened)
         self.availability = Availability(opened)
         self.captures = Captures(opened)
+        self.order_news = OrderNews(opened)
+        self.order_decisions = OrderDecisions(opened)
+        self.order_effects = OrderEffects(self.stock)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:

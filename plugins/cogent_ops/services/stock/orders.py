@@ -37,6 +37,7 @@ from cogent_ops.domain.stock import (
     Source,
     desired_effects,
     differences,
+    order_movement_id,
 )
 from cogent_ops.services.counts import Counts
 from cogent_ops.services.stock.identify import Identify
@@ -464,7 +465,7 @@ class OrderPoll:
             channel=effect.place.channel,
             delta=change,
             source=Source.KIOSK_ORDER,
-            source_id=f"{one.order.id}/{effect.place.sku}@{effect.place.channel}/{effect.revision}",
+            source_id=order_movement_id(one.order.id, effect.place, effect.revision),
             reference=one.order.ulid,
             occurred_at=one.order.updated_at,
             state=state,
