@@ -88,14 +88,16 @@ def _lines(telling: Telling, now: datetime) -> Iterable[str]:
 
 
 def _line(one: StoredException, now: datetime) -> str:
-    facts = [one.record]
-    if one.place:
-        facts.append(one.place)
-    if one.amount is not None and one.currency:
-        facts.append(show(Money(one.currency, one.amount)))
-    facts.append(f"waiting {waited(now - (one.opened_at or one.first_seen))}")
-    line = f"{', '.join(fact for fact in facts if fact)}: {one.message}"
-    return line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 1]}…"
+    """``Order CS-…, Leeds: nobody knows the e-mail address. (£84.00, waiting 22 min)``."""
+    is_named = one.record in one.message
+    money = show(Money(one.currency, one.amount)) if one.amount is not None and one.currency else ""
+    facts = [money, f"waiting {waited(now - (one.opened_at or one.first_seen))}"]
+    head = "" if is_named else ", ".join(fact for fact in (one.record, one.place) if fact) + ": "
+    return f"{_cut(head + one.message)} ({', '.join(fact for fact in facts if fact)})"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_LINE else f"{text[: _LONGEST_LINE - 1]}…"
 
 
 def waited(since: timedelta) -> str:

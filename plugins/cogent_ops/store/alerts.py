@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, select, update
 from sqlalchemy.engine import Row
 
 from cogent_ops.domain.money import Money
@@ -324,12 +324,6 @@ class Alerts:
         query = select(silence).where(s.link == link, s.until > moment).order_by(s.id)
         with self._database.read() as conn:
             return [Silence(**row._mapping) for row in conn.execute(query)]
-
-    def purge(self, conn: Connection, link: str, before: datetime) -> int:
-        """Delete messages that were done with before a moment; how many."""
-        a = alert.c
-        over = (a.link == link, a.state != AlertState.WAITING, a.created_at < before)
-        return int(conn.execute(delete(alert).where(*over)).rowcount)
 
 
 def _new(link: str) -> tuple[ColumnElement[bool], ...]:

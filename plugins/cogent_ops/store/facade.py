@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
+from cogent_ops.config import policies_in_force
+from cogent_ops.domain.policies import Policies
 from cogent_ops.store.alerts import Alerts
 from cogent_ops.store.audits import Audits
 from cogent_ops.store.availability import Availability
@@ -21,6 +23,8 @@ from cogent_ops.store.order_decisions import OrderDecisions
 from cogent_ops.store.order_effects import OrderEffects
 from cogent_ops.store.order_news import OrderNews
 from cogent_ops.store.orders import Captures
+from cogent_ops.store.questions import Questions
+from cogent_ops.store.retention import Retention
 from cogent_ops.store.stock import Stock
 
 
@@ -31,7 +35,7 @@ class Store:
     whatever else it holds; all others are transactions of their own. Threads and forks may share a store.
     """
 
-    def __init__(self, opened: Database) -> None:
+    def __init__(self, opened: Database, policies: Callable[[], Policies]) -> None:
         self._database = opened
         self.watermarks = Watermarks(opened)
         self.fingerprints = Fingerprints(opened)
@@ -39,8 +43,10 @@ class Store:
         self.runs = Runs(opened)
         self.audit_log = AuditLog(opened)
         self.audits = Audits(opened, self.audit_log)
-        self.exceptions = Exceptions(opened, self.audit_log)
+        self.exceptions = Exceptions(opened, self.audit_log, policies)
+        self.questions = Questions(opened)
         self.alerts = Alerts(opened, self.audit_log)
+        self.retention = Retention(opened)
         self.stock = Stock(opened)
         self.availability = Availability(opened)
         self.captures = Captures(opened)
@@ -74,12 +80,18 @@ class Store:
         self._database.close()
 
 
-def open_store(url: str | URL | None = None, *, create: bool = False) -> Store:
+def open_store(
+    url: str | URL | None = None,
+    *,
+    create: bool = False,
+    policies: Callable[[], Policies] = policies_in_force,
+) -> Store:
     """Open the store.
 
     :param url: see :func:`cogent_ops.store.engine.parse_url`; ``None``: the embedded file in AIRFLOW_HOME.
     :param create: create the tables when the embedded store has none yet. Any other database is only ever
         changed by ``cogent-ops store upgrade``.
+    :param policies: whose exceptions are whose, and until when; asked whenever one is raised.
     :raises StoreOutdated: when the schema is not this release's, with the command that mends it.
     :raises ConnectionConfigError: for an address that cannot be used.
     :raises StoreUnavailable: when the database is out of reach.
@@ -88,4 +100,4 @@ def open_store(url: str | URL | None = None, *, create: bool = False) -> Store:
     if create and opened.url == default_url() and current_revision(opened.url) is None:
         upgrade(opened.url)
     require_current(opened)
-    return Store(opened)
+    return Store(opened, policies)

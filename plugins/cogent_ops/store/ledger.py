@@ -181,6 +181,12 @@ class Runs:
         """The run that was started last (with this status)."""
         return next(iter(self.recent(link=link, flow=flow, status=status, limit=1)), None)
 
+    def by_key(self, link: str, run_key: str) -> list[Run]:
+        """What was done in a run, one entry for each flow."""
+        query = select(sync_run).where(sync_run.c.link == link, sync_run.c.run_key == run_key)
+        with self._database.read() as conn:
+            return [Run(**row._mapping) for row in conn.execute(query.order_by(sync_run.c.id))]
+
     def recent(
         self,
         *,

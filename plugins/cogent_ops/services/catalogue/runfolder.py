@@ -20,7 +20,18 @@ class RunFolder:
     """
 
     def __init__(self, root: UPath, link: str, run_key: str) -> None:
-        self.path = root / "catalogue" / link / run_key
+        self.path = _runs(root, link) / run_key
+
+    @classmethod
+    def all(cls, root: UPath, link: str) -> Iterator[str]:
+        """Keys of the runs of a link that have a folder."""
+        runs = _runs(root, link)
+        if runs.is_dir():
+            yield from sorted(path.name for path in runs.iterdir())
+
+    def remove(self) -> None:
+        """Delete the folder with everything in it."""
+        self.path.fs.rm(self.path.path, recursive=True)
 
     def stage(self, name: str) -> UPath:
         """The sub-folder of a stage (``extract``, ``gate``, ``report``), made when missing."""
@@ -62,6 +73,10 @@ class RunFolder:
         with (self.path / name).open("r", encoding="utf-8") as file:
             document: dict[str, Any] = json.load(file)
         return document
+
+
+def _runs(root: UPath, link: str) -> UPath:
+    return root / "catalogue" / link
 
 
 def _writable(text: str) -> str:
