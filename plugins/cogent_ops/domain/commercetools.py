@@ -6,13 +6,18 @@ follow the public OpenAPI of the HTTP API.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 Localized = dict[str, str]
+
+
+def timestamp(moment: datetime) -> str:
+    """A moment as the API writes it: ``2026-11-20T10:15:00.000Z``."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Resource(BaseModel):

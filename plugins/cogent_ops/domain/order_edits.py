@@ -1,8 +1,8 @@
 """What a person may correct about a kiosk order, by name and value: ``{"price.2": "12.50", "paid": "yes"}``.
 
-``location``, ``email``, ``currency``, ``paid``, ``total`` (what the customer paid), ``refund_amount`` (what was refunded so
-far, in all), ``refund_lines`` (what came back so far, in all), and by line ``price.<n>``, ``sku.<n>``, ``quantity.<n>``.
-Amounts are in major units with a point. What is stored was checked by :func:`check_edit`.
+``location``, ``email``, ``currency``, ``paid``, ``total`` (what the customer paid), ``refund_amount`` (what was
+refunded so far, in all), ``refund_lines`` (what came back so far, in all), and by line ``price.<n>``, ``sku.<n>`` and
+``quantity.<n>``. Amounts are in major units with a point. What is stored was checked by :func:`check_edit`.
 """
 
 from __future__ import annotations

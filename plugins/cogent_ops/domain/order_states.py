@@ -71,9 +71,11 @@ class StateRow:
 
     :param outcome: what is done with an order that is met in this state first.
     :param reason: why it is no order in commercetools (yet); empty: it is one.
-    :param order_state: ``orderState`` that the order comes to; ``None``: the one it was captured with.
-    :param shipment_state: likewise; goods that are on their way keep theirs.
-    :param steps: transactions of the payment, those of the capture included.
+    :param order_state: ``orderState`` that the order comes to; ``None``: it stays.
+    :param unless: ``orderState`` that stays nevertheless.
+    :param payment_state: likewise, ``paymentState``.
+    :param shipment_state: likewise; goods that are on their way keep theirs, see :data:`ON_THEIR_WAY`.
+    :param steps: transactions of the payment, that of the capture included.
     :param told: what Cloudshelf is told.
     """
 
@@ -82,12 +84,16 @@ class StateRow:
     outcome: Outcome
     reason: str = ""
     order_state: str | None = None
+    unless: tuple[str, ...] = ()
     payment_state: str | None = None
     shipment_state: str | None = None
     steps: tuple[Step, ...] = ()
     returned: Returned = Returned.NONE
     told: str = ""
 
+
+#: States of a shipment that no refund takes back.
+ON_THEIR_WAY = ("Shipped", "Delivered", "Partial")
 
 _CHARGE = Step("Charge", "Success", Amount.ALL)
 _ID = "the commercetools order's id"
@@ -107,7 +113,6 @@ _ROWS = (
         OrderStatus.PARTIALLY_REFUNDED,
         is_confirmed=True,
         outcome=Outcome.CAPTURE,
-        payment_state="Paid",
         steps=(_CHARGE, Step("Refund", "Success", Amount.NAMED)),
         returned=Returned.NAMED,
         told=_ID,
@@ -118,7 +123,6 @@ _ROWS = (
         outcome=Outcome.EXCLUDE,
         reason=EXCLUDED_VOIDED,
         order_state="Cancelled",
-        payment_state="Paid",
         shipment_state="Canceled",
         steps=(_CHARGE, Step("Refund", "Pending", Amount.LEFT)),
     ),
@@ -127,7 +131,7 @@ _ROWS = (
         is_confirmed=True,
         outcome=Outcome.CAPTURE,
         order_state="Cancelled",
-        payment_state="Paid",
+        unless=("Complete",),
         shipment_state="Canceled",
         steps=(_CHARGE, Step("Refund", "Success", Amount.LEFT)),
         returned=Returned.ALL,
@@ -145,7 +149,7 @@ FOLLOWS: Mapping[OrderStatus, frozenset[OrderStatus]] = {
     OrderStatus.VOIDED: frozenset({OrderStatus.REFUNDED}),
     OrderStatus.REFUNDED: frozenset(),
 }
-"""Which state may follow in which a captured order is. Money that went back does not come again, so it only moves on."""
+"""Which states may follow the one that a captured order is in. Money that went back does not come again."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +201,7 @@ def decide(
 
 
 def _decide_captured(status: OrderStatus, captured: OrderStatus, edits: Mapping[str, str]) -> Decision:
-    if status in FOLLOWS[captured]:
+    if status in FOLLOWS.get(captured, FOLLOWS.keys()):
         return Decision(Outcome.CHANGE, status)
     if status is not captured:
         return Decision(Outcome.REFUSE, captured, f"{status} cannot follow {captured}")

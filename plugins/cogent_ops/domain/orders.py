@@ -200,6 +200,12 @@ class KioskOrder:
         return _hash(self.content)
 
     @property
+    def paid_at(self) -> datetime:
+        """When it was paid: its last change while that is the payment, else when it was made."""
+        is_payment = self.status in (OrderStatus.PLACED, OrderStatus.PAID)
+        return self.updated_at if is_payment else self.created_at
+
+    @property
     def was_paid_on_kiosk(self) -> bool:
         """Whether a card payment was tried on the kiosk; a basket that went to the web shop by QR code has none."""
         return bool(self.session.payment_attempt)

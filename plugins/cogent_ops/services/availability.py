@@ -36,7 +36,7 @@ from cogent_ops.clients.commercetools import CommercetoolsClient
 from cogent_ops.clients.graphql_api import TRANSIENT
 from cogent_ops.config import LinkConfig
 from cogent_ops.domain.availability import Assortment, by_sku
-from cogent_ops.domain.commercetools import Channel, InventoryEntry
+from cogent_ops.domain.commercetools import Channel, InventoryEntry, timestamp
 from cogent_ops.domain.exceptions import Kind, NewException, Owner
 from cogent_ops.domain.identifiers import location_gid, product_gid, variant_gid
 from cogent_ops.domain.rules import LocationOverride
@@ -281,7 +281,7 @@ class AvailabilityFlow:
         """
         overlap = self.rules.overlap_seconds
         back = timedelta(seconds=overlap if is_deep else min(overlap, SHORT_OVERLAP_SECONDS))
-        where = f"lastModifiedAt >= {self.commercetools.literal(_wire(since - back))}"
+        where = f"lastModifiedAt >= {self.commercetools.literal(timestamp(since - back))}"
         first = next(self._slim_pages([where]), [])
         if len(first) < PAGE:
             return [first]
@@ -528,7 +528,7 @@ class _Messages:
         if self._since is None:
             return set()
         kinds = ", ".join(map(self.client.literal, TELLING))
-        where = [f"createdAt >= {self.client.literal(_wire(self._since))}", f"type in ({kinds})"]
+        where = [f"createdAt >= {self.client.literal(timestamp(self._since))}", f"type in ({kinds})"]
         found = list(chain.from_iterable(self.client.pages("messages", where=where)))
         new = [message for message in found if message["id"] not in self._seen]
         self._seen = {message["id"] for message in found}
@@ -663,10 +663,6 @@ def _skus_of(message: Raw) -> Iterator[str]:
     for line in message.get("order", {}).get("lineItems", ()):
         if sku := line.get("variant", {}).get("sku"):
             yield sku
-
-
-def _wire(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _modified(entry: Raw) -> datetime:

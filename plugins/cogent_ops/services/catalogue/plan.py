@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from cogent_ops.config import LinkConfig
+from cogent_ops.domain.commercetools import timestamp
 
 NIGHTLY = timedelta(hours=24)
 #: A full pass that is this late is made at once, whatever the hour: deletions are only found by full passes.
@@ -140,8 +141,3 @@ def next_watermark(
         return previous
     candidate = min(newest_seen, started)
     return candidate if previous is None else max(previous, candidate)
-
-
-def timestamp(moment: datetime) -> str:
-    """UTC time as commercetools writes it: ``2026-11-01T00:00:00.000Z``."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
