@@ -1,4 +1,5 @@
-"""Write what is generated: configuration reference, JSON Schemas of include/, DAG and product master reference.
+"""Write what is generated: configuration reference, JSON Schemas of include/, the playbook of exceptions, DAG and
+product master reference.
 
 ``python scripts/generate_docs.py [subject]`` writes the pages of one subject or of all; with ``--check`` it writes
 nothing and fails when a page on disk differs from what the code says.
@@ -28,17 +29,17 @@ INTRODUCTION = """\
 
 # Configuration reference
 
-What the business decides is in two files of the `include` folder. The folder is looked for in the environment
+What the business decides is in three files of the `include` folder. The folder is looked for in the environment
 variable `COGENT_OPS_INCLUDE`, beside `plugins/`, in `AIRFLOW_HOME` and in the working directory; the first that holds
 a `mapping.yaml` counts. Credentials are never here, only in Airflow connections.
 
 Every run reads the files anew. What is wrong is reported with file, line, field and cure, and then nothing runs.
-Editors that know JSON Schema complete and check the files by `include/schemas/mapping.schema.json` and
-`include/schemas/locations.schema.json`.
+Editors that know JSON Schema complete and check the files by `include/schemas/*.schema.json`.
 
 A field without a value counts as left out. In `mapping.yaml`, `defaults` holds what all links share and takes the
 same fields as a link: a link's own field wins, sections are merged field by field, lists are replaced as a whole. A
-field that is *required* may stand in either place.
+field that is *required* may stand in either place. What `exceptions.yaml` leaves out, a *required* field, too, is as
+the package was released with, section by section and field by field; without the file all of it is.
 """
 
 
@@ -72,11 +73,18 @@ def product_master() -> Pages:
     return {Path("docs/product-master-schema.md"): schema_reference(schema)}
 
 
+def exceptions() -> Pages:
+    """The released copy of ``include/exceptions.yaml``, for include folders that have none."""
+    text = (ROOT / "include" / "exceptions.yaml").read_text(encoding="utf-8")
+    return {Path("plugins/cogent_ops/shipped/exceptions.yaml"): text}
+
+
 GENERATORS: dict[str, Callable[[], Pages]] = {
     "configuration": configuration,
     "schemas": schemas,
     "dags": dags,
     "product-master": product_master,
+    "exceptions": exceptions,
 }
 
 

@@ -1,17 +1,20 @@
-"""What the business decides: ``include/mapping.yaml`` and ``include/locations.yaml``, validated.
+"""What the business decides: ``mapping.yaml``, ``locations.yaml`` and ``exceptions.yaml`` of ``include/``, validated.
 
 Credentials are never here, only in Airflow Connections.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
 from cogent_ops.domain.custom_types import INVENTORY_TYPE, ORDER_TYPE
+from cogent_ops.domain.policies import Policies
 from cogent_ops.domain.rules import (
     AvailabilityRules,
     CatalogueRules,
@@ -25,7 +28,7 @@ from cogent_ops.domain.rules import (
 )
 from cogent_ops.domain.text import did_you_mean
 from cogent_ops.errors import ConfigError
-from cogent_ops.links import MAPPING_FILE, include_candidates
+from cogent_ops.links import MAPPING_FILE, include_candidates, include_folder
 from cogent_ops.yaml_file import Loc, YamlFile
 
 __all__ = [
@@ -44,9 +47,16 @@ __all__ = [
     "RemovalGuard",
     "json_schemas",
     "load_config",
+    "load_policies",
+    "policies_in_force",
 ]
 
+log = logging.getLogger(__name__)
+
 LOCATIONS_FILE = "locations.yaml"
+EXCEPTIONS_FILE = "exceptions.yaml"
+#: The file as it was released: what counts where the business's own says nothing.
+SHIPPED = Path(__file__).parent / "shipped" / EXCEPTIONS_FILE
 _MAPPING = f"include/{MAPPING_FILE}"
 
 LinkName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
@@ -232,7 +242,7 @@ class Config(Rules):
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
-    """JSON Schemas of both files by file name, with which editors complete and check while a person types."""
+    """JSON Schemas of the files by file name, with which editors complete and check while a person types."""
     mapping = MappingFile.model_json_schema()
     # What a link requires may stand in the defaults, so neither has to hold it.
     link = mapping["$defs"]["LinkSettings"]
@@ -244,8 +254,20 @@ def json_schemas() -> dict[str, dict[str, Any]]:
     }
     return {
         name: {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-        for name, schema in ((MAPPING_FILE, mapping), (LOCATIONS_FILE, LocationsFile.model_json_schema()))
+        for name, schema in (
+            (MAPPING_FILE, mapping),
+            (LOCATIONS_FILE, LocationsFile.model_json_schema()),
+            (EXCEPTIONS_FILE, _partial(Policies.model_json_schema())),
+        )
     }
+
+
+def _partial(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a file that need not hold what the shipped file holds."""
+    for section in (schema, *schema["$defs"].values()):
+        if "required" in section:
+            section["recommended"] = section.pop("required")
+    return schema
 
 
 def load_config(include: Path | None = None) -> Config:
@@ -309,3 +331,40 @@ def _merged(shared: Any, own: Any) -> Any:
     if not isinstance(shared, dict) or not isinstance(own, dict):
         return own
     return {**shared, **{key: _merged(shared.get(key), value) for key, value in own.items()}}
+
+
+def load_policies(include: Path | None = None) -> Policies:
+    """Read ``exceptions.yaml``; what it does not say, or all when there is no such file, is as released.
+
+    :param include: the folder; ``None`` looks where :func:`~cogent_ops.links.include_candidates` says.
+    :raises ConfigError: naming file, line, field and cure.
+    """
+    folder = include or include_folder()
+    own = None if folder is None else folder / EXCEPTIONS_FILE
+    try:
+        changed = 0 if own is None else own.stat().st_mtime_ns
+    except FileNotFoundError:
+        return _policies(None, 0)
+    return _policies(own, changed)
+
+
+def policies_in_force() -> Policies:
+    """The same for what must not fail because of a typing error: then the released policies count.
+
+    The log says so, and :func:`load_policies` says it to whoever looks at exceptions or sends messages.
+    """
+    try:
+        return load_policies()
+    except ConfigError as error:
+        log.warning("The released policies count, because the business's own cannot be used: %s", error)
+        return _policies(None, 0)
+
+
+@lru_cache(maxsize=4)
+def _policies(own: Path | None, changed: int) -> Policies:
+    """:param changed: when the file changed last, so that what was read before is not given again."""
+    shipped = YamlFile(SHIPPED)
+    if own is None:
+        return shipped.validate(Policies, shipped.data)
+    file = YamlFile(own)
+    return file.validate(Policies, _merged(shipped.data, file.data))

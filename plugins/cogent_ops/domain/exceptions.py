@@ -1,7 +1,7 @@
-"""Kinds of exception: what waits for a person, and who that person is.
+"""Kinds of exception: what waits for a person, who that person is, and what may be done about it.
 
-An exception never disappears: a cause folds into one record with a count, and only a verified success (the
-product passed the gate and Cloudshelf confirmed it) closes it.
+An exception never disappears: a cause folds into one record with a count, and only a verified success (the product
+passed the gate and Cloudshelf confirmed it) closes it by itself. :data:`FOLLOWS` is its life.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ class Kind(StrEnum):
     MASS_REMOVAL = "mass_removal"
     LOCATION_INCOMPLETE = "location_incomplete"
     DEADLINE_MISSED = "deadline_missed"
+    TASK_FAILED = "task_failed"
     UNKNOWN_IDENTIFIER = "unknown_identifier"
     BAD_MOVEMENT = "bad_movement"
     REFUND_QUANTITY = "refund_quantity"
@@ -55,6 +56,76 @@ class Owner(StrEnum):
     PLATFORM = "data/platform"
 
 
+class Status(StrEnum):
+    """Where an exception stands. A person's ``expected`` and ``rejected`` outlive repeats."""
+
+    NEW = "new"
+    ACKNOWLEDGED = "acknowledged"
+    IN_PROGRESS = "in_progress"
+    FIXED = "fixed"
+    EXPECTED = "expected"
+    REJECTED = "rejected"
+
+
+OPEN = (Status.NEW, Status.ACKNOWLEDGED, Status.IN_PROGRESS)
+_CLOSED = frozenset({Status.FIXED, Status.EXPECTED, Status.REJECTED})
+
+#: The life of an exception: what may follow what. A status may always be confirmed.
+FOLLOWS: Mapping[Status, frozenset[Status]] = {
+    Status.NEW: frozenset({Status.ACKNOWLEDGED, Status.IN_PROGRESS}) | _CLOSED,
+    Status.ACKNOWLEDGED: frozenset({Status.IN_PROGRESS}) | _CLOSED,
+    Status.IN_PROGRESS: frozenset({Status.ACKNOWLEDGED}) | _CLOSED,
+    # By itself when the cause comes back, or by a person.
+    Status.FIXED: frozenset({Status.NEW}),
+    # Only by a person who takes the decision back.
+    Status.EXPECTED: frozenset({Status.NEW}),
+    Status.REJECTED: frozenset({Status.NEW}),
+}
+
+
+def may_follow(before: Status, after: Status) -> bool:
+    """Whether an exception may change from one status to the other."""
+    return after is before or after in FOLLOWS[before]
+
+
+class Action(StrEnum):
+    """What a person may do about an exception."""
+
+    ACKNOWLEDGE = "acknowledge"
+    START = "start"
+    HOLD = "hold"
+    NOTE = "note"
+    REOPEN = "reopen"
+    EDIT = "edit"
+    DRY_RUN = "dry_run"
+    APPROVE = "approve"
+    REPLAY = "replay"
+    LINK = "link"
+    REJECT = "reject"
+    EXPECTED = "expected"
+    FIXED = "fixed"
+
+
+#: What is possible with every kind; all else its policy must allow.
+ALWAYS = frozenset({Action.ACKNOWLEDGE, Action.START, Action.HOLD, Action.NOTE, Action.REOPEN})
+
+#: The status that an action leads to; of the others nothing changes the status. What is approved or tried again is in
+#: progress until its success is verified.
+LEADS_TO: Mapping[Action, Status] = {
+    Action.ACKNOWLEDGE: Status.ACKNOWLEDGED,
+    Action.START: Status.IN_PROGRESS,
+    Action.HOLD: Status.ACKNOWLEDGED,
+    Action.REOPEN: Status.NEW,
+    Action.EDIT: Status.IN_PROGRESS,
+    Action.APPROVE: Status.IN_PROGRESS,
+    Action.REPLAY: Status.IN_PROGRESS,
+    Action.LINK: Status.FIXED,
+    Action.REJECT: Status.REJECTED,
+    Action.EXPECTED: Status.EXPECTED,
+    Action.FIXED: Status.FIXED,
+}
+
+
 @dataclass(frozen=True)
 class NewException:
     """Something that must not be lost.
@@ -77,7 +148,6 @@ class NewException:
     message: str
     cure: str
     owner: Owner
-    severity: str = "block"
     payload: Mapping[str, Any] = default(default_factory=dict)
     group: str = ""
     place: str = ""

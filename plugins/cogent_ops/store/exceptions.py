@@ -2,43 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, func, literal, select, update
+from sqlalchemy import (
+    Case,
+    ColumnElement,
+    Connection,
+    and_,
+    case,
+    func,
+    literal,
+    literal_column,
+    null,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.engine import Row
 
-from cogent_ops.domain.exceptions import NewException
+from cogent_ops.domain.exceptions import OPEN, Action, NewException, Status, may_follow
+from cogent_ops.domain.policies import Policies
 from cogent_ops.errors import PermanentError
 from cogent_ops.store.engine import Database
 from cogent_ops.store.ledger import AuditLog
 from cogent_ops.store.schema import exception
 from cogent_ops.store.sql import Values, chunks, lock, now, pages, upsert
 
-
-class Status(StrEnum):
-    """Where an exception stands. A person's ``expected`` and ``rejected`` outlive repeats."""
-
-    NEW = "new"
-    ACKNOWLEDGED = "acknowledged"
-    IN_PROGRESS = "in_progress"
-    FIXED = "fixed"
-    EXPECTED = "expected"
-    REJECTED = "rejected"
-
-
-OPEN = (Status.NEW, Status.ACKNOWLEDGED, Status.IN_PROGRESS)
+#: What an exception that comes back has lost: nobody has seen it yet.
+_FORGOTTEN = ("acknowledged_at", "alerted_at", "escalated_at", "asked_by", "asked_at", "outcome")
 
 
 @dataclass(frozen=True)
 class StoredException:
-    """An exception as the store holds it; the meaning of the first ten fields is :class:`NewException`'s.
+    """An exception as the store holds it; what is missing here is explained at :class:`NewException`.
 
-    :param count: how many runs saw the cause, ``first_seen`` and ``last_seen`` included.
+    :param severity: how loudly it asks within business hours.
     :param deadline: until when its owner should have acted.
+    :param count: how many runs saw the cause, ``first_seen`` and ``last_seen`` included.
     :param run_key: the run that touched it last.
+    :param cause_group: equal for exceptions that one deed would cure; never empty.
+    :param replays: how often a person had it tried again.
+    :param outcome: what came of the last thing that a person had done about it.
+    :param opened_at: when it was new (again).
+    :param acknowledged_at: when somebody first took note of it.
+    :param asked_by: the run that is asking a person about it.
+    :param asked_at: since when; without ``asked_by``, when it was answered.
     """
 
     id: int
@@ -60,13 +71,49 @@ class StoredException:
     resolved_at: datetime | None
     payload: Mapping[str, Any]
     run_key: str
+    cause_group: str
+    place: str
+    amount: int | None
+    currency: str | None
+    replays: int
+    outcome: str | None
+    opened_at: datetime | None
+    acknowledged_at: datetime | None
+    alerted_at: datetime | None
+    escalated_at: datetime | None
+    asked_by: str | None
+    asked_at: datetime | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it still needs somebody."""
+        return self.status in OPEN
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which exceptions to show; what is ``None`` or empty does not narrow.
+
+    :param text: stands in the record, the place or the message, in whatever case.
+    :param overdue_at: only those whose owner should have acted before this moment.
+    """
+
+    statuses: tuple[Status, ...] = OPEN
+    kind: str | None = None
+    owner: str | None = None
+    cause_group: str | None = None
+    text: str = ""
+    overdue_at: datetime | None = None
 
 
 class Exceptions:
-    """The exception queue of all links."""
+    """The exception queue of all links.
 
-    def __init__(self, database: Database, audit_log: AuditLog) -> None:
-        self._database, self._log = database, audit_log
+    :param policies: what ``include/exceptions.yaml`` says, asked whenever something is raised.
+    """
+
+    def __init__(self, database: Database, audit_log: AuditLog, policies: Callable[[], Policies]) -> None:
+        self._database, self._log, self._policies = database, audit_log, policies
 
     def raise_(
         self,
@@ -91,24 +138,29 @@ class Exceptions:
     ) -> None:
         """Raise exceptions in the given transaction; the same kind and cause folds into the record there is.
 
-        A repeat brings message and payload up to date, and counts unless the same run raised it before. It
-        opens a fixed record again, with the new ``deadline``; a decision of a person (expected, rejected) and
-        a deadline that runs stay.
+        Owner, severity and deadline are those of the kind's policy. A repeat brings message and payload up to date,
+        and counts unless the same run raised it before. It opens a fixed record again, with a new deadline; a decision
+        of a person (expected, rejected) and a deadline that runs stay.
+
+        :param deadline: instead of the policy's.
         """
-        moment = now()
+        moment, policies = now(), self._policies()
         e = exception.c
-        reopened, given = e.status == Status.FIXED, literal(deadline, e.deadline.type)
+        reopened = e.status == Status.FIXED
+        given = literal_column("excluded.deadline", e.deadline.type)
         upsert(
             conn,
             exception,
-            [_row(link, one, run_key, moment, deadline) for one in _folded(new)],
+            [_row(link, one, run_key, moment, policies, deadline) for one in _folded(new)],
             key=("link", "kind", "cause_key"),
             fixed=("first_seen",),
             changes={
                 "count": case((e.run_key == run_key, e.count), else_=e.count + 1),
                 "status": case((reopened, literal(Status.NEW, e.status.type)), else_=e.status),
                 "deadline": case((reopened, given), else_=func.coalesce(e.deadline, given)),
-                "resolved_at": case((reopened, None), else_=e.resolved_at),
+                "opened_at": case((reopened, literal(moment, e.opened_at.type)), else_=e.opened_at),
+                "resolved_at": _unless(reopened, e.resolved_at),
+                **{name: _unless(reopened, e[name]) for name in _FORGOTTEN},
             },
         )
 
@@ -124,33 +176,57 @@ class Exceptions:
             closed += conn.execute(closing).rowcount
         return closed
 
-    def decide(self, link: str, exception_id: int, status: Status, *, actor: str, note: str) -> None:
-        """Set an exception's status as a person decided, with an entry in the audit log.
+    def decide(
+        self,
+        conn: Connection,
+        link: str,
+        exception_id: int,
+        action: Action,
+        status: Status | None,
+        *,
+        actor: str,
+        detail: Mapping[str, Any],
+        outcome: str | None = None,
+    ) -> StoredException:
+        """Note what a person did about an exception, with an entry in the audit log; gives it as it is then.
+
+        Call it last in a transaction: flows, too, lock the record that an exception is about before the exception.
+
+        :param status: what it becomes; ``None``: it stays.
+        :param detail: for the audit log; no personal data.
+        :param outcome: what came of it, as it is shown.
+        :raises PermanentError: when the link has no such exception, or that status may not follow.
+        """
+        e = exception.c
+        query = select(exception).where(e.link == link, e.id == exception_id).with_for_update()
+        found = _found(link, exception_id, conn.execute(query).one_or_none())
+        changes = _decided(found, action, status)
+        if outcome is not None:
+            changes["outcome"] = outcome
+        if changes:
+            conn.execute(update(exception).where(e.id == exception_id).values(changes))
+        said = {**detail, "before": found.status, "status": changes.get("status", found.status)}
+        self._log.write(actor, action, subject(exception_id), said, link=link, conn=conn)
+        return _found(link, exception_id, conn.execute(query).one_or_none())
+
+    def get(self, link: str, exception_id: int) -> StoredException:
+        """One exception.
 
         :raises PermanentError: when the link has no such exception.
         """
-        e = exception.c
-        changing = (
-            update(exception)
-            .where(e.link == link, e.id == exception_id)
-            .values(status=status, resolved_at=None if status in OPEN else now())
-        )
-        detail = {"status": status, "note": note}
-        with self._database.begin() as conn:
-            if not conn.execute(changing).rowcount:
-                raise PermanentError(f"Link '{link}' has no exception {exception_id}.")
-            self._log.write(
-                actor, "decide_exception", f"exception/{exception_id}", detail, link=link, conn=conn
-            )
+        query = select(exception).where(exception.c.link == link, exception.c.id == exception_id)
+        with self._database.read() as conn:
+            return _found(link, exception_id, conn.execute(query).one_or_none())
+
+    def find(self, link: str, wanted: Filter, *, limit: int | None = None) -> list[StoredException]:
+        """Exceptions, the oldest first."""
+        query = select(exception).where(exception.c.link == link, *_narrowed(wanted))
+        with self._database.read() as conn:
+            return [stored(row) for row in conn.execute(query.order_by(exception.c.id).limit(limit))]
 
     def open(self, link: str, kind: str | None = None) -> list[StoredException]:
         """Exceptions that still need somebody, the oldest first."""
-        query = select(exception).where(exception.c.link == link, exception.c.status.in_(OPEN))
-        if kind is not None:
-            query = query.where(exception.c.kind == kind)
-        with self._database.read() as conn:
-            rows = conn.execute(query.order_by(exception.c.id)).all()
-        return [StoredException(**{**row._mapping, "status": Status(row.status)}) for row in rows]
+        return self.find(link, Filter(kind=kind))
 
     def open_causes(self, link: str, kind: str) -> Iterator[str]:
         """Cause keys of the open exceptions of a kind; no transaction stays open between pages."""
@@ -159,12 +235,75 @@ class Exceptions:
         return (row.cause_key for row in pages(self._database, query, e.cause_key))
 
 
+def subject(exception_id: int) -> str:
+    """What the audit log calls an exception."""
+    return f"exception/{exception_id}"
+
+
+def stored(row: Row[Any]) -> StoredException:
+    """A row of the table."""
+    return StoredException(**{**row._mapping, "status": Status(row.status)})
+
+
+def _found(link: str, exception_id: int, row: Row[Any] | None) -> StoredException:
+    if row is None:
+        raise PermanentError(f"Link '{link}' has no exception {exception_id}. See: cogent-ops exceptions")
+    return stored(row)
+
+
+def _decided(found: StoredException, action: Action, status: Status | None) -> Values:
+    """What a decision changes about an exception."""
+    changes: Values = {}
+    if action in (Action.APPROVE, Action.REPLAY):
+        changes["replays"] = exception.c.replays + 1
+    if status is None:
+        return changes
+    if not may_follow(found.status, status):
+        raise PermanentError(f"Exception {found.id} is {found.status}, so it cannot become {status}.")
+    moment = now()
+    changes |= {"status": status, "resolved_at": None if status in OPEN else moment}
+    if status is Status.NEW and found.status is not Status.NEW:
+        changes |= {"opened_at": moment, **dict.fromkeys(_FORGOTTEN)}
+    elif found.acknowledged_at is None:
+        changes["acknowledged_at"] = moment
+    return changes
+
+
+def _narrowed(wanted: Filter) -> list[ColumnElement[bool]]:
+    e = exception.c
+    narrowed: list[ColumnElement[bool]] = [e.status.in_(wanted.statuses)]
+    for column, value in (
+        (e.kind, wanted.kind),
+        (e.owner, wanted.owner),
+        (e.cause_group, wanted.cause_group),
+    ):
+        if value is not None:
+            narrowed.append(column == value)
+    if wanted.text:
+        texts = (e.record, e.place, e.message)
+        narrowed.append(or_(*(column.icontains(wanted.text, autoescape=True) for column in texts)))
+    if wanted.overdue_at is not None:
+        narrowed.append(e.deadline < wanted.overdue_at)
+    return narrowed
+
+
+def _unless(condition: ColumnElement[bool], kept: ColumnElement[Any]) -> Case[Any]:
+    return case((condition, null()), else_=kept)
+
+
 def _folded(new: Iterable[NewException]) -> list[NewException]:
     """One of each cause: a statement must not touch the same record twice, and a run counts a cause once."""
     return list({(one.kind, one.cause_key): one for one in new}.values())
 
 
-def _row(link: str, new: NewException, run_key: str, moment: datetime, deadline: datetime | None) -> Values:
+def _row(
+    link: str,
+    new: NewException,
+    run_key: str,
+    moment: datetime,
+    policies: Policies,
+    deadline: datetime | None,
+) -> Values:
     return {
         "link": link,
         "kind": new.kind,
@@ -174,14 +313,20 @@ def _row(link: str, new: NewException, run_key: str, moment: datetime, deadline:
         "rule": new.rule,
         "message": new.message,
         "cure": new.cure,
-        "owner": new.owner,
-        "severity": new.severity,
+        "owner": policies.owner(new.kind, new.owner),
+        "severity": policies.kind(new.kind).severity,
         "status": Status.NEW,
-        "deadline": deadline,
+        "deadline": deadline or policies.deadline(new.kind, moment),
         "count": 1,
         "first_seen": moment,
         "last_seen": moment,
         "resolved_at": None,
         "payload": dict(new.payload),
         "run_key": run_key,
+        "cause_group": new.group or new.cause_key,
+        "place": new.place,
+        "amount": new.amount,
+        "currency": new.currency,
+        "opened_at": moment,
+        **dict.fromkeys(_FORGOTTEN),
     }

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy.engine import URL
 
-from cogent_ops.domain.exceptions import Kind, NewException, Owner
+from cogent_ops.config import load_policies
+from cogent_ops.domain.exceptions import FOLLOWS, Action, Kind, NewException, Owner, Status
 from cogent_ops.errors import PermanentError
-from cogent_ops.store import Status, Store, StoredException
+from cogent_ops.store import Filter, Store, StoredException, open_store
 from cogent_ops.store.sql import ROWS_PER_PAGE
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -25,6 +28,7 @@ HELD = NewException(
     payload={"value": "4012345678904"},
 )
 OTHER = replace(HELD, cause_key="p2/1/gtin", record="SKU-2")
+EVERYTHING = Filter(statuses=tuple(Status))
 
 
 def test_an_exception_says_what_whose_and_since_when(store: Store) -> None:
@@ -39,7 +43,6 @@ def test_an_exception_says_what_whose_and_since_when(store: Store) -> None:
         "message",
         "cure",
         "owner",
-        "severity",
         "payload",
     ):
         assert getattr(found, name) == getattr(HELD, name)
@@ -50,8 +53,41 @@ def test_an_exception_says_what_whose_and_since_when(store: Store) -> None:
         NOON,
         "r1",
     )
-    assert found.first_seen == found.last_seen
-    assert found.resolved_at is None
+    assert found.first_seen == found.last_seen == found.opened_at
+    assert (found.severity, found.resolved_at, found.alerted_at, found.replays) == ("warning", None, None, 0)
+
+
+def test_the_policy_of_its_kind_says_whose_it_is_and_until_when(store: Store) -> None:
+    strayed = replace(HELD, kind=Kind.ORDER_TAX, owner=Owner.ECOMMERCE)
+    _raise(store, HELD, run="r1")
+    _raise(store, strayed, run="r1")
+    held, order = store.exceptions.open("de")
+    assert (held.owner, order.owner) == (Owner.MERCHANDISING, Owner.FINANCE)
+    assert (held.severity, order.severity) == ("warning", "critical")
+    policies = load_policies()
+    for found in (held, order):
+        assert found.opened_at
+        assert found.deadline == policies.deadline(found.kind, found.opened_at)
+
+
+def test_exceptions_that_one_deed_would_cure_have_a_group_and_others_one_of_their_own(store: Store) -> None:
+    some = [replace(HELD, cause_key=key, group=group) for key, group in (("a", "g"), ("b", "g"), ("c", ""))]
+    placed = replace(HELD, cause_key="d", place="Leeds", amount=8400, currency="GBP")
+    _raise(store, *some, placed, run="r1")
+    found = store.exceptions.open("de")
+    assert [one.cause_group for one in found] == ["g", "g", "c", "d"]
+    assert (found[3].place, found[3].amount, found[3].currency) == ("Leeds", 8400, "GBP")
+
+
+def test_a_store_may_be_given_its_policies(store: Store, store_url: URL) -> None:
+    policies = load_policies()
+    mine = policies.kinds[Kind.PRODUCT_HELD].model_copy(update={"owner": Owner.FINANCE})
+    kinds = {**policies.kinds, Kind.PRODUCT_HELD: mine}
+    opened = open_store(store_url, policies=lambda: policies.model_copy(update={"kinds": kinds}))
+    with opened.begin() as conn:
+        opened.exceptions.raise_(conn, "de", HELD, "r1")
+    assert _only(store).owner == Owner.FINANCE
+    opened.close()
 
 
 def test_equal_causes_fold_into_one_record(store: Store) -> None:
@@ -133,12 +169,25 @@ def test_a_fixed_cause_that_comes_back_is_new_again(store: Store) -> None:
 
 
 def test_a_deadline_that_runs_stays(store: Store) -> None:
-    _raise(store, HELD, run="r1")
-    assert _only(store).deadline is None
-    _raise(store, HELD, run="r2", deadline=NOON)
+    _raise(store, HELD, run="r1", deadline=NOON)
+    _raise(store, HELD, run="r2", deadline=NOON + timedelta(days=1))
+    _raise(store, HELD, run="r3")
     assert _only(store).deadline == NOON
-    _raise(store, HELD, run="r3", deadline=NOON + timedelta(days=1))
-    assert _only(store).deadline == NOON
+
+
+def test_what_comes_back_is_nobodys_yet_and_due_anew(store: Store) -> None:
+    _raise(store, HELD, run="r1", deadline=NOON)
+    _decide(store, HELD, Status.ACKNOWLEDGED)
+    _resolve(store, HELD, run="r2")
+    before = store.exceptions.get("de", 1)
+    assert before.acknowledged_at
+    _raise(store, HELD, run="r3")
+    again = _only(store)
+    assert again.acknowledged_at is None
+    assert again.opened_at
+    assert before.resolved_at
+    assert again.opened_at > before.resolved_at
+    assert again.deadline == load_policies().deadline(HELD.kind, again.opened_at)
 
 
 @pytest.mark.parametrize("status", [Status.ACKNOWLEDGED, Status.IN_PROGRESS])
@@ -161,22 +210,99 @@ def test_a_decision_of_a_person_outlives_repeats_and_successes(store: Store, sta
     assert _only(store).count == 3
 
 
-def test_a_decision_is_logged_with_the_person(store: Store) -> None:
+def test_a_decision_is_logged_with_the_person_and_what_it_changed(store: Store) -> None:
     _raise(store, HELD, run="r1")
-    number = _only(store).id
-    store.exceptions.decide("de", number, Status.EXPECTED, actor="ann", note="sold as is")
-    (entry,) = store.audit_log.entries(f"exception/{number}")
-    assert (entry.actor, entry.action, entry.link) == ("ann", "decide_exception", "de")
-    assert entry.detail == {"status": "expected", "note": "sold as is"}
+    with store.begin() as conn:
+        found = store.exceptions.decide(
+            conn,
+            "de",
+            1,
+            Action.EXPECTED,
+            Status.EXPECTED,
+            actor="ann",
+            detail={"note": "sold as is"},
+            outcome="known",
+        )
+    assert (found.status, found.outcome, found.is_open) == (Status.EXPECTED, "known", False)
+    assert found == store.exceptions.get("de", 1)
+    assert found.resolved_at
+    (entry,) = store.audit_log.entries("exception/1")
+    assert (entry.actor, entry.action, entry.link) == ("ann", "expected", "de")
+    assert entry.detail == {"note": "sold as is", "before": "new", "status": "expected"}
+
+
+def test_a_decision_and_its_entry_stand_or_fall_together(store: Store) -> None:
+    _raise(store, HELD, run="r1")
+
+    def crash() -> None:
+        with store.begin() as conn:
+            store.exceptions.decide(conn, "de", 1, Action.EXPECTED, Status.EXPECTED, actor="ann", detail={})
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        crash()
+    assert _only(store).status is Status.NEW
+    assert store.audit_log.entries() == []
+
+
+@pytest.mark.parametrize("before", Status)
+def test_only_what_may_follow_can_be_decided(store: Store, before: Status) -> None:
+    for after in Status:
+        one = replace(HELD, cause_key=f"{after}")
+        _raise(store, one, run="r1")
+        number = next(
+            each.id for each in store.exceptions.find("de", EVERYTHING) if each.cause_key == one.cause_key
+        )
+        _set(store, number, before)
+        if after is before or after in FOLLOWS[before]:
+            _set(store, number, after)
+            assert store.exceptions.get("de", number).status is after
+        else:
+            with pytest.raises(PermanentError, match=f"is {before}, so it cannot become {after}"):
+                _set(store, number, after)
+            assert store.exceptions.get("de", number).status is before
+
+
+def test_what_is_tried_again_is_counted(store: Store) -> None:
+    _raise(store, HELD, run="r1")
+    for action in (Action.REPLAY, Action.APPROVE, Action.NOTE):
+        with store.begin() as conn:
+            store.exceptions.decide(conn, "de", 1, action, None, actor="ann", detail={})
+    assert (_only(store).replays, _only(store).status) == (2, Status.NEW)
 
 
 def test_what_does_not_exist_cannot_be_decided(store: Store) -> None:
     _raise(store, HELD, run="r1", link="at")
     (number,) = (record.id for record in store.exceptions.open("at"))
     with pytest.raises(PermanentError, match=f"Link 'de' has no exception {number}"):
-        store.exceptions.decide("de", number, Status.EXPECTED, actor="ann", note="")
+        _set(store, number, Status.EXPECTED)
+    with pytest.raises(PermanentError, match=f"Link 'de' has no exception {number}"):
+        store.exceptions.get("de", number)
     assert store.audit_log.entries() == []
     assert store.exceptions.open("at")[0].status is Status.NEW
+
+
+def test_exceptions_are_found_by_what_a_person_knows_of_them(store: Store) -> None:
+    order = replace(
+        OTHER, kind=Kind.ORDER_TAX, record="CS-01", place="Leeds", message="100% odd_rate", group="tax/books"
+    )
+    _raise(store, HELD, run="r1", deadline=NOON)
+    _raise(store, order, run="r1", deadline=NOON + timedelta(hours=1))
+    _decide(store, HELD, Status.EXPECTED)
+
+    def found(**wanted: Any) -> list[int]:
+        return [one.id for one in store.exceptions.find("de", Filter(**wanted))]
+
+    assert found() == [2]
+    assert found(statuses=tuple(Status)) == [1, 2]
+    assert found(statuses=(Status.EXPECTED,)) == [1]
+    assert found(kind="order_tax") == found(owner="finance") == found(cause_group="tax/books") == [2]
+    assert found(kind="product_held") == found(owner="ecommerce") == found(cause_group="tax") == []
+    assert found(text="leeds") == found(text="cs-01") == found(text="100% ODD_") == [2]
+    assert found(text="%leeds") == found(text="oddXrate") == []
+    assert found(overdue_at=NOON + timedelta(hours=2)) == [2]
+    assert found(overdue_at=NOON + timedelta(hours=1)) == []
+    assert [one.id for one in store.exceptions.find("de", EVERYTHING, limit=1)] == [1]
 
 
 def test_many_are_raised_and_closed_at_once(store: Store) -> None:
@@ -202,8 +328,12 @@ def _resolve(store: Store, one: NewException, *, run: str) -> int:
 
 
 def _decide(store: Store, one: NewException, status: Status) -> None:
-    number = 1 if one is HELD else 2  # in the order in which they were raised
-    store.exceptions.decide("de", number, status, actor="ann", note="looked at it")
+    _set(store, 1 if one is HELD else 2, status)  # in the order in which they were raised
+
+
+def _set(store: Store, number: int, status: Status) -> None:
+    with store.begin() as conn:
+        store.exceptions.decide(conn, "de", number, Action.NOTE, status, actor="ann", detail={})
 
 
 def _only(store: Store) -> StoredException:

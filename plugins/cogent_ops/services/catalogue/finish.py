@@ -33,7 +33,7 @@ def held(finding: Finding) -> NewException:
         message=visible(f"{finding.product_name or record}: {finding.message}"),
         cure=finding.cure,
         owner=Owner(finding.owner),
-        severity=finding.severity.value,
+        group=f"{finding.field}/{finding.rule}",
         payload={
             "product_id": finding.product_id,
             "sku": visible(finding.sku or ""),
