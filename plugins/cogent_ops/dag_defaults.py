@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from airflow.sdk import (
@@ -24,6 +25,7 @@ from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
 from cogent_ops.errors import PermanentError, RetryableError
 from cogent_ops.links import DEFAULT_LINK, link_names
+from cogent_ops.notifiers import task_failed, task_succeeded
 
 #: The longest wait that a target may ask of a task; longer ones are cut, so that a wrong header cannot park a flow.
 LONGEST_RETRY_DELAY = timedelta(minutes=30)
@@ -95,7 +97,11 @@ def flow_dag(flow: str, link: str, *, tags: Iterable[str], late_after: timedelta
     :param options: further arguments of :class:`airflow.sdk.DAG`.
     """
     settings: dict[str, Any] = {
-        "default_args": DEFAULT_ARGS,
+        "default_args": {
+            **DEFAULT_ARGS,
+            "on_failure_callback": partial(task_failed, link=link),
+            "on_success_callback": partial(task_succeeded, link=link, flow=flow),
+        },
         "tags": ["cogent_ops", f"link:{link}", *tags],
         "start_date": datetime(2026, 1, 1, tzinfo=UTC),
         "catchup": False,

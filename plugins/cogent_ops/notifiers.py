@@ -1,7 +1,7 @@
-"""Alerts: a deadline that was missed, a task that failed.
+"""What Airflow reports of its own accord: a deadline that was missed, a task that failed for good, one that succeeded.
 
-Delivery goes through the HTTP connection ``cogent_ops_alerts`` (a Slack-compatible incoming webhook or anything that
-takes ``{"text": …}``). Without it an alert still stands in the exception queue and in the log.
+Both kinds of bad news become exceptions with an owner, and people hear of them as of any other
+(:mod:`cogent_ops.services.alerts`).
 """
 
 from __future__ import annotations
@@ -9,73 +9,80 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
-from airflow.sdk import BaseNotifier, Connection, Context
-from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk import BaseNotifier, Context
 
 from cogent_ops.domain.exceptions import Kind, NewException, Owner
-from cogent_ops.hooks import STORE_CONNECTION_ID, store_url
+from cogent_ops.errors import CogentOpsError
 
 log = logging.getLogger(__name__)
 
-ALERTS_CONNECTION_ID = "cogent_ops_alerts"
-
 
 class AlertNotifier(BaseNotifier):
-    """Send one line of text to the alert channel.
+    """Send one line of text to a webhook, for DAGs of your own.
 
     :param text: what to say. (templated)
-    :param http_conn_id: HTTP connection of the channel.
+    :param http_conn_id: HTTP connection of the webhook.
     """
 
     template_fields: Sequence[str] = ("text",)
 
-    def __init__(self, *, text: str, http_conn_id: str = ALERTS_CONNECTION_ID, **kwargs: Any) -> None:
+    def __init__(self, *, text: str, http_conn_id: str = "cogent_ops_alerts", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.text, self.http_conn_id = text, http_conn_id
 
     def notify(self, context: Context) -> None:
         """Send from a task process."""
-        from airflow.providers.http.notifications.http import HttpNotifier
-
-        try:
-            HttpNotifier(http_conn_id=self.http_conn_id, json={"text": self.text}).notify({})
-        except AirflowNotFoundException:
-            self._undelivered()
+        send_text(self.text, self.http_conn_id)
 
     async def async_notify(self, context: Context) -> None:
         """Send from the triggerer."""
-        from airflow.providers.http.notifications.http import HttpNotifier
+        await asyncio.to_thread(send_text, self.text, self.http_conn_id)
 
-        if await find_connection(self.http_conn_id) is None:
-            self._undelivered()
-        else:
-            await HttpNotifier(http_conn_id=self.http_conn_id, json={"text": self.text}).async_notify({})
 
-    def _undelivered(self) -> None:
-        log.warning(
-            "Connection '%s' does not exist, so this alert went nowhere: %s", self.http_conn_id, self.text
-        )
+def send_text(text: str, conn_id: str) -> None:
+    """Send a text that nothing else remembers; what cannot be delivered is logged."""
+    from cogent_ops.channels import deliver
+    from cogent_ops.domain.policies import Channel
+
+    try:
+        deliver(Channel(connection=conn_id), "cogent_ops", text)
+    except CogentOpsError as error:
+        log.warning("This alert went nowhere (%s): %s", error, text)
 
 
 async def deadline_missed(
     link: str, flow: str, minutes: int, context: Mapping[str, Any] | None = None
 ) -> None:
-    """A run has not finished in time: raise an exception with an owner, and tell the channel.
+    """A run has not finished in time: raise an exception with an owner, and tell its channel.
 
     Runs in the triggerer, at least once per missed deadline. It must return nothing: a dict would end the triggerer.
+    It tells people itself, because what holds up one flow may hold up the one that tells people, too.
 
     :param minutes: how long a run of this flow may take from being queued.
     """
     run = dict((context or {}).get("dag_run") or {})
     if run.get("run_type") == "backfill":
         return
-    raised = late_run(
-        flow, minutes, str(run.get("dag_run_id") or run.get("run_id") or ""), str(run.get("dag_id") or flow)
-    )
-    await _record(link, raised)
-    await AlertNotifier(text=f"{raised.message} {raised.cure}").async_notify({})
+    run_id = str(run.get("dag_run_id") or run.get("run_id") or "")
+    raised = late_run(flow, minutes, run_id, str(run.get("dag_id") or flow))
+    await asyncio.to_thread(_raise_and_tell, link, raised, run_id)
+
+
+def _raise_and_tell(link: str, raised: NewException, run_id: str) -> None:
+    from cogent_ops.runtime import Runtime
+
+    runtime = Runtime(link)
+    try:
+        with runtime.store.begin() as conn:
+            runtime.store.exceptions.raise_(conn, link, raised, run_id)
+        runtime.alerts(run_id).run(datetime.now(UTC))
+    except CogentOpsError as error:
+        log.warning("the way for messages is barred: %s", error)
+        text = f"{raised.message} {raised.cure} (Besides, the queue of exceptions is out of order: {error})"
+        send_text(text, "cogent_ops_alerts")
 
 
 def late_run(flow: str, minutes: int, run_id: str, dag_id: str) -> NewException:
@@ -93,23 +100,58 @@ def late_run(flow: str, minutes: int, run_id: str, dag_id: str) -> NewException:
     )
 
 
-async def _record(link: str, raised: NewException) -> None:
-    url = store_url(await find_connection(STORE_CONNECTION_ID))
+def task_failed(context: Context, *, link: str) -> None:
+    """A task has failed for good, after all its retries or at once: raise an exception with an owner."""
+    from cogent_ops.runtime import Runtime
 
-    def write() -> None:
-        from cogent_ops.store import open_store
-
-        store = open_store(url, create=True)
-        with store.begin() as conn:
-            store.exceptions.raise_(conn, link, raised, str(raised.payload["run_id"]))
-
-    await asyncio.to_thread(write)
-
-
-async def find_connection(conn_id: str) -> Connection | None:
-    """The connection, read without blocking the triggerer; ``None`` when there is none."""
+    run = context["dag_run"]
     try:
-        found: Connection | None = await Connection.async_get(conn_id)
-    except AirflowNotFoundException:
-        return None
-    return found
+        store = Runtime(link).store
+        with store.begin() as conn:
+            store.exceptions.raise_(conn, link, failed_task(context), run.run_id)
+    except CogentOpsError as error:
+        log.warning("this failure could not be put into the queue of exceptions: %s", error)
+
+
+def failed_task(context: Context) -> NewException:
+    """The exception for a task that failed. Only errors of our own are quoted: others may hold anything."""
+    run, task, error = context["dag_run"], context["ti"], context.get("exception")
+    reason = type(error).__name__ if isinstance(error, BaseException) else "it was ended from outside"
+    if isinstance(error, CogentOpsError):
+        reason = f"{reason}: {error}"
+    return NewException(
+        kind=Kind.TASK_FAILED,
+        cause_key=_task_cause(context),
+        record=f"{run.dag_id}.{task.task_id}",
+        field="",
+        rule="task",
+        message=f"Run {run.run_id} failed. {reason}",
+        cure="The task's log in Airflow says what to mend; then clear the task. The next success closes this.",
+        owner=Owner.PLATFORM,
+        payload={"dag_id": run.dag_id, "run_id": run.run_id, "task_id": task.task_id},
+    )
+
+
+def task_succeeded(context: Context, *, link: str, flow: str) -> None:
+    """A task has succeeded: its failure is over, and with the last task of a run that run is no longer late."""
+    from cogent_ops.runtime import Runtime
+
+    gone = [(Kind.TASK_FAILED, _task_cause(context))]
+    if not context["task"].downstream_task_ids and context["dag_run"].run_type != "backfill":
+        gone.append((Kind.DEADLINE_MISSED, flow))
+    try:
+        store = Runtime(link).store
+        gone = [(kind, cause) for kind, cause in gone if cause in store.exceptions.open_causes(link, kind)]
+        if gone:
+            with store.begin() as conn:
+                for kind, cause in gone:
+                    store.exceptions.resolve(conn, link, kind, [cause], context["dag_run"].run_id)
+    except CogentOpsError as error:
+        log.warning("what this success has cured could not be closed in the queue of exceptions: %s", error)
+
+
+def _task_cause(context: Context) -> str:
+    """What one success of a task proves: of a backfill that run alone, else whatever the task works from."""
+    run, task = context["dag_run"], context["ti"]
+    window = f"/{run.run_id}" if run.run_type == "backfill" else ""
+    return f"{run.dag_id}/{task.task_id}{window}"

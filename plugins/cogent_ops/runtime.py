@@ -31,11 +31,12 @@ if TYPE_CHECKING:
     from cogent_ops.clients.commercetools import CommercetoolsClient
     from cogent_ops.clients.transport import Tuning
     from cogent_ops.config import ApiLimits, Config, LinkConfig
-    from cogent_ops.services.alerts import ExceptionWatch
+    from cogent_ops.services.alerts import Alerting, ExceptionWatch
     from cogent_ops.services.availability import AvailabilityFlow
     from cogent_ops.services.catalogue.sync import CatalogueSync
     from cogent_ops.services.checks import Check, Parts
     from cogent_ops.services.live_stock.service import LiveStock
+    from cogent_ops.services.retention import Retention
     from cogent_ops.services.stock.files import FileDrop
     from cogent_ops.services.stock.flow import StockFlow, StockWatch
     from cogent_ops.store import SharedBudget, Store
@@ -225,11 +226,38 @@ class Runtime:
             run_key=run_key,
         )
 
+    def alerts(self, run_key: str) -> Alerting:
+        """What tells people of exceptions; by the released policies while the business's own cannot be used.
+
+        :param run_key: the run, for the exceptions it raises.
+        """
+        from airflow.sdk.configuration import conf
+
+        from cogent_ops.channels import deliver
+        from cogent_ops.config import policies_in_force
+        from cogent_ops.services.alert_text import Places
+        from cogent_ops.services.alerts import Alerting
+
+        return Alerting(
+            self.link,
+            self.store,
+            policies_in_force(),
+            lambda channel, message: deliver(channel, message.subject, message.body),
+            Places(airflow=conf.get("api", "base_url", fallback=None)),
+            run_key=run_key,
+        )
+
     def exception_watch(self) -> ExceptionWatch:
         """What tells whether an exception was opened since it said so last."""
         from cogent_ops.services.alerts import ExceptionWatch
 
         return ExceptionWatch(self.link, self.store)
+
+    def retention(self) -> Retention:
+        """What purges the link by age."""
+        from cogent_ops.services.retention import Retention
+
+        return Retention(self.link, self.config.retention, self.store, self.data_root)
 
     def preflight(self) -> list[Check]:
         """Whether accounts, settings and configuration are what the flows need; nothing is changed."""

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "dags").glob("*.py"))
-IDS = {"availability_push", "catalogue_audit", "catalogue_sync", "stock_deltas"}
+IDS = {"availability_push", "catalogue_audit", "catalogue_sync", "retention", "stock_deltas", "sync_health"}
 HEAVY = {
     "pandas",
     "great_expectations",

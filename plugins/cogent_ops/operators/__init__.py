@@ -5,6 +5,7 @@ They return small summaries only (counts and addresses); records lie in the run'
 tried again when the target said so (:class:`cogent_ops.dag_defaults.FlowRetryPolicy`).
 """
 
+from cogent_ops.operators.alerts import AlertOperator
 from cogent_ops.operators.catalogue import (
     REPORTS_PREFIX,
     AcceptAuditOperator,
@@ -17,11 +18,13 @@ from cogent_ops.operators.catalogue import (
     ReportLink,
 )
 from cogent_ops.operators.common import run_key
+from cogent_ops.operators.retention import RetentionOperator
 from cogent_ops.operators.stock import AvailabilityPushOperator, StockDeltasOperator
 
 __all__ = [
     "REPORTS_PREFIX",
     "AcceptAuditOperator",
+    "AlertOperator",
     "AvailabilityPushOperator",
     "CatalogueOperator",
     "CatalogueReportOperator",
@@ -30,6 +33,7 @@ __all__ = [
     "CommercetoolsCatalogueExtractOperator",
     "ProductMasterGateOperator",
     "ReportLink",
+    "RetentionOperator",
     "StockDeltasOperator",
     "run_key",
 ]

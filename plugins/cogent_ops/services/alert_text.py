@@ -22,11 +22,11 @@ class Places:
     """Where a reader finds more.
 
     :param airflow: base URL of Airflow's pages; ``None``: not known here.
-    :param playbook: URL of the playbook's page.
+    :param playbook: the playbook's page.
     """
 
-    airflow: str | None
-    playbook: str
+    airflow: str | None = None
+    playbook: str = "docs/exceptions.md"
 
 
 @dataclass(frozen=True)

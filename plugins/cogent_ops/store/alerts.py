@@ -12,10 +12,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, func, select, update
 from sqlalchemy.engine import Row
 
+from cogent_ops.domain.exceptions import OPEN, Status
 from cogent_ops.domain.money import Money
 from cogent_ops.errors import PermanentError
 from cogent_ops.store.engine import Database
-from cogent_ops.store.exceptions import OPEN, Status, StoredException
+from cogent_ops.store.exceptions import StoredException
 from cogent_ops.store.ledger import AuditLog
 from cogent_ops.store.schema import alert, exception, silence
 from cogent_ops.store.sql import Values, chunks, lock, now
@@ -297,7 +298,7 @@ class Alerts:
             "created_at": moment,
             "until": until,
         }
-        added = conn.execute(silence.insert().values(row).returning(silence.c.id)).scalar_one()
+        added = int(conn.execute(silence.insert().values(row).returning(silence.c.id)).scalar_one())
         detail = {
             "kind": kind,
             "cause_group": cause_group,

@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Text, and_, cast, delete, exists, literal, select, update
 
+from cogent_ops.domain.exceptions import OPEN
 from cogent_ops.store.alerts import AlertState
 from cogent_ops.store.engine import Database
-from cogent_ops.store.exceptions import OPEN
 from cogent_ops.store.orders import CaptureState
 from cogent_ops.store.schema import alert, exception, kiosk_order, order_capture, order_contact
 from cogent_ops.store.sql import lock

@@ -17,7 +17,7 @@ from cogent_ops.clients.cloudshelf import CloudshelfClient
 from cogent_ops.clients.commercetools import CommercetoolsClient
 from cogent_ops.config import LinkConfig, LocationOverride
 from cogent_ops.domain.catalogue import CatalogueContext, map_groups, map_locations
-from cogent_ops.domain.exceptions import Kind, NewException
+from cogent_ops.domain.exceptions import NewException
 from cogent_ops.domain.identifiers import parse_gid
 from cogent_ops.errors import CogentOpsError
 from cogent_ops.quality import Finding, RunSummary, write_reports
@@ -152,9 +152,6 @@ class CatalogueSync:
         self.store.runs.finish(
             self.config.name, request.flow, request.run_key, status="done", counts=counts, report_path=address
         )
-        with self.store.begin() as conn:  # a run that has ended is no longer late
-            late = [request.flow.value]
-            self.store.exceptions.resolve(conn, self.config.name, Kind.DEADLINE_MISSED, late, request.run_key)
         return {"report": address, "findings": len(findings)}
 
     def verdict(self, request: CatalogueRequest) -> Audit:
