@@ -1,0 +1,152 @@
+"""Watching captured orders in commercetools: who cancels, refunds or completes one there is heard in Cloudshelf.
+
+Orders and payments are two resources, and a refund on a payment does not touch its order, so both are asked for what
+changed. The watermark is commercetools' own time of the newest change that was read; it moves only with the statuses
+that were stored, and each look reaches back a little for what became visible late.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import chain
+from typing import Any
+
+from cogent_ops.clients.commercetools import CommercetoolsClient
+from cogent_ops.config import LinkConfig
+from cogent_ops.domain.commercetools import timestamp
+from cogent_ops.domain.order_changes import shop_status
+from cogent_ops.domain.rules import OrderStatus
+from cogent_ops.services.counts import Counts
+from cogent_ops.services.pipeline import batches
+from cogent_ops.store import Store
+from cogent_ops.store.orders import Capture
+
+Raw = Mapping[str, Any]
+
+#: Watermark: everything that changed in commercetools before this moment was seen.
+SHOP_FLOW = "kiosk_orders_shop"
+#: The first look begins so long ago: its moment is taken from this machine's clock, which may be ahead.
+FIRST_LOOK = timedelta(hours=1)
+#: Payments whose orders are asked for in one query: about what a URI holds.
+PAYMENTS_PER_QUERY = 150
+
+
+@dataclass(frozen=True)
+class ShopCounts(Counts):
+    """What a look found.
+
+    :param read: orders of ours that have changed lately.
+    :param changed: those among them that commercetools says something new of.
+    """
+
+    read: int = 0
+    changed: int = 0
+
+
+@dataclass
+class _Seen:
+    """What a look has read.
+
+    :param orders: commercetools orders that were captured, by the kiosk order that each belongs to.
+    :param captures: those kiosk orders.
+    :param payments: payments that have changed, by id.
+    :param placed: ids of all payments whose orders were read.
+    """
+
+    newest: datetime | None = None
+    orders: dict[str, Raw] = field(default_factory=dict)
+    captures: dict[str, Capture] = field(default_factory=dict)
+    payments: dict[str, Raw] = field(default_factory=dict)
+    placed: set[str] = field(default_factory=set)
+
+    def note_change(self, resource: Raw) -> None:
+        moment = datetime.fromisoformat(resource["lastModifiedAt"])
+        self.newest = moment if self.newest is None else max(self.newest, moment)
+
+
+class ShopWatch:
+    """Watches the orders of a link. Keep one as long as a task lives: it knows when it has looked."""
+
+    def __init__(self, config: LinkConfig, store: Store, client: CommercetoolsClient) -> None:
+        self.config, self.store, self.client = config, store, client
+        self.rules = config.orders
+        self._link = config.name
+        self._looked_at = float("-inf")
+
+    def look(self, now: datetime) -> ShopCounts:
+        """Note what became of orders since the last look; nothing before ``shop_poll_seconds`` have passed.
+
+        :raises RetryableError: when commercetools or the store is out of reach; the watermark stays.
+        """
+        if time.monotonic() - self._looked_at < self.rules.shop_poll_seconds:
+            return ShopCounts()
+        stored = self.store.watermarks.get(self._link, SHOP_FLOW)
+        mark = stored or now - FIRST_LOOK
+        seen = self._read(mark - timedelta(seconds=self.rules.overlap_seconds))
+        changed = self._changed(seen)
+        reached = max(mark, seen.newest or mark)
+        if changed or reached != stored:
+            tell = [id_ for id_, status in changed.items() if status != seen.captures[id_].captured_status]
+            with self.store.begin() as conn:
+                self.store.order_news.saw_shop(conn, self._link, changed, tell)
+                self.store.watermarks.set(conn, self._link, SHOP_FLOW, reached)
+        self._looked_at = time.monotonic()
+        return ShopCounts(len(seen.orders), len(changed))
+
+    # Reading
+
+    def _read(self, since: datetime) -> _Seen:
+        seen, where = _Seen(), f"lastModifiedAt >= {self.client.literal(timestamp(since))}"
+        for order in self._orders(where, seen):
+            seen.note_change(order)
+        for payment in chain.from_iterable(self.client.pages("payments", where=[where])):
+            seen.note_change(payment)
+            seen.payments[payment["id"]] = payment
+        for chunk in batches(sorted(seen.payments.keys() - seen.placed), PAYMENTS_PER_QUERY):
+            ids = ", ".join(map(self.client.literal, chunk))
+            for _ in self._orders(f"paymentInfo(payments(id in ({ids})))", seen):
+                pass
+        wanted = {id_ for order in seen.orders.values() for id_ in _payment_ids(order)}
+        lacking = self.client.by_values("payments", "id", sorted(wanted - seen.payments.keys()))
+        seen.payments.update((payment["id"], payment) for payment in chain.from_iterable(lacking))
+        return seen
+
+    def _orders(self, where: str, seen: _Seen) -> Iterator[Raw]:
+        """Orders, of which those that were captured are kept; others are the web shop's alone."""
+        for page in self.client.pages("orders", where=[where]):
+            with self.store.read() as conn:
+                ours = self.store.captures.by_ct_orders(conn, self._link, (order["id"] for order in page))
+            for order in page:
+                seen.placed.update(_payment_ids(order))
+                if order["id"] in ours:
+                    capture = ours[order["id"]]
+                    seen.orders[capture.order_id], seen.captures[capture.order_id] = order, capture
+                yield order
+
+    # What it means
+
+    def _changed(self, seen: _Seen) -> dict[str, OrderStatus | None]:
+        """What commercetools says that orders are, of those of which it said something else before."""
+        found: dict[str, OrderStatus | None] = {}
+        for id_, order in seen.orders.items():
+            payments = [seen.payments[one] for one in _payment_ids(order) if one in seen.payments]
+            status = shop_status(order, together(payments))
+            if status != seen.captures[id_].shop_status:
+                found[id_] = status
+        return found
+
+
+def together(payments: Iterable[Raw]) -> Raw | None:
+    """Several payments of an order as one that has all their transactions; ``None`` when there is none."""
+    found = list(payments)
+    if not found:
+        return None
+    transactions = [one for payment in found for one in payment.get("transactions", ())]
+    return {**found[0], "transactions": transactions}
+
+
+def _payment_ids(order: Raw) -> list[str]:
+    return [one["id"] for one in (order.get("paymentInfo") or {}).get("payments", ())]
