@@ -177,8 +177,8 @@ class Policies(Rules):
 
     @model_validator(mode="after")
     def _is_whole(self) -> Policies:
-        _none_missing("kinds", Kind, self.kinds)
-        _none_missing("owners", Owner, self.owners)
+        _none_missing("kinds", list(Kind), self.kinds)
+        _none_missing("owners", list(Owner), self.owners)
         _none_missing("channels", ["default"], self.channels)
         named = [(f"owners.{name}", one.channel) for name, one in self.owners.items()]
         named += [(f"kinds.{name}", one.channel) for name, one in self.kinds.items() if one.channel]
@@ -201,8 +201,12 @@ class Policies(Rules):
 
     def channel(self, kind: str, owner: str) -> NamedChannel:
         """Where messages about a kind go, given whose it is."""
-        name = self.kind(kind).channel or self.owners[Owner(owner)].channel
-        return NamedChannel(name=name, **dict(self.channels[name]))
+        return self.named(self.kind(kind).channel or self.owners[Owner(owner)].channel)
+
+    def named(self, name: str) -> NamedChannel:
+        """A channel by its name; for one that was taken out of the file meanwhile, the default stands in."""
+        known = name if name in self.channels else "default"
+        return NamedChannel(name=known, **dict(self.channels[known]))
 
     def severity(self, kind: str, moment: datetime) -> Severity:
         """How loudly a kind asks for somebody at this moment."""

@@ -1,10 +1,11 @@
 """What the flows remember, in a relational database of our own: SQLite by default, or PostgreSQL."""
 
+from cogent_ops.domain.exceptions import Status
 from cogent_ops.store.audits import Audit, Verdict
 from cogent_ops.store.budget import SharedBudget
 from cogent_ops.store.catalogue import Catalogue, ProductState, ProductStatus, Totals
 from cogent_ops.store.engine import CONNECTION_ID, default_url
-from cogent_ops.store.exceptions import Filter, Status, StoredException
+from cogent_ops.store.exceptions import Filter, StoredException
 from cogent_ops.store.facade import Store, open_store
 from cogent_ops.store.ledger import LogEntry, Run
 from cogent_ops.store.migration import current_revision, head_revision, upgrade
