@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from cogent_ops.domain.business_hours import BusinessHours
-from cogent_ops.domain.exceptions import ALWAYS, Action, Kind, Owner
+from cogent_ops.domain.exceptions import ALWAYS, Action, Kind, Owner, possible
 from cogent_ops.domain.rules import Name, Rules
 from cogent_ops.domain.text import did_you_mean
 
@@ -186,6 +186,18 @@ class Policies(Rules):
             if channel not in self.channels:
                 hint = did_you_mean(channel, self.channels)
                 raise ValueError(f"{place} names the channel '{channel}', which is not there. {hint}".strip())
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_carried_out(self) -> Policies:
+        for kind, policy in self.kinds.items():
+            allowed = {*policy.actions, *([Action.EDIT] if policy.editable else [])}
+            needless = sorted(allowed - possible(kind))
+            if needless:
+                raise ValueError(
+                    f"kinds.{kind} allows {', '.join(needless)}, which cannot be done about this kind. Possible are: "
+                    f"{', '.join(sorted(possible(kind)))}"
+                )
         return self
 
     def kind(self, kind: str) -> KindPolicy:

@@ -185,7 +185,7 @@ class Alerting:
                     self.store.alerts.settle(conn, taken, AlertState.OBSOLETE, now)
                 counts += AlertCounts(obsolete=1)
                 continue
-            channel = self._channel(taken.channel)
+            channel = self.policies.named(taken.channel)
             try:
                 self._send(channel, taken)
             except CogentOpsError as error:
@@ -197,11 +197,6 @@ class Alerting:
                 self._sent(channel, taken, now)
                 counts += AlertCounts(sent=1)
         return counts
-
-    def _channel(self, name: str) -> NamedChannel:
-        """A channel that was taken out of the file meanwhile: the default stands in."""
-        known = name if name in self.policies.channels else "default"
-        return NamedChannel(name=known, **dict(self.policies.channels[known]))
 
     def _sent(self, channel: NamedChannel, taken: Alert, now: datetime) -> None:
         with self.store.begin() as conn:

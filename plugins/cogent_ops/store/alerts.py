@@ -16,7 +16,7 @@ from cogent_ops.domain.exceptions import OPEN, Status
 from cogent_ops.domain.money import Money
 from cogent_ops.errors import PermanentError
 from cogent_ops.store.engine import Database
-from cogent_ops.store.exceptions import StoredException
+from cogent_ops.store.exceptions import StoredException, stored
 from cogent_ops.store.ledger import AuditLog
 from cogent_ops.store.schema import alert, exception, silence
 from cogent_ops.store.sql import Values, chunks, lock, now
@@ -116,13 +116,14 @@ class Alerts:
 
     def newest_opening(self, link: str) -> datetime | None:
         """When the youngest exception that nobody has taken up was opened."""
-        query = select(func.max(_opened())).where(*_new(link))
+        query = select(func.max(exception.c.opened_at)).where(*_new(link))
         with self._database.read() as conn:
-            return conn.execute(query).scalar_one()
+            newest: datetime | None = conn.execute(query).scalar_one()
+            return newest
 
     def untold(self, link: str) -> list[Untold]:
         """Exceptions that nobody has taken up or was told of, the oldest first."""
-        return self._untold(_opened(), *_new(link), exception.c.alerted_at.is_(None))
+        return self._untold(exception.c.opened_at, *_new(link), exception.c.alerted_at.is_(None))
 
     def overdue(self, link: str, moment: datetime) -> list[Untold]:
         """Exceptions that were told of and still nobody has taken up, although they should be done by now."""
@@ -173,9 +174,7 @@ class Alerts:
     def exceptions(self, conn: Connection, ids: Collection[int]) -> list[StoredException]:
         """Exceptions by id, the oldest first."""
         query = select(exception).where(exception.c.id.in_(ids)).order_by(exception.c.id)
-        return [
-            StoredException(**{**row._mapping, "status": Status(row.status)}) for row in conn.execute(query)
-        ]
+        return [stored(row) for row in conn.execute(query)]
 
     def at_stake(self, conn: Connection, ids: Collection[int]) -> list[Money]:
         """Money that depends on exceptions, one amount for each currency."""
@@ -330,11 +329,6 @@ class Alerts:
 def _new(link: str) -> tuple[ColumnElement[bool], ...]:
     e = exception.c
     return (e.link == link, e.status == Status.NEW)
-
-
-def _opened() -> ColumnElement[datetime]:
-    """When an exception was opened; those of earlier releases know only when they were seen first."""
-    return func.coalesce(exception.c.opened_at, exception.c.first_seen)
 
 
 def _alert(row: Row[Any]) -> Alert:
