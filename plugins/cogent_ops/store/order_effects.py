@@ -116,6 +116,19 @@ class OrderEffects:
         self._save(conn, link, changes.values(), adding)
         return -sum(one.units for one in taken.values())
 
+    def in_review(
+        self, conn: Connection, link: str, project: str, order_id: str | None = None
+    ) -> set[tuple[Place, str]]:
+        """Places whose movements wait because an identifier is not known, with the reason.
+
+        :param order_id: of this order alone.
+        """
+        held = and_(_M.project == project, _M.state == MovementState.REVIEW, _M.link == link)
+        query = select(_M.sku, _M.channel, _M.reason).where(held).distinct()
+        if order_id is not None:
+            query = query.where(_of_order(link, order_id))
+        return {(Place(sku, channel), reason or "") for sku, channel, reason in conn.execute(query)}
+
     def _known(self, conn: Connection, link: str, order_id: str) -> dict[Place, Effect]:
         found = self._stock.effects(conn, link, [order_id]).get(order_id, ())
         return {effect.place: effect for effect in found}

@@ -191,6 +191,11 @@ class Stock:
         query = select(kiosk_order).where(_O.link == link, text("recheck"))
         return sorted((_order(row) for row in conn.execute(query)), key=lambda order: order.order_id)
 
+    def read_again(self, conn: Connection, link: str, order_id: str) -> None:
+        """Let the next polls take an order for changed, although Cloudshelf says nothing new of it."""
+        again = update(kiosk_order).where(_O.link == link, _O.order_id == order_id)
+        conn.execute(again.values(hash="", recheck=True))
+
     def save_orders(self, conn: Connection, link: str, orders: Iterable[StoredOrder]) -> None:
         """Keep orders as read; ``first_seen`` stays."""
         moment = now()

@@ -109,7 +109,7 @@ class ShopWatch:
             ids = ", ".join(map(self.client.literal, chunk))
             for _ in self._orders(f"paymentInfo(payments(id in ({ids})))", seen):
                 pass
-        wanted = {id_ for order in seen.orders.values() for id_ in _payment_ids(order)}
+        wanted = {id_ for order in seen.orders.values() for id_ in payment_ids(order)}
         lacking = self.client.by_values("payments", "id", sorted(wanted - seen.payments.keys()))
         seen.payments.update((payment["id"], payment) for payment in chain.from_iterable(lacking))
         return seen
@@ -120,7 +120,7 @@ class ShopWatch:
             with self.store.read() as conn:
                 ours = self.store.captures.by_ct_orders(conn, self._link, (order["id"] for order in page))
             for order in page:
-                seen.placed.update(_payment_ids(order))
+                seen.placed.update(payment_ids(order))
                 if order["id"] in ours:
                     capture = ours[order["id"]]
                     seen.orders[capture.order_id], seen.captures[capture.order_id] = order, capture
@@ -132,7 +132,7 @@ class ShopWatch:
         """What commercetools says that orders are, of those of which it said something else before."""
         found: dict[str, OrderStatus | None] = {}
         for id_, order in seen.orders.items():
-            payments = [seen.payments[one] for one in _payment_ids(order) if one in seen.payments]
+            payments = [seen.payments[one] for one in payment_ids(order) if one in seen.payments]
             status = shop_status(order, together(payments))
             if status != seen.captures[id_].shop_status:
                 found[id_] = status
@@ -148,5 +148,6 @@ def together(payments: Iterable[Raw]) -> Raw | None:
     return {**found[0], "transactions": transactions}
 
 
-def _payment_ids(order: Raw) -> list[str]:
+def payment_ids(order: Raw) -> list[str]:
+    """Ids of an order's payments."""
     return [one["id"] for one in (order.get("paymentInfo") or {}).get("payments", ())]
