@@ -374,7 +374,7 @@ class _Builder:
         # Whether Cloudshelf's basket holds the shipping is not documented, so both are right.
         if basket is None or basket in (sum_, goods):
             return []
-        is_discount = bool(self.order.discount_code) and basket.cents < sum_.cents
+        is_discount = bool(self.order.discount_code) and 0 <= basket.cents < sum_.cents
         if is_discount and self.rules.discounts == "custom_line" and goods == sum_:
             return self._spread(lines, basket - sum_)
         self._sum_problem(sum_, basket, is_discount=is_discount)

@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.kiosk_orders import ULID, line, order, shipping
 
-from cogent_ops.domain.identifiers import location_gid, product_gid, variant_gid
+from cogent_ops.domain.identifiers import location_gid
 from cogent_ops.domain.orders import (
     MOST_UNITS,
     UnreadableOrder,
+    capture_hash,
+    email_of,
     kept,
     location_name,
     own_channel,
@@ -20,38 +23,6 @@ from cogent_ops.domain.orders import (
 )
 
 Json = dict[str, Any]
-ULID = "01JDFX0000ABCDEFGHJKMNPQRS"
-
-
-def line(sku: str | None = "sku-1", quantity: Any = 2, **more: Any) -> Json:
-    return {
-        "id": "gid://cloudshelf/OrderLine/1",
-        "productId": "gid://cloudshelf/Product/1",
-        "productName": "Coat",
-        "productVariantId": "gid://cloudshelf/ProductVariant/1",
-        "productVariantName": "S",
-        "platformProvidedProductId": product_gid("p"),
-        "platformProvidedProductVariantId": None if sku is None else variant_gid(sku),
-        "quantity": quantity,
-        "price": 19.9,
-        "currencyCode": "EUR",
-        "customAttributes": [],
-        **more,
-    }
-
-
-def order(*lines: Json, **more: Any) -> Json:
-    return {
-        "id": f"gid://cloudshelf/Order/{ULID}",
-        "status": "PAID",
-        "createdAt": "2026-11-24T10:00:00Z",
-        "updatedAt": "2026-11-24T10:00:05.123Z",
-        "thirdPartyId": None,
-        "discountCode": None,
-        "lines": list(lines),
-        "session": {"id": "gid://cloudshelf/Session/1", "locationId": location_gid("berlin")},
-        **more,
-    }
 
 
 def test_an_order_says_what_it_sold_where() -> None:
@@ -73,10 +44,7 @@ def test_what_is_kept_reads_the_same() -> None:
 
 
 def test_shipping_lines_move_nothing() -> None:
-    shipping = line(
-        productId="", productVariantId="", platformProvidedProductId=None, sku=None, quantity=None
-    )
-    found = read_order(order(shipping, line()))
+    found = read_order(order(shipping(), line()))
     assert [one.number for one in found.lines] == [2]
     assert found.problems == ()
 
@@ -191,3 +159,63 @@ def test_locations_are_compared_by_what_identifies_them() -> None:
     assert own_channel("berlin") is None
     assert location_name(f"gid://cloudshelf/Location/{ULID.lower()}") == location_name(ULID) == ULID
     assert location_name("gid://external/ShopifyLocation/1") == "gid://external/ShopifyLocation/1"
+
+
+def test_what_was_sold_is_kept_line_by_line_whatever_is_wrong_with_it() -> None:
+    raw = order(
+        line("a", 2),
+        shipping(None),
+        line("b", "two", price="x", currencyCode=None),
+        line(None, 1, productVariantId="gid://cloudshelf/ProductVariant/9", price=-1),
+    )
+    found = read_order(raw).sold
+    assert [(one.number, one.sku, one.quantity, one.price, one.currency) for one in found] == [
+        (1, "a", 2, "19.9", "EUR"),
+        (2, None, 1, None, "EUR"),
+        (3, "b", None, None, ""),
+        (4, None, 1, "-1", "EUR"),
+    ]
+    assert [one.is_shipping for one in found] == [False, True, False, False]
+    assert (found[2].quantity_given, found[3].identifier) == ("'two'", "gid://cloudshelf/ProductVariant/9")
+
+
+def test_a_session_is_told_by_names_and_else_by_ids() -> None:
+    session = {
+        "deviceId": "gid://d/1",
+        "deviceName": "Kiosk 3",
+        "cloudshelfId": "gid://c/1",
+        "paymentAttemptId": "pa",
+    }
+    found = read_order(order(line(), session=session))
+    assert (found.session.device, found.session.cloudshelf) == ("Kiosk 3", "gid://c/1")
+    assert found.was_paid_on_kiosk
+    assert not read_order(order(line(), session=None)).was_paid_on_kiosk
+
+
+@pytest.mark.parametrize("value", ["anna@example.com", " anna@example.com "])
+def test_an_e_mail_address_is_found_and_never_kept(value: str) -> None:
+    raw = order(line(), line(customAttributes=[{"key": "CS_EMAIL", "value": value}]))
+    assert email_of(raw, "CS_EMAIL") == "anna@example.com"
+    assert email_of(raw, "EMAIL") is None
+    assert "anna" not in json.dumps(read_order(raw).content)
+
+
+@pytest.mark.parametrize("value", ["", None, 7, "a\nb@example.com", "a" * 250 + "@example.com"])
+def test_what_can_be_no_e_mail_address_is_none(value: Any) -> None:
+    assert email_of(order(line(customAttributes=[{"key": "CS_EMAIL", "value": value}])), "CS_EMAIL") is None
+
+
+@pytest.mark.parametrize(
+    ("change", "matters"),
+    [
+        ({"status": "REFUNDED"}, False),
+        ({"updatedAt": "2026-11-25T10:00:00Z"}, False),
+        ({"thirdPartyId": "ct-1"}, False),
+        ({"lines": [line(price=1)]}, True),
+        ({"discountCode": "SUMMER"}, True),
+        ({"session": None}, True),
+    ],
+)
+def test_only_what_an_order_is_made_of_counts_as_a_change_of_it(change: Json, matters: bool) -> None:
+    before, after = (capture_hash(read_order(order(line(), **more))) for more in ({}, change))
+    assert (before != after) is matters
