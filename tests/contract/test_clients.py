@@ -70,7 +70,7 @@ FORBIDDEN = re.compile(r"(?i)payment|secret|token|apikey|email|phone|telephone|f
 #: How a kiosk was paid is no secret, and an order needs it; nothing else of a payment is read.
 PAID_HOW = {"paymentMethod", "paymentAttemptId"}
 #: Pages that are as long as the API lets them be, see ``CloudshelfClient.orders``; the worst case is what fits then.
-SMALLER_PAGES = {"orders": 10}
+SMALLER_PAGES = {"orders": 10, "shown_products": 20}
 #: All that may be read of an organisation, and where.
 ORGANISATION = {"owningOrganisation": {"displayName", "defaultCurrencyCode", "safetyStockNumber"}}
 
@@ -233,6 +233,11 @@ def _use_everything(client: CloudshelfClient) -> None:
     client.report_catalogue_stats(products=1, variants=1, groups=1, images=None)
     client.report_catalogue_stats(products=1, variants=1, groups=1, images=1)
     list(client.products())
+    (shown,) = [one for page in client.shown_products() for one in page]
+    assert shown == client.shown_product(PRODUCT.id)
+    assert [one["platformProvidedId"] for one in shown["productGroups"]] == [GROUP.id]
+    assert client.shown_product(unknown) is None
+    assert GROUP.id in [one["platformProvidedId"] for page in client.shown_groups() for one in page]
     client.delete_groups([GROUP.id])
     client.delete_products([PRODUCT.id])
 

@@ -50,6 +50,8 @@ LocationForm = Literal["structured", "address"]
 
 #: Keeps an id scan within the complexity limit even if the API multiplies by the page size.
 SCAN_PAGE = 100
+#: Products read with all that a shopper sees of them; fewer where the API finds that too complex.
+SHOWN_PAGE = 50
 #: Products whose variants are read in one call; the document has so many places.
 PRODUCTS_READ = 8
 NOT_FOUND = "ENTITY_NOT_FOUND"
@@ -290,8 +292,21 @@ class CloudshelfClient:
         stamps = (edge["node"]["updatedAt"] for edge in edges if edge and edge["node"])
         return next((datetime.fromisoformat(stamp) for stamp in stamps), None)
 
+    def shown_products(self) -> Iterator[list[Json]]:
+        """Every product as shoppers see it, with its groups and variants, in pages, oldest id first."""
+        return self._scan("shown_products", SHOWN_PAGE)
+
+    def shown_product(self, id_: str) -> Json | None:
+        """One product in the form of :meth:`shown_products`; ``None`` when there is none."""
+        found: Json | None = self._api.query("shown_product", id=id_)["product"]
+        return found
+
+    def shown_groups(self) -> Iterator[list[Json]]:
+        """Every product group's ``platformProvidedId``, ``displayName`` and ``updatedAt``, in pages."""
+        return self._scan("shown_groups")
+
     def _scan(self, name: str, page_size: int = SCAN_PAGE) -> Iterator[list[Json]]:
-        """All nodes of a list, whose document has its name."""
+        """All nodes of a list, which has the name of its document."""
         after: str | None = None
         while True:
             page = self._page(name, after, page_size)
