@@ -18,6 +18,7 @@ from cogent_ops.domain.policies import Policies
 from cogent_ops.domain.rules import (
     AvailabilityRules,
     CatalogueRules,
+    DriftRules,
     Key,
     LiveStockRules,
     LocationOverride,
@@ -177,6 +178,9 @@ class LinkSettings(CatalogueRules):
     orders: OrderRules = Field(default_factory=OrderRules, description="Kiosk orders to commercetools.")
     retention: RetentionRules = Field(
         default_factory=RetentionRules, description="How long what is done is kept."
+    )
+    drift: DriftRules = Field(
+        default_factory=DriftRules, description="The nightly comparison of both sides, and what it mends."
     )
     removal_guard: RemovalGuard = Field(default_factory=RemovalGuard, description="Guard of mass removals.")
     concurrency: Annotated[int, Field(ge=1, le=64)] = Field(

@@ -527,3 +527,48 @@ class RetentionRules(Rules):
     payloads_days: Days = Field(90, description="Payloads of closed exceptions; the exception itself stays.")
     alerts_days: Days = Field(90, description="Messages that were sent.")
     runs_days: Days = Field(30, description="Run folders with what tasks hand to one another, and reports.")
+
+
+class DriftRules(Rules):
+    """What a night's comparison may mend by itself, and what is too young to be called a difference."""
+
+    heal: Literal["off", "ask", "small"] = Field(
+        "off",
+        description="off: differences are reported with what would be mended, and nothing is (begin with this). ask: a "
+        "person approves everything that is mended. small: what lies within the limits is mended by itself.",
+    )
+    heal_units: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        3,
+        description="Most units of one difference that are mended without a person.",
+        json_schema_extra={"unit": "units"},
+    )
+    heal_value: Annotated[float, Field(ge=0)] = Field(
+        50.0,
+        description="Most money of one difference that is mended without a person; without a price it is too much.",
+        json_schema_extra={"unit": "the link's currency"},
+    )
+    heal_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.001,
+        description="Share of the compared SKUs of which so many may differ at once; beyond it something larger is "
+        "wrong, and a person is asked for all of them.",
+        json_schema_extra={"unit": "share 0..1"},
+    )
+    lag_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
+        60.0,
+        description="Changes younger than this may not show everywhere yet: what differs is read again after it.",
+        json_schema_extra={"unit": "s"},
+    )
+    rereads: Annotated[int, Field(ge=1, le=20)] = Field(
+        4, description="How often what differs is read again while its orders are too young to judge it."
+    )
+    late_minutes: Annotated[int, Field(ge=1, le=10_080)] = Field(
+        15, description="A movement may wait so long.", json_schema_extra={"unit": "min"}
+    )
+    listed: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        1000,
+        description="Differences of a night that are stored one by one, the most expensive first; the others are in "
+        "its CSV file and in the totals.",
+    )
+    keep_nights: Annotated[int, Field(ge=2, le=3650)] = Field(
+        60, description="Nights whose snapshots are kept, from which they can be compared again."
+    )

@@ -560,3 +560,68 @@ silence = Table(
     _time("until"),
     Index(None, "link", "until"),
 )
+
+#: Nights on which both sides were compared; a night's name sorts as time goes on.
+drift_night = Table(
+    "drift_night",
+    metadata,
+    _key("link"),
+    _key("night"),
+    _text("run_key"),
+    _text("state"),
+    Column("backfilled", Boolean, nullable=False),
+    Column("checked", BigInteger, nullable=False),
+    Column("counts", Json, nullable=False),
+    _text("report_path", nullable=True),
+    _time("started_at"),
+    _time("finished_at", nullable=True),
+    CheckConstraint("state IN ('running', 'done')", name="state"),
+)
+
+#: What a night found, in numbers: all of it, also where single findings were too many to be kept.
+drift_total = Table(
+    "drift_total",
+    metadata,
+    _key("link"),
+    _key("night"),
+    _key("area"),
+    _key("cause"),
+    _key("currency"),
+    Column("findings", Integer, nullable=False),
+    # Without signs, or too much here would hide what is missing there. Money in minor units.
+    Column("units", BigInteger, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+)
+
+#: Single findings of a night, and what became of those that can be mended.
+drift_finding = Table(
+    "drift_finding",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    _text("link"),
+    _text("night"),
+    _text("area"),
+    _text("cause"),
+    _text("subject"),
+    _text("message"),
+    Column("evidence", Json, nullable=False),
+    _text("owner"),
+    _text("action"),
+    Column("units", BigInteger, nullable=False),
+    Column("amount", BigInteger, nullable=True),
+    _text("currency", nullable=True),
+    _text("place"),
+    Column("heal", Integer, nullable=True),
+    _text("state"),
+    _text("decided_by", nullable=True),
+    _text("outcome", nullable=True),
+    _time("created_at"),
+    _time("updated_at"),
+    UniqueConstraint("link", "night", "area", "cause", "subject"),
+    Index(None, "link", "area", "subject", "night"),
+    Index(None, "link", "state"),
+    CheckConstraint(
+        "state IN ('reported', 'proposed', 'healing', 'verified', 'returned', 'declined', 'overtaken')",
+        name="state",
+    ),
+)
