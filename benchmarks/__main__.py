@@ -5,7 +5,18 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("parsing", "gate", "store", "catalogue", "stock", "availability", "live_stock", "launch", "sales")
+NAMES = (
+    "parsing",
+    "gate",
+    "store",
+    "catalogue",
+    "stock",
+    "availability",
+    "live_stock",
+    "launch",
+    "sales",
+    "orders",
+)
 
 
 def main() -> int:

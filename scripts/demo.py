@@ -27,6 +27,7 @@ from typing import Any, NoReturn
 import httpx
 
 from kiosk_burst import SALES, Burst, Recount
+from sandbox_talk import Sandbox
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -368,7 +369,7 @@ def sell(airflow: Airflow, sandbox: Json, home: Path, progress: Progress) -> Rec
     connection = json.loads(sandbox["connections"]["AIRFLOW_CONN_COMMERCETOOLS_DEFAULT"])
     project = f"commercetools/{connection['extra']['project_key']}"
     progress.step(f"stock_deltas: {SALES} kiosk sales, some voided, while requests fail and answers are lost")
-    store, burst = open_store(f"sqlite:///{home / 'cogent_ops.db'}"), Burst(sandbox["control_url"])
+    store, burst = open_store(f"sqlite:///{home / 'cogent_ops.db'}"), Burst(Sandbox(sandbox))
     airflow.unpause("stock_deltas")
     # Orders count from the first poll on: what was sold before is in the quantities already.
     wait_for(lambda: store.watermarks.get("default", START_FLOW), START_SECONDS, airflow.processes)

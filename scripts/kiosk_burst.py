@@ -1,7 +1,4 @@
-"""A burst of kiosk sales against the sandbox while its APIs misbehave, and an independent recount afterwards.
-
-It talks to the sandbox's control endpoint alone and knows nothing of the package, so what it counts is evidence.
-"""
+"""A burst of kiosk sales against the sandbox while its APIs misbehave, and an independent recount afterwards."""
 
 from __future__ import annotations
 
@@ -9,10 +6,9 @@ import random
 import time
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import unquote
 
-import httpx
+from sandbox_talk import Sandbox
 
 SALES = 200
 #: Share of the sales that are voided again.
@@ -54,11 +50,11 @@ class Recount:
 class Burst:
     """Sells, and counts again.
 
-    :param control_url: the sandbox's control endpoint.
+    :param sandbox: only its control endpoint is used.
     """
 
-    def __init__(self, control_url: str, seed: int = 7) -> None:
-        self._http = httpx.Client(base_url=control_url, timeout=30)
+    def __init__(self, sandbox: Sandbox, seed: int = 7) -> None:
+        self._sandbox = sandbox
         self._rng = random.Random(seed)
         self._before: Stock = {}
         #: Place and units of every order.
@@ -69,7 +65,7 @@ class Burst:
     def sell(self, sales: int = SALES) -> None:
         """Sell what kiosks show, with faults on; some sales are voided at once."""
         variants, stores = self._shown()
-        self._http.put("/faults", json=FAULTS).raise_for_status()
+        self._sandbox.misbehave(FAULTS)
         popular = self._rng.sample(variants, min(40, len(variants)))
         for _ in range(sales):
             order = self._sell_one(popular, stores)
@@ -89,36 +85,31 @@ class Burst:
 
     def _shown(self) -> tuple[list[str], list[str]]:
         """Variants and stores that kiosks show; from here on it is counted."""
-        self._before, self._faults_before = self._inventory(), self._faults()
+        self._before, self._faults_before = self._sandbox.inventory(), self._sandbox.faults()
         # Only what kiosks show can be sold there; each of the stores may sell it, with stock or without.
-        shown = self._state("cloudshelf")
+        shown = self._sandbox.state("cloudshelf")
         variants = sorted(id_ for product in shown["products"].values() for id_ in product["variants"])
         return variants, sorted(shown["locations"])
 
     def _sell_one(self, variants: list[str], stores: list[str]) -> str:
         variant, store, units = self._rng.choice(variants), self._rng.choice(stores), self._rng.randint(1, 3)
         line = {"productVariantID": variant, "quantity": units, "price": 10.0, "currencyCode": "EUR"}
-        order = {
-            "change": "kiosk-order",
-            "lines": [line],
-            "status": "PAID",
-            "session": {"locationId": store},
-        }
-        made = str(self._change(order)["id"])
+        session = {"locationId": store}
+        made = str(self._sandbox.change("kiosk-order", lines=[line], status="PAID", session=session)["id"])
         self._orders[made] = (f"{_named(variant)}@{_named(store)}", units)
         return made
 
     def _void(self, order: str) -> None:
-        self._change({"change": "kiosk-status", "order": order, "status": "VOIDED"})
+        self._sandbox.change("kiosk-status", order=order, status="VOIDED")
         self._voided.add(order)
 
     def calm(self) -> None:
         """Switch the faults off."""
-        self._http.delete("/faults").raise_for_status()
+        self._sandbox.calm()
 
     def recount(self) -> Recount:
         """Compare commercetools' inventory before and after with what was sold, entry by entry."""
-        after, sold = self._inventory(), Counter[str]()
+        after, sold = self._sandbox.inventory(), Counter[str]()
         for order, (place, units) in self._orders.items():
             sold[place] += 0 if order in self._voided else units
         places = self._before.keys() | after.keys() | sold.keys()
@@ -130,23 +121,8 @@ class Burst:
             deducted=sum(gone.values()),
             lost=sum(max(0, sold[place] - units) for place, units in gone.items()),
             doubled=sum(max(0, units - sold[place]) for place, units in gone.items()),
-            faults=self._faults() - self._faults_before,
+            faults=self._sandbox.faults() - self._faults_before,
         )
-
-    def _inventory(self) -> Stock:
-        return {place: stock[0] for place, stock in self._state("commercetools")["inventory"].items()}
-
-    def _faults(self) -> int:
-        found: dict[str, int] = self._http.get("/counters").raise_for_status().json()["faults"]
-        return sum(found.values())
-
-    def _state(self, api: str) -> dict[str, Any]:
-        found: dict[str, Any] = self._http.get(f"/state/{api}").raise_for_status().json()
-        return found
-
-    def _change(self, what: dict[str, Any]) -> dict[str, Any]:
-        made: dict[str, Any] = self._http.post("/change", json=what).raise_for_status().json()
-        return made
 
 
 def _named(gid: str) -> str:

@@ -310,8 +310,9 @@ class ShopFloor:
     def purchase_basket(self, given: Mapping[str, Any]) -> Json:
         """The web shop sells a basket that a customer took along by QR code, and reports the purchase.
 
-        Takes ``order`` (the basket), ``orderNumber``, ``channel``, ``field`` (in which the shop names the basket),
-        ``report`` (false: Cloudshelf is not told) and ``thirdPartyId`` (``id`` or ``number``: told along with it).
+        Takes ``order`` (the basket), ``orderNumber``, ``channel``, ``inventoryMode``, ``field`` (in which the shop
+        names the basket), ``report`` (false: Cloudshelf is not told) and ``thirdPartyId`` (``id`` or ``number``: told
+        along with it).
         """
         field, told = given.get("field", "CS_OrderId"), given.get("thirdPartyId", "none")
         with self._cloudshelf.lock:
@@ -325,6 +326,7 @@ class ShopFloor:
                 sold,
                 currency=currency,
                 channel_key=given.get("channel"),
+                mode=given.get("inventoryMode", "TrackOnly"),
                 custom=webshop.naming_basket(self._commercetools, field, basket["id"]),
             )
         named = {"id": made["id"], "number": made["orderNumber"], "none": None}[told]

@@ -152,8 +152,10 @@ def test_the_web_shop_sells_a_basket_and_reports_it(
 
 def test_a_purchase_may_be_reported_later(shop: Shop, sku: str) -> None:
     basket = place(shop.server, sku)
-    change(shop.server, "basket-purchase", order=basket, orderNumber="web-1", report=False)
+    given = {"order": basket, "orderNumber": "web-1", "inventoryMode": "None", "report": False}
+    change(shop.server, "basket-purchase", **given)
     assert read(shop.server, basket)["status"] == "DRAFT_BASKET"
+    assert stock(shop, sku) == 10
 
 
 def test_the_shop_keeps_one_type_for_all_its_baskets(shop: Shop, sku: str) -> None:
