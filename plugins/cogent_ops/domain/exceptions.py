@@ -43,6 +43,11 @@ class Kind(StrEnum):
     REFUND_AMOUNT = "refund_amount"
     STATUS_REFUSED = "status_refused"
     ALERT_UNDELIVERED = "alert_undelivered"
+    DRIFT_STOCK = "drift_stock"
+    DRIFT_CATALOGUE = "drift_catalogue"
+    DRIFT_ORDERS = "drift_orders"
+    DRIFT_MONEY = "drift_money"
+    DRIFT_HEAL = "drift_heal"
 
 
 class Owner(StrEnum):
@@ -124,6 +129,38 @@ LEADS_TO: Mapping[Action, Status] = {
     Action.EXPECTED: Status.EXPECTED,
     Action.FIXED: Status.FIXED,
 }
+
+
+#: Kinds that keep an order from being captured: only what ends that for the order, too, may close them.
+HELD_ORDERS = frozenset(
+    {
+        Kind.AMBIGUOUS_PAYMENT,
+        Kind.ORDER_LOCATION,
+        Kind.ORDER_CONTACT,
+        Kind.ORDER_ARTICLE,
+        Kind.ORDER_LINE,
+        Kind.ORDER_MONEY,
+        Kind.ORDER_TAX,
+        Kind.ORDER_REFUSED,
+        Kind.ORDER_CONFLICT,
+    }
+)
+#: Kinds about an order that commercetools has already.
+CAPTURED_ORDERS = frozenset({Kind.ORDER_STATE, Kind.REFUND_AMOUNT, Kind.STATUS_REFUSED})
+#: Kinds whose payload names the order (``order``: its id in Cloudshelf).
+ORDER_KINDS = HELD_ORDERS | CAPTURED_ORDERS
+
+
+def possible(kind: Kind) -> frozenset[Action]:
+    """What can be carried out about a kind at all, besides taking note; which of it may be done, its policy says."""
+    if kind in HELD_ORDERS:
+        found = {Action.EDIT, Action.DRY_RUN, Action.REPLAY, Action.LINK, Action.REJECT}
+        return frozenset(found | ({Action.APPROVE} if kind is Kind.AMBIGUOUS_PAYMENT else set()))
+    if kind in CAPTURED_ORDERS:
+        return frozenset({Action.EDIT, Action.DRY_RUN, Action.REPLAY, Action.EXPECTED, Action.FIXED})
+    if kind is Kind.STOCK_REFUSED:
+        return frozenset({Action.REPLAY})
+    return frozenset({Action.REJECT, Action.EXPECTED, Action.FIXED})
 
 
 @dataclass(frozen=True)
