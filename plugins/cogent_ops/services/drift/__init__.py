@@ -1,0 +1,1 @@
+"""The nightly comparison: snapshot, compare, report, ask, heal."""
