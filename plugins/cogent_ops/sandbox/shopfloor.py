@@ -59,6 +59,7 @@ class ShopFloor:
                     "quantity": line.quantity,
                     "price": float(line.price),
                     "currencyCode": line.currency,
+                    "customAttributes": [{"key": "CS_EMAIL", "value": order.customer_email}],
                 }
                 for line in order.lines
             ]
@@ -81,6 +82,9 @@ class ShopFloor:
             "cloudshelfName": "Endless aisle",
             "salesAssistantId": derived_id("SalesAssistant", order.sales_assistant),
             "salesAssistantName": order.sales_assistant,
+            "paymentMethod": "STRIPE",
+            "paymentAttemptId": order.reference,
+            "fulfilmentMethod": "SHIP_TO_HOME",
             "visibilityType": "CLOUDSHELF_INTERNAL" if order.internal else "RETAILER",
         }
 

@@ -68,7 +68,7 @@ class OrderLine:
 class KioskOrder:
     """A basket as a kiosk saves it.
 
-    :param reference: unique per seed; UUID-shaped.
+    :param reference: unique per seed; UUID-shaped. The terminal's attempt at a payment is known by it.
     :param channel_key: key of the store's commercetools Channel, i.e. where the kiosk stands.
     :param internal: a session of Cloudshelf's own staff (``CLOUDSHELF_INTERNAL``), which is never a sale.
     """
@@ -76,6 +76,7 @@ class KioskOrder:
     reference: str
     lines: tuple[OrderLine, ...]
     channel_key: str
+    customer_email: str
     sales_assistant: str
     discount_code: str | None
     internal: bool
@@ -436,6 +437,7 @@ class Traffic:
             reference=stable_id(self._seed, "kiosk-order", number),
             lines=lines,
             channel_key=rng.choice(stores) if stores else "",
+            customer_email=f"kiosk-customer-{number}@example.com",
             sales_assistant=rng.choice(_ASSISTANTS),
             discount_code="WELCOME10" if rng.random() < _DISCOUNT_SHARE else None,
             internal=rng.random() < _INTERNAL_SHARE,
