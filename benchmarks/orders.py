@@ -24,7 +24,7 @@ import yaml
 from tests.support.leaks import scan
 
 from benchmarks.in_airflow import ROOT, Meter, Running, percentiles, running
-from cogent_ops.domain.exceptions import Kind
+from cogent_ops.domain.exceptions import ORDER_KINDS
 from cogent_ops.store import Store, open_store
 from cogent_ops.store.exceptions import StoredException
 from cogent_ops.store.orders import Accounting
@@ -38,12 +38,6 @@ LINK = "default"
 LIMIT = {"rate": 400, "burst": 800, "timeout_seconds": 65}
 GRACE_MINUTES = 1
 PATIENCE_SECONDS = 240.0
-#: Kinds of an order's exceptions; stock has its own about the same orders.
-KINDS = {kind for kind in Kind if kind.startswith("order_")} | {
-    Kind.AMBIGUOUS_PAYMENT,
-    Kind.REFUND_AMOUNT,
-    Kind.STATUS_REFUSED,
-}
 #: What must not appear either.
 SECRETS = ("sandbox-secret", "sandbox-key")
 
@@ -128,7 +122,7 @@ def _settled(sandbox: Sandbox, burst: OrderBurst, store: Store) -> Result:
 
 
 def _result(sandbox: Sandbox, burst: OrderBurst, store: Store) -> Result:
-    open_ = tuple(one for one in store.exceptions.open(LINK) if one.kind in KINDS)
+    open_ = tuple(one for one in store.exceptions.open(LINK) if one.kind in ORDER_KINDS)
     return Result(
         recount(sandbox, burst), store.captures.accounting(LINK), open_, tuple(_odd(burst.sales, open_))
     )

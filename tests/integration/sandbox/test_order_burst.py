@@ -47,9 +47,8 @@ class Clerk:
         """One order in the state in which it ends; Cloudshelf is told."""
         is_refunded = sale.case.end == "refunded"
         made = self.shop.ok("POST", "orders/import", self.draft(sale))
-        for line in made["lineItems"] + made["customLineItems"] if is_refunded else ():
-            field = "lineItemId" if "variant" in line else "customLineItemId"
-            back = {field: line["id"], "quantity": line["quantity"], "shipmentState": "Returned"}
+        for line in made["lineItems"] if is_refunded else ():
+            back = {"lineItemId": line["id"], "quantity": line["quantity"], "shipmentState": "Returned"}
             made = self.shop.act("orders", made, {"action": "addReturnInfo", "items": [back]})
         Kiosk(self.shop.server).orders({"id": sale.id, "newThirdPartyId": made["id"]})
 
