@@ -92,10 +92,9 @@ def _transactions(
     for step in row.steps:
         if step.type != "Refund":
             continue
-        if step.state == "Success" and step.amount is Amount.LEFT:
-            yield from _paid_out(payment, number)
-        target = _target(step, charged, balance, edits)
-        left = target - balance.refunded - balance.owed
+        settled, covered = _settle(step, payment, charged, balance.refunded + balance.owed, number)
+        yield from settled
+        left = _target(step, charged, balance, edits) - covered
         if left.cents > 0:
             yield {"action": "addTransaction", "transaction": _refund(step, left, order, number)}
 
@@ -122,12 +121,26 @@ def _interaction(number: str, what: str) -> str:
     return f"{number}-{what}"
 
 
-def _paid_out(payment: Raw, number: str) -> Iterator[Json]:
-    """A refund that we noted as owed has been paid now; those of others are theirs to move."""
+def _settle(
+    step: Step, payment: Raw, charged: Money, covered: Money, number: str
+) -> tuple[list[Json], Money]:
+    """What becomes of a refund that was noted as owed when the order was voided; those of others are theirs to move.
+
+    :param covered: what went back or is owed.
+    :return: the actions, and what is covered after them.
+    """
+    found: list[Json] = []
     for one in payment.get("transactions") or ():
-        is_ours = one.get("interactionId") == _interaction(number, _VOID)
-        if one["type"] == "Refund" and one["state"] == "Pending" and is_ours:
-            yield {"action": "changeTransactionState", "transactionId": one["id"], "state": "Success"}
+        is_ours = one.get("interactionId") == _interaction(number, _VOID) and one["state"] == "Pending"
+        if not is_ours or step.amount is not Amount.LEFT:
+            continue
+        state = step.state
+        if covered.cents > charged.cents:
+            # Whoever paid it out noted that as a transaction of its own.
+            state, covered = "Failure", covered - Money.of(one["amount"])
+        if state != one["state"]:
+            found.append({"action": "changeTransactionState", "transactionId": one["id"], "state": state})
+    return found, covered
 
 
 def _refund_problem(row: StateRow, balance: Balance, edits: Mapping[str, str]) -> Problem | None:
