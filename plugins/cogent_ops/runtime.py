@@ -31,12 +31,15 @@ if TYPE_CHECKING:
     from cogent_ops.clients.commercetools import CommercetoolsClient
     from cogent_ops.clients.transport import Tuning
     from cogent_ops.config import ApiLimits, Config, LinkConfig
+    from cogent_ops.domain.policies import Policies
     from cogent_ops.services.alerts import Alerting, ExceptionWatch
+    from cogent_ops.services.asking import Asking
     from cogent_ops.services.availability import AvailabilityFlow
     from cogent_ops.services.catalogue.sync import CatalogueSync
     from cogent_ops.services.checks import Check, Parts
     from cogent_ops.services.live_stock.service import LiveStock
     from cogent_ops.services.retention import Retention
+    from cogent_ops.services.review import Review
     from cogent_ops.services.stock.files import FileDrop
     from cogent_ops.services.stock.flow import StockFlow, StockWatch
     from cogent_ops.store import SharedBudget, Store
@@ -246,6 +249,33 @@ class Runtime:
             Places(airflow=conf.get("api", "base_url", fallback=None)),
             run_key=run_key,
         )
+
+    @cached_property
+    def policies(self) -> Policies:
+        """What is done about each kind of exception, as the business says.
+
+        :raises ConfigError: naming file, line, field and cure.
+        """
+        from cogent_ops.config import load_policies
+
+        return load_policies()
+
+    def review(self) -> Review:
+        """What people see of exceptions, and do about them."""
+        from cogent_ops.services.review import Review
+
+        return Review(
+            self.link, self.store, self.policies, desk=self.order_desk, project=lambda: self.project
+        )
+
+    def asking(self, asked_by: str) -> Asking:
+        """The questions that one run puts to people.
+
+        :param asked_by: the run, the same in all its tasks and tries.
+        """
+        from cogent_ops.services.asking import Asking
+
+        return Asking(self.review(), asked_by)
 
     def exception_watch(self) -> ExceptionWatch:
         """What tells whether an exception was opened since it said so last."""

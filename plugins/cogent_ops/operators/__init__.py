@@ -19,18 +19,26 @@ from cogent_ops.operators.catalogue import (
 )
 from cogent_ops.operators.common import run_key
 from cogent_ops.operators.retention import RetentionOperator
+from cogent_ops.operators.review import (
+    ApplyAnswerOperator,
+    AskPersonOperator,
+    ExceptionQuestionsOperator,
+)
 from cogent_ops.operators.stock import AvailabilityPushOperator, StockDeltasOperator
 
 __all__ = [
     "REPORTS_PREFIX",
     "AcceptAuditOperator",
     "AlertOperator",
+    "ApplyAnswerOperator",
+    "AskPersonOperator",
     "AvailabilityPushOperator",
     "CatalogueOperator",
     "CatalogueReportOperator",
     "CatalogueVerdictOperator",
     "CloudshelfCataloguePushOperator",
     "CommercetoolsCatalogueExtractOperator",
+    "ExceptionQuestionsOperator",
     "ProductMasterGateOperator",
     "ReportLink",
     "RetentionOperator",

@@ -81,13 +81,13 @@ def _head(telling: Telling) -> str:
 
 def _lines(telling: Telling, now: datetime) -> Iterable[str]:
     for one in telling.first:
-        yield f"- {_line(one, now)}"
+        yield f"- {line(one, now)}"
     more = telling.count - len(telling.first)
     if more > 0:
         yield f"- and {more} more"
 
 
-def _line(one: StoredException, now: datetime) -> str:
+def line(one: StoredException, now: datetime) -> str:
     """``Order CS-…, Leeds: nobody knows the e-mail address. (£84.00, waiting 22 min)``."""
     is_named = one.record in one.message
     money = show(Money(one.currency, one.amount)) if one.amount is not None and one.currency else ""
@@ -110,7 +110,7 @@ def waited(since: timedelta) -> str:
 
 def _whose(telling: Telling, policies: Policies) -> str:
     deadlines = [one.deadline for one in telling.first if one.deadline is not None]
-    until = f" {_local(min(deadlines), policies)}" if deadlines else ""
+    until = f" {local_time(min(deadlines), policies)}" if deadlines else ""
     if telling.escalated_to:
         return (
             f"Nobody has taken this up: {telling.owner} should have done so by{until}. "
@@ -119,7 +119,8 @@ def _whose(telling: Telling, policies: Policies) -> str:
     return f"Owner: {telling.owner}" + (f", until{until}" if until else "")
 
 
-def _local(moment: datetime, policies: Policies) -> str:
+def local_time(moment: datetime, policies: Policies) -> str:
+    """A moment as the business's clock shows it."""
     zone = policies.business_hours.timezone
     return f"{moment.astimezone(ZoneInfo(zone)):%a %d %b %H:%M} ({zone})"
 

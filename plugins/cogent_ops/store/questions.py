@@ -12,7 +12,7 @@ from cogent_ops.domain.exceptions import OPEN, Status
 from cogent_ops.store.engine import Database
 from cogent_ops.store.exceptions import StoredException, stored
 from cogent_ops.store.schema import exception
-from cogent_ops.store.sql import take_turns
+from cogent_ops.store.sql import chunks, take_turns
 
 #: How long an answer that left things as they are keeps a question from being asked again.
 HOLD = timedelta(hours=4)
@@ -67,6 +67,13 @@ class Questions:
             ).all()
         return _grouped([stored(row) for row in rows])
 
+    def asked(self, link: str, asked_by: str, ids: Collection[int]) -> list[int]:
+        """Those of the exceptions about which this run still waits for an answer, the oldest first."""
+        e = exception.c
+        query = select(e.id).where(e.link == link, e.asked_by == asked_by).order_by(e.id)
+        with self._database.read() as conn:
+            return [found for found in conn.execute(query).scalars() if found in ids]
+
     def answered(
         self, conn: Connection, link: str, asked_by: str, ids: Collection[int], *, at: datetime | None
     ) -> None:
@@ -76,8 +83,9 @@ class Questions:
             has failed again. ``None``: at once.
         """
         e = exception.c
-        mine = and_(e.link == link, e.id.in_(ids), e.asked_by == asked_by)
-        conn.execute(update(exception).where(mine).values(asked_by=None, asked_at=at))
+        for chunk in chunks(sorted(ids)):
+            mine = and_(e.link == link, e.id.in_(chunk), e.asked_by == asked_by)
+            conn.execute(update(exception).where(mine).values(asked_by=None, asked_at=at))
 
 
 def _is_due(moment: datetime) -> ColumnElement[bool]:

@@ -1,0 +1,57 @@
+"""What waits for a person, asked under *Required Actions*: approve, correct, try again, link, reject or hold.
+
+**gather** takes the exceptions about which something can be decided, all of one cause as one question, so that a
+broken kiosk with forty orders is one decision. For each question **decide** asks: the form says what happened, in which
+store, how much money waits, whose it is and until when, and what each choice does. **apply** carries the answer out in
+the name of the person who gave it; what is not possible is asked again, with the reason, and so is a dry run, with what
+would be sent. No answer within a day means *hold*: the exception waits on and is asked again later.
+
+An exception that is opened wakes it, the clock does every ten minutes. Questions that wait take no worker. The same can
+be done on the command line with `cogent-ops exceptions`, and only there may an e-mail address be given: Airflow keeps
+what is typed into its forms.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Param, task_group
+
+from cogent_ops import operators as ops
+from cogent_ops.dag_defaults import exception_inbox, flow_dag, for_each_link, on_clock
+
+FORM = {
+    "note": Param("", type="string", description="Why. Everybody may read it, for ever: no personal data."),
+    "set": Param("", type="string", description="Corrections, such as location=store-leeds; price.2=12.50"),
+    "order_number": Param("", type="string", description="To link: the order's number in commercetools."),
+}
+
+
+def build(link: str) -> None:
+    """The DAG of one link."""
+    with flow_dag(
+        "exception_review",
+        link,
+        schedule=on_clock("*/10 * * * *", exception_inbox(link)),
+        late_after=timedelta(hours=26),
+        dagrun_timeout=timedelta(hours=28),
+        # Runs that wait for answers must not keep others from asking.
+        max_active_runs=32,
+        tags=["exceptions"],
+        doc_md=__doc__,
+    ):
+        gather = ops.ExceptionQuestionsOperator(task_id="gather", link=link)
+
+        @task_group
+        def ask(question: Any) -> None:
+            waits = {"response_timeout": timedelta(hours=24), "execution_timeout": None}
+            decide = ops.AskPersonOperator(
+                task_id="decide", link=link, question=question, params=FORM, **waits
+            )
+            ops.ApplyAnswerOperator(task_id="apply", link=link, question=question, answer=decide.output)
+
+        ask.expand(question=gather.output)
+
+
+for_each_link(build)

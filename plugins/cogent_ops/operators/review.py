@@ -1,0 +1,115 @@
+"""Operators of ``exception_review``: which questions there are, a person's answer, and what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk import BaseOperator, Context
+
+from cogent_ops.links import DEFAULT_LINK
+from cogent_ops.operators.common import Summary, run_key
+
+if TYPE_CHECKING:
+    from cogent_ops.services.asking import Asking
+
+#: What a question with nothing to choose from would show; a form needs options before it is known what it asks.
+_HOLD = "Hold"
+
+
+def _asking(link: str, context: Context) -> Asking:
+    from cogent_ops.runtime import Runtime
+
+    run = context["dag_run"]
+    return Runtime(link).asking(run_key(run.dag_id, run.run_id))
+
+
+class ExceptionQuestionsOperator(BaseOperator):
+    """Take the exceptions that a person can decide about, all of one cause as one question.
+
+    What follows runs once for each; without any it is skipped.
+
+    :param link: the link. (templated)
+    """
+
+    template_fields: Sequence[str] = ("link",)
+    ui_color: str = "#fef3c7"
+
+    def __init__(self, *, link: str = DEFAULT_LINK, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.link = link
+
+    def execute(self, context: Context) -> list[Summary]:
+        """Claim the questions.
+
+        :return: kind and numbers of the exceptions of each.
+        """
+        found = _asking(self.link, context).claim(datetime.now(UTC))
+        return [{"kind": one.kind, "ids": [each.id for each in one.exceptions]} for one in found]
+
+
+class AskPersonOperator(HITLOperator):
+    """Ask a person under *Required Actions* about the exceptions of one cause, and wait for the answer.
+
+    No answer in time means hold, and so does one that cannot be read.
+
+    :param link: the link. (templated)
+    :param question: one of those that :class:`ExceptionQuestionsOperator` found. (templated)
+    """
+
+    template_fields: Sequence[str] = ("link", "question")
+    ui_color: str = "#fce7f3"
+
+    def __init__(self, *, link: str = DEFAULT_LINK, question: Any, **kwargs: Any) -> None:
+        super().__init__(subject="An exception", options=[_HOLD], defaults=_HOLD, **kwargs)
+        self.link, self.question = link, question
+
+    def execute(self, context: Context) -> Any:
+        """Show the form, and park until somebody answers or the time is over."""
+        self._fill(context)
+        return super().execute(context)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        """Take the answer. See :meth:`HITLOperator.execute_complete`."""
+        self._fill(context)
+        return super().execute_complete(context, event)
+
+    def _fill(self, context: Context) -> None:
+        asking = _asking(self.link, context)
+        form = asking.form(self.question["kind"], self.question["ids"], datetime.now(UTC))
+        self.subject, self.body, self.options = form.subject, form.body, list(form.options)
+
+
+class ApplyAnswerOperator(BaseOperator):
+    """Do what a person answered, in that person's name; what cannot be done is asked again, with the reason.
+
+    :param link: the link. (templated)
+    :param question: the question. (templated)
+    :param answer: XCom of :class:`AskPersonOperator`. (templated)
+    """
+
+    template_fields: Sequence[str] = ("link", "question", "answer")
+    ui_color: str = "#dcfce7"
+
+    def __init__(self, *, link: str = DEFAULT_LINK, question: Any, answer: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.link, self.question, self.answer = link, question, answer
+
+    def execute(self, context: Context) -> Summary:
+        """Carry it out.
+
+        :return: how many exceptions it was done for, and for how many it was refused.
+        """
+        from cogent_ops.services.asking import Answer
+
+        person, typed = self.answer.get("responded_by_user"), self.answer.get("params_input") or {}
+        answer = Answer(
+            option=self.answer["chosen_options"][0],
+            actor=None if person is None else str(person.get("name") or person.get("id")),
+            note=str(typed.get("note") or ""),
+            corrections=str(typed.get("set") or ""),
+            order_number=str(typed.get("order_number") or ""),
+        )
+        return _asking(self.link, context).apply(self.question["ids"], answer, datetime.now(UTC))
