@@ -17,8 +17,8 @@ INTRODUCTION = """\
 # DAG reference
 
 The ids are fixed. A link other than `default` has DAGs of its own: `catalogue_sync__austria`. Every DAG has one active
-run at a time, retries what can succeed later after the time that the target asked for, and fails at once what needs a
-person.
+run at a time (but for `exception_review`, whose runs wait for people), retries what can succeed later after the time
+that the target asked for, and fails at once what needs a person.
 """
 
 
@@ -62,6 +62,9 @@ def _facts(dag: Any) -> Iterator[str]:
 
 
 def _schedule(timetable: Any) -> str:
+    if hasattr(timetable, "asset_condition"):
+        names = ", ".join(f"`{asset.name}`" for asset in timetable.asset_condition.objects)
+        return f"{_schedule(timetable.timetable)}; and at once on {names}"
     expression = getattr(timetable, "expression", None) or getattr(timetable, "_expression", None)
     return f"`{expression}` UTC, each run with a data interval" if expression else str(timetable)
 
