@@ -261,7 +261,8 @@ class CommercetoolsApi:
             params = parse_qs(query, keep_blank_values=True)
             self._authorise(headers, _wanted_scopes(operation, params))
             _check_params(operation, params)
-            answer = self._dispatch(operation, params, body)
+            with self.state.written_by(self.state.behaviour.client_id):
+                answer = self._dispatch(operation, params, body)
             if method == "HEAD" and operation.verb == "query" and self._nothing_found(answer):
                 answer.status = 404
         except ApiError as error:

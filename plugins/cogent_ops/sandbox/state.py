@@ -97,6 +97,10 @@ class Behaviour:
     long_uri_status: Literal[404, 414] = 414
 
 
+#: Client id under which the sandbox's own people and systems change resources, as in the Merchant Center.
+PEOPLE = "sandbox-people"
+
+
 class CommercetoolsState:
     """One project. Every method must be called with :attr:`lock` held.
 
@@ -107,6 +111,7 @@ class CommercetoolsState:
         self.clock, self.behaviour = clock, behaviour
         self.lock = threading.RLock()
         self.ids = Ids(seed)
+        self.writer = PEOPLE
         self.messages_stopped: Callable[[], bool] = lambda: False
         self._dataset = dataset
         self.reset()
@@ -166,10 +171,24 @@ class CommercetoolsState:
 
     # Resources
 
+    @contextmanager
+    def written_by(self, client_id: str) -> Iterator[None]:
+        """What changes meanwhile was changed by an API client."""
+        self.writer = client_id
+        try:
+            yield
+        finally:
+            self.writer = PEOPLE
+
+    def changed(self) -> Json:
+        """When a resource was changed last and by whom: now, by whoever writes."""
+        return {"lastModifiedAt": self.clock.stamp(), "lastModifiedBy": {"clientId": self.writer}}
+
     def head(self) -> Json:
         """Id, version and timestamps of a new resource."""
-        stamp = self.clock.stamp()
-        return {"id": self.ids.uuid(), "version": 1, "createdAt": stamp, "lastModifiedAt": stamp}
+        changed = self.changed()
+        made = {"createdAt": changed["lastModifiedAt"], "createdBy": changed["lastModifiedBy"]}
+        return {"id": self.ids.uuid(), "version": 1, **made, **changed}
 
     def add(self, resource: str, content: Mapping[str, Any]) -> Json:
         """Store a new resource; fields that are ``None`` are left out, as the API does."""
@@ -182,7 +201,7 @@ class CommercetoolsState:
         if new == old and not self.behaviour.no_op_bumps:
             return old
         step = max(1, actions) if self.behaviour.version_step_per_action else 1
-        made = {**new, "version": old["version"] + step, "lastModifiedAt": self.clock.stamp()}
+        made = {**new, "version": old["version"] + step, **self.changed()}
         self.collections[resource].put(made)
         return made
 
@@ -190,8 +209,7 @@ class CommercetoolsState:
         """Bump a version as another client's harmless update would."""
         old = self.collections[resource].get(identifier)
         if old is not None:
-            changed = {**old, "version": old["version"] + 1, "lastModifiedAt": self.clock.stamp()}
-            self.collections[resource].put(changed)
+            self.collections[resource].put({**old, "version": old["version"] + 1, **self.changed()})
 
     @staticmethod
     def check_version(resource: Json, version: int) -> None:
