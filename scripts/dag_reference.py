@@ -62,7 +62,7 @@ def _facts(dag: Any) -> Iterator[str]:
 
 
 def _schedule(timetable: Any) -> str:
-    if hasattr(timetable, "asset_condition"):
+    if getattr(timetable, "asset_condition", None) is not None:
         names = ", ".join(f"`{asset.name}`" for asset in timetable.asset_condition.objects)
         return f"{_schedule(timetable.timetable)}; and at once on {names}"
     expression = getattr(timetable, "expression", None) or getattr(timetable, "_expression", None)
