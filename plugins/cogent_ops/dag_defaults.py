@@ -153,6 +153,22 @@ def stock_inbox(link: str) -> Asset:
     )
 
 
+def order_asset(link: str) -> Asset:
+    """What ``kiosk_order_capture`` produces: the link's kiosk orders in commercetools."""
+    return Asset(name=dag_id("commercetools_orders", link), uri=f"cogent-ops://commercetools/{link}/orders")
+
+
+def order_inbox(link: str) -> Asset:
+    """What wakes ``kiosk_order_capture``: kiosk orders whose time has come."""
+    from cogent_ops.triggers import OrderWorkTrigger
+
+    return Asset(
+        name=dag_id("order_inbox", link),
+        uri=f"cogent-ops://store/{link}/orders",
+        watchers=[AssetWatcher(name=dag_id("order_work", link), trigger=OrderWorkTrigger(link=link))],
+    )
+
+
 def exception_inbox(link: str) -> Asset:
     """What wakes those who tell people of exceptions and ask them: an exception that was opened."""
     from cogent_ops.triggers import ExceptionWatchTrigger

@@ -38,10 +38,14 @@ if TYPE_CHECKING:
     from cogent_ops.services.catalogue.sync import CatalogueSync
     from cogent_ops.services.checks import Check, Parts
     from cogent_ops.services.live_stock.service import LiveStock
+    from cogent_ops.services.orders.backfill import OrderBackfill
+    from cogent_ops.services.orders.capture import OrderCapture
+    from cogent_ops.services.orders.flow import OrderFlow, OrderWatch
     from cogent_ops.services.retention import Retention
     from cogent_ops.services.review import Review
     from cogent_ops.services.stock.files import FileDrop
     from cogent_ops.services.stock.flow import StockFlow, StockWatch
+    from cogent_ops.services.stock.orders import OrderPoll
     from cogent_ops.store import SharedBudget, Store
 
 SUITE = "schemas/product_master.json"
@@ -171,17 +175,74 @@ class Runtime:
         from cogent_ops.services.stock.drain import StockDrain
         from cogent_ops.services.stock.flow import StockFlow
         from cogent_ops.services.stock.identify import Identifier
-        from cogent_ops.services.stock.orders import OrderPoll
 
-        config, store, project = self.config, self.store, self.project
+        config, store = self.config, self.store
         shop = self.commercetools(Priority.STOCK, config.movements.concurrency)
         identify = Identifier(config, store, shop)
-        drain = StockDrain(config, store, shop, project, owner=owner, identify=identify)
-        kiosk = self.cloudshelf(Priority.ORDERS)
-        poll = OrderPoll(config, store, kiosk, project, run_key=owner, identify=identify)
+        drain = StockDrain(config, store, shop, self.project, owner=owner, identify=identify)
+        poll = self._order_poll(owner, self.cloudshelf(Priority.ORDERS), shop)
         drop = self._file_drop(owner)
         sources = [Step("files", lambda: drop.run(datetime.now(UTC)).accepted)] if drop else []
         return StockFlow(config, store, poll, drain, sources)
+
+    def _order_poll(self, owner: str, kiosk: CloudshelfClient, shop: CommercetoolsClient) -> OrderPoll:
+        from cogent_ops.services.stock.identify import Identifier
+        from cogent_ops.services.stock.orders import OrderPoll
+
+        identify = Identifier(self.config, self.store, shop)
+        return OrderPoll(self.config, self.store, kiosk, self.project, run_key=owner, identify=identify)
+
+    def orders(self, owner: str) -> OrderFlow:
+        """One run of the order flow.
+
+        :param owner: unique per try of a task: whoever holds the leases of the orders that it works on.
+        """
+        from cogent_ops.services.orders.flow import OrderFlow
+        from cogent_ops.services.orders.shop import ShopWatch
+        from cogent_ops.services.orders.tell import OrderTelling
+
+        config, store = self.config, self.store
+        shop, kiosk = self._order_clients()
+        return OrderFlow(
+            config,
+            store,
+            self._order_poll(owner, kiosk, shop),
+            self._order_capture(owner, kiosk, shop),
+            OrderTelling(config, store, kiosk, run_key=owner),
+            ShopWatch(config, store, shop),
+        )
+
+    def order_backfill(self, owner: str) -> OrderBackfill:
+        """What captures the orders that were missed in a window of time.
+
+        :param owner: see :meth:`orders`.
+        """
+        from cogent_ops.services.orders.backfill import OrderBackfill
+
+        shop, kiosk = self._order_clients()
+        poll, capture = self._order_poll(owner, kiosk, shop), self._order_capture(owner, kiosk, shop)
+        return OrderBackfill(self.link, self.store, poll, capture)
+
+    def order_watch(self) -> OrderWatch:
+        """What tells whether the order flow should be woken."""
+        from cogent_ops.services.orders.flow import OrderWatch
+
+        return OrderWatch(self.link, self.store)
+
+    def _order_clients(self) -> tuple[CommercetoolsClient, CloudshelfClient]:
+        shop = self.commercetools(Priority.ORDERS, self.config.orders.concurrency)
+        return shop, self.cloudshelf(Priority.ORDERS)
+
+    def _order_capture(
+        self, owner: str, kiosk: CloudshelfClient, shop: CommercetoolsClient
+    ) -> OrderCapture:
+        from cogent_ops.services.orders.capture import OrderCapture
+        from cogent_ops.services.orders.context import OrderContext
+        from cogent_ops.services.stock.locations import Locations, Places
+
+        places = Places(self.config.movements, Locations(kiosk))
+        context = OrderContext(self.config, shop, places)
+        return OrderCapture(self.config, self.store, shop, context, project=self.project, owner=owner)
 
     def stock_watch(self) -> StockWatch:
         """What tells whether the stock flow should be woken."""

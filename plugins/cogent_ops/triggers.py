@@ -76,6 +76,19 @@ class StockWorkTrigger(WatchTrigger):
         return Runtime(self.link).stock_watch().has_work
 
 
+class OrderWorkTrigger(WatchTrigger):
+    """Fires when the time of a kiosk order has come and no run of ``kiosk_order_capture`` is at work.
+
+    The store is all that it looks at.
+    """
+
+    def watch(self) -> Callable[[datetime], bool]:
+        """See :class:`cogent_ops.services.orders.flow.OrderWatch`."""
+        from cogent_ops.runtime import Runtime
+
+        return Runtime(self.link).order_watch().has_work
+
+
 class ExceptionWatchTrigger(WatchTrigger):
     """Fires when an exception was opened since it fired last; the store is all that it looks at."""
 

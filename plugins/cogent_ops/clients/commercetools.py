@@ -273,7 +273,7 @@ class CommercetoolsClient:
     ) -> Iterator[list[Json]]:
         """Every resource whose field has one of the values, in pages; a value may have any number of them.
 
-        :param field: e.g. ``sku`` or ``id``.
+        :param field: e.g. ``sku`` or ``id``, or a nested one with what it is nested in: ``custom(fields(shade))``.
         :param values: each is asked for once. One that alone exceeds the length of a URI cannot be asked for,
             and nothing is found for it.
         """
@@ -345,6 +345,19 @@ class CommercetoolsClient:
             )
         except CommercetoolsRefused as error:
             if error.action is not Action.REFETCH:
+                raise
+            return Conflict(error.details.get("currentVersion"))
+
+    def delete(self, resource: str, id_: str, version: int) -> Updated | Conflict:
+        """Remove a resource if it still is at ``version``; one that is not there any more counts as a conflict.
+
+        :raises AmbiguousOutcome: when it may have been removed; look for it.
+        """
+        path = f"{self._base}{self._path(resource, id_, None)}?version={version}"
+        try:
+            return Updated(self._call("DELETE", resource, path))
+        except CommercetoolsRefused as error:
+            if error.action is not Action.REFETCH and error.status != httpx.codes.NOT_FOUND:
                 raise
             return Conflict(error.details.get("currentVersion"))
 
@@ -468,9 +481,12 @@ def predicates(field: str, values: Iterable[str], room: int) -> Iterator[str]:
     """Percent-encoded ``field in (…)`` predicates, each at most ``room`` bytes, which together name every value once.
 
     A value that alone does not fit is left out.
+
+    :param field: see :meth:`CommercetoolsClient.by_values`.
     """
-    head = _encoded(field) + _OPENING
-    room -= len(head) + 1
+    name = field.rstrip(")")
+    head, tail = _encoded(name) + _OPENING, ")" + field[len(name) :]
+    room -= len(head) + len(tail)
     chunk: list[str] = []
     used = 0
     for value in dict.fromkeys(values):
@@ -478,12 +494,12 @@ def predicates(field: str, values: Iterable[str], room: int) -> Iterator[str]:
         if len(text) > room:
             continue
         if chunk and used + len(text) > room:
-            yield f"{head}{','.join(chunk)})"
+            yield f"{head}{','.join(chunk)}{tail}"
             chunk, used = [], 0
         chunk.append(text)
         used += len(text) + 1
     if chunk:
-        yield f"{head}{','.join(chunk)})"
+        yield f"{head}{','.join(chunk)}{tail}"
 
 
 def _encoded(text: str) -> str:

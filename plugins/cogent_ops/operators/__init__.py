@@ -18,6 +18,7 @@ from cogent_ops.operators.catalogue import (
     ReportLink,
 )
 from cogent_ops.operators.common import run_key
+from cogent_ops.operators.orders import KioskOrderCaptureOperator
 from cogent_ops.operators.retention import RetentionOperator
 from cogent_ops.operators.review import (
     ApplyAnswerOperator,
@@ -39,6 +40,7 @@ __all__ = [
     "CloudshelfCataloguePushOperator",
     "CommercetoolsCatalogueExtractOperator",
     "ExceptionQuestionsOperator",
+    "KioskOrderCaptureOperator",
     "ProductMasterGateOperator",
     "ReportLink",
     "RetentionOperator",

@@ -28,6 +28,8 @@ from cogent_ops.store.sql import Values, chunks, now, upsert
 OVERDUE = timedelta(hours=1)
 #: Name of a person's rejection among the edits; its value is the status that was rejected.
 REJECTED = "rejected"
+#: Name among the edits of the word that an order is to be captured although it was sold before the start.
+WANTED = "wanted"
 
 _C, _K, _T = order_capture.c, kiosk_order.c, order_contact.c
 
@@ -118,6 +120,7 @@ class Queued:
     :param state: where it stands as far as the order alone tells, with the reason and the time of the next look.
         One that somebody holds, or that was captured, is only looked at again.
     :param changed: whether its content has changed as far as capture is concerned.
+    :param renamed: whether another system has given it a name, which matters until it is captured.
     :param email: kept until the order is captured; ``None``: none is given, or none may be kept.
     """
 
@@ -134,6 +137,7 @@ class Queued:
     changed_at: datetime
     confirmed_at: datetime | None
     changed: bool
+    renamed: bool = False
     email: str | None = field(default=None, repr=False)
 
 
@@ -153,6 +157,8 @@ class Landed:
     """The commercetools order of a kiosk order.
 
     :param status: the kiosk order's status that it stands for.
+    :param shop_status: what it says itself, where it was not we who made it.
+    :param told_id: its name where Cloudshelf knows it already.
     :param tell: whether Cloudshelf should hear of it.
     """
 
@@ -162,6 +168,8 @@ class Landed:
     payment_id: str | None = None
     currency: str | None = None
     total: int | None = None
+    shop_status: str | None = None
+    told_id: str | None = None
     tell: bool = True
 
 
@@ -172,6 +180,7 @@ class Settled:
     :param revision: the one that was claimed; what changed since stays on the list.
     :param is_retry: nothing was settled; it is to be tried again at ``due_at``, later each time.
     :param landed: where it has, or still has, a commercetools order.
+    :param edits: to be added to what is set right about it.
     """
 
     order_id: str
@@ -181,6 +190,7 @@ class Settled:
     due_at: datetime | None = None
     is_retry: bool = False
     landed: Landed | None = None
+    edits: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -228,7 +238,7 @@ class Captures:
         changed = [
             _requeued(known[id_], one, moment)
             for id_, one in by_id.items()
-            if id_ in known and (one.changed or one.status != known[id_].status)
+            if id_ in known and _is_news(known[id_], one)
         ]
         change(conn, link, changed)
         captured = {id_ for id_, row in known.items() if row.state == CaptureState.CAPTURED}
@@ -252,6 +262,29 @@ class Captures:
         query = select(_K.content).where(_K.link == link, ~has_row).order_by(_K.modified_at).limit(limit)
         with self._database.read() as conn:
             return list(conn.execute(query).scalars())
+
+    def reopen(self, conn: Connection, link: str, order_ids: Iterable[str], old: str, new: str) -> int:
+        """Let orders be looked at that are excluded for a reason; returns how many.
+
+        :param old: that reason.
+        :param new: why they wait instead; also noted for good, see :data:`WANTED`.
+        """
+        moment = now()
+        rows: list[Values] = [
+            {
+                "id": row.order_id,
+                "to_state": CaptureState.WAITING,
+                "to_reason": new,
+                "to_due_at": moment,
+                "to_revision": row.revision + 1,
+                "to_edits": {**row.edits, WANTED: new},
+                "to_updated_at": moment,
+            }
+            for row in locked(conn, link, order_ids)
+            if row.state == CaptureState.EXCLUDED and row.reason == old
+        ]
+        change(conn, link, rows)
+        return len(rows)
 
     def changed_between(self, link: str, start: datetime, end: datetime) -> list[str]:
         """Ids of stored orders that Cloudshelf changed last at or after ``start`` and before ``end``."""
@@ -326,25 +359,25 @@ class Captures:
                     "to_lease_until": until,
                     "to_updated_at": moment,
                 }
-                for id_ in sorted(kept)
+                for id_ in kept
             ]
             change(conn, link, changes)
-        return kept
+        return set(kept)
 
     def renew(self, link: str, owner: str, order_ids: Iterable[str], lease_seconds: float) -> set[str]:
         """Extend leases; returns the orders that still are the owner's."""
         with self._database.begin() as conn:
             kept = self._owned(conn, link, owner, order_ids)
             until = self._database.epoch(conn) + lease_seconds
-            for chunk in chunks(sorted(kept)):
+            for chunk in chunks(kept):
                 mine = update(order_capture).where(_C.link == link, _C.order_id.in_(chunk))
                 conn.execute(mine.values(lease_until=until))
-        return kept
+        return set(kept)
 
     def hand_back(self, link: str, owner: str, order_ids: Iterable[str]) -> None:
         """Give up leases, so that anybody may go on at once."""
         with self._database.begin() as conn:
-            for chunk in chunks(sorted(self._owned(conn, link, owner, order_ids))):
+            for chunk in chunks(self._owned(conn, link, owner, order_ids)):
                 mine = update(order_capture).where(_C.link == link, _C.order_id.in_(chunk))
                 conn.execute(mine.values(owner=None, lease_until=0.0))
 
@@ -356,10 +389,10 @@ class Captures:
         by_id = {one.order_id: one for one in outcomes}
         kept = self._owned(conn, link, owner, by_id)
         moment = now()
-        rows = [_outcome(by_id[id_], moment) for id_ in sorted(kept)]
+        rows = [_outcome(by_id[id_], row, moment) for id_, row in kept.items()]
         if rows:
             conn.execute(_settling(link), rows)
-        return kept
+        return set(kept)
 
     def has_due(self, link: str) -> bool:
         """Whether a round would find something to do."""
@@ -413,9 +446,11 @@ class Captures:
             found += map(as_capture, conn.execute(query))
         return found
 
-    def _owned(self, conn: Connection, link: str, owner: str, order_ids: Iterable[str]) -> set[str]:
-        """Those of the orders that are the owner's, locked. That its lease ended alone does not matter."""
-        return {row.order_id for row in locked(conn, link, order_ids) if row.owner == owner}
+    def _owned(
+        self, conn: Connection, link: str, owner: str, order_ids: Iterable[str]
+    ) -> dict[str, Row[Any]]:
+        """Rows of those of the orders that are the owner's, locked. That its lease ended alone does not matter."""
+        return {row.order_id: row for row in locked(conn, link, order_ids) if row.owner == owner}
 
     # Accounting
 
@@ -545,6 +580,12 @@ def _new(link: str, one: Queued, moment: datetime) -> Values:
     }
 
 
+def _is_news(row: Row[Any], one: Queued) -> bool:
+    """Whether there is something to do about a known order."""
+    is_renamed = one.renamed and row.state != CaptureState.CAPTURED
+    return one.changed or is_renamed or one.status != row.status
+
+
 def _requeued(row: Row[Any], one: Queued, moment: datetime) -> Values:
     """A known order that has changed. Only one that nobody has begun with, or judged, is where the order says."""
     is_untouched = row.owner is None and (
@@ -578,7 +619,10 @@ def _settling(link: str) -> Any:
     def given_or(column: Any) -> ColumnElement[Any]:
         return func.coalesce(bindparam(f"to_{column.name}", type_=column.type), column)
 
-    kept = ("origin", "ct_order_id", "payment_id", "captured_status", "currency", "total", "tell_at")
+    kept = (
+        *("origin", "ct_order_id", "payment_id", "captured_status", "shop_status", "told_id"),
+        *("currency", "total", "tell_at"),
+    )
     is_same = _C.revision == bindparam("seen")
     due_at = bindparam("to_due_at", type_=_C.due_at.type)
     return (
@@ -589,6 +633,7 @@ def _settling(link: str) -> Any:
             reason=bindparam("to_reason"),
             due_at=case((is_same, due_at), else_=_C.due_at),
             attempts=case((bindparam("retry", type_=_C.attempts.type) == 1, _C.attempts), else_=0),
+            edits=bindparam("to_edits"),
             owner=None,
             lease_until=0.0,
             # The first capture counts, however often the order changes afterwards.
@@ -599,7 +644,7 @@ def _settling(link: str) -> Any:
     )
 
 
-def _outcome(one: Settled, moment: datetime) -> Values:
+def _outcome(one: Settled, row: Row[Any], moment: datetime) -> Values:
     landed = one.landed
     return {
         "id": one.order_id,
@@ -608,10 +653,13 @@ def _outcome(one: Settled, moment: datetime) -> Values:
         "to_state": one.state,
         "to_reason": one.reason,
         "to_due_at": one.due_at,
+        "to_edits": {**row.edits, **one.edits},
         "to_origin": landed.origin if landed else None,
         "to_ct_order_id": landed.ct_order_id if landed else None,
         "to_payment_id": landed.payment_id if landed else None,
         "to_captured_status": landed.status if landed else None,
+        "to_shop_status": landed.shop_status if landed else None,
+        "to_told_id": landed.told_id if landed else None,
         "to_currency": landed.currency if landed else None,
         "to_total": landed.total if landed else None,
         "to_tell_at": moment if landed and landed.tell else None,

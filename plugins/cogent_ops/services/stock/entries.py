@@ -168,12 +168,16 @@ def position(place: Place, entry: Entry) -> Position:
 
 def known_skus(client: CommercetoolsClient, skus: Iterable[str]) -> set[str]:
     """Those of the SKUs that a product of the project carries, published or not."""
+    return {sku for sku, _ in carriers(client, skus)}
+
+
+def carriers(client: CommercetoolsClient, skus: Iterable[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Each of the SKUs that a product of the project carries, published or not, with that product's projection."""
     wanted = set(skus)
-    known: set[str] = set()
     for chunk in selections(sorted(wanted)):
         literals = ", ".join(client.literal(sku) for sku in chunk)
         where = f"masterVariant(sku in ({literals})) or variants(sku in ({literals}))"
         for page in client.pages("product-projections", where=[where], params={"staged": "true"}):
-            carried = (one.get("sku") for p in page for one in (p["masterVariant"], *p["variants"]))
-            known.update(sku for sku in carried if sku in wanted)
-    return known
+            for product in page:
+                carried = (one.get("sku") for one in (product["masterVariant"], *product["variants"]))
+                yield from ((sku, product) for sku in carried if sku in wanted)

@@ -6,10 +6,11 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from cogent_ops.clients.cloudshelf import CloudshelfClient
 from cogent_ops.config import LinkConfig
+from cogent_ops.services.beat import Beat, is_alive
 from cogent_ops.services.relay import Relay, Step
 from cogent_ops.services.stock.drain import DrainCounts, StockDrain
 from cogent_ops.services.stock.orders import OrderPoll, PollCounts
@@ -19,9 +20,6 @@ log = logging.getLogger(__name__)
 
 #: Watermark that says when a run of the flow was alive last.
 ALIVE = "stock_deltas_alive"
-#: Without a sign of life for so long, no run is at work.
-ALIVE_SECONDS = 5.0
-BEAT_SECONDS = 1.0
 #: Pause between two looks at movements whose identifiers were not known.
 RECHECK_SECONDS = 60.0
 #: Pause between two looks of the watch into the file drop.
@@ -68,7 +66,7 @@ class StockFlow:
             drained += counts
             return released + counts.applied + counts.parked + counts.reviewed
 
-        beat = _Beat(self.store, self.config.name, self.clock)
+        beat = Beat(self.store, self.config.name, ALIVE, self.clock)
         relay = Relay(
             # At a peak every poll finds something; without a rest, polling would take the whole of Cloudshelf's rate.
             (Step("orders", poll, rules.poll_seconds), *self.sources, Step("drain", drain)),
@@ -90,27 +88,6 @@ class StockFlow:
             "parked": drained.parked,
             "in_review": drained.reviewed + polled.review,
         }
-
-
-class _Beat:
-    """Notes that a run is alive, at most once in a while, so that nobody wakes another one."""
-
-    def __init__(self, store: Store, link: str, clock: Callable[[], datetime]) -> None:
-        self.store, self.link, self.clock = store, link, clock
-        self._at = float("-inf")
-
-    def __call__(self) -> None:
-        if time.monotonic() - self._at >= BEAT_SECONDS:
-            self._at = time.monotonic()
-            self._note(self.clock())
-
-    def end(self) -> None:
-        """Say that the run has ended, so that new work wakes the next one at once."""
-        self._note(self.clock() - timedelta(seconds=ALIVE_SECONDS))
-
-    def _note(self, moment: datetime) -> None:
-        with self.store.begin() as conn:
-            self.store.watermarks.set(conn, self.link, ALIVE, moment)
 
 
 class StockWatch:
@@ -146,8 +123,7 @@ class StockWatch:
 
     def is_alive(self, now: datetime) -> bool:
         """Whether a run of the flow has shown itself lately."""
-        seen = self.store.watermarks.get(self.link, ALIVE)
-        return seen is not None and now - seen < timedelta(seconds=ALIVE_SECONDS)
+        return is_alive(self.store, self.link, ALIVE, now)
 
     def _has_order(self) -> bool:
         """Whether an order changed after all that were read. One that cannot be read wakes once, not for ever."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from cogent_ops.clients.cloudshelf import CloudshelfClient
+from cogent_ops.domain.order_edits import LOCATION_EDIT
 from cogent_ops.domain.orders import location_name, own_channel
+from cogent_ops.domain.rules import MovementRules
 
 #: The list is read again for an id that is not in it, but not more often than this.
 REREAD_SECONDS = 60.0
@@ -59,3 +62,22 @@ class Locations:
                     found[external] = external
                     found[own_channel(external) or external] = external
         self._external, self._read_at = found, time.monotonic()
+
+
+class Places:
+    """Whose stock a kiosk order takes: what a person said, else what the configuration says, else the kiosk's store."""
+
+    def __init__(self, rules: MovementRules, locations: Locations) -> None:
+        self._rules, self._locations = rules, locations
+
+    def channel(self, location: str, edits: Mapping[str, str]) -> str | None:
+        """Key of the supply Channel; ``None`` when nobody says, or the id stands for none.
+
+        :param location: the session's, as given.
+        :param edits: see :mod:`cogent_ops.domain.order_edits`.
+        """
+        if LOCATION_EDIT in edits:
+            return edits[LOCATION_EDIT]
+        if self._rules.take_from != "location":
+            return self._rules.take_from
+        return self._locations.channel(location) if location else None

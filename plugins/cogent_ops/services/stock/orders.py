@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -23,6 +23,7 @@ from sqlalchemy import Connection
 from cogent_ops.clients.cloudshelf import CloudshelfClient
 from cogent_ops.config import LinkConfig
 from cogent_ops.domain.exceptions import Kind, NewException, Owner
+from cogent_ops.domain.order_edits import LOCATION_EDIT
 from cogent_ops.domain.orders import (
     NO_LOCATION,
     KioskOrder,
@@ -37,11 +38,14 @@ from cogent_ops.domain.stock import (
     Source,
     desired_effects,
     differences,
+    moves_stock,
     order_movement_id,
 )
 from cogent_ops.services.counts import Counts
+from cogent_ops.services.orders.intake import OrderIntake
 from cogent_ops.services.stock.identify import Identify
-from cogent_ops.services.stock.locations import Locations
+from cogent_ops.services.stock.locations import Locations, Places
+from cogent_ops.services.stock.start import START_FLOW, started_at
 from cogent_ops.store import Store
 from cogent_ops.store.stock import Effect, StoredOrder
 
@@ -49,10 +53,9 @@ log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
-#: Watermarks: of the quick look, of the thorough one, and the moment from which orders move stock.
+#: Watermarks: of the quick look and of the thorough one.
 QUICK_FLOW = "kiosk_orders"
 THOROUGH_FLOW = "kiosk_orders_thorough"
-START_FLOW = "kiosk_orders_start"
 QUICK_OVERLAP = timedelta(seconds=5)
 #: Pages that one poll reads of a thorough look.
 PAGES_AT_ONCE = 4
@@ -98,11 +101,13 @@ class _Placed:
     """An order with the place of its lines.
 
     :param channel: the supply Channel's key, or the location as given where that stands for none.
+    :param edits: what people have set right about it.
     """
 
     order: KioskOrder
     channel: str
     is_channel_known: bool
+    edits: Mapping[str, str]
 
     @property
     def given(self) -> str:
@@ -111,7 +116,9 @@ class _Placed:
 
     @property
     def moves(self) -> bool:
-        return not self.order.is_internal and self.order.status is not OrderStatus.DRAFT_BASKET
+        if self.order.is_internal or self.order.status is OrderStatus.DRAFT_BASKET:
+            return False
+        return moves_stock(self.order.status, self.edits)
 
     def found(self, before: KioskOrder) -> tuple[dict[str, str], dict[str, str]]:
         """What identifiers stand for that an earlier state of the order had, or has still: of variants, of location."""
@@ -120,8 +127,9 @@ class _Placed:
             known = [skus[alias] for alias in line.aliases if alias in skus]
             if known and not line.is_known:
                 skus[line.sku] = known[0]
-        # Orders without any location share the sign for it, so what is found for one says nothing about others.
-        is_same = self.is_channel_known and before.location
+        # Orders without any location share the sign for it, and a person speaks of one order: that says nothing about
+        # others.
+        is_same = self.is_channel_known and before.location and LOCATION_EDIT not in self.edits
         return skus, {before.location: self.channel} if is_same else {}
 
     def why(self, place: Place) -> str | None:
@@ -131,6 +139,19 @@ class _Placed:
         if place.sku in strange:
             return UNKNOWN_BOTH if location else UNKNOWN_VARIANT
         return UNKNOWN_LOCATION if location else None
+
+
+@dataclass(frozen=True)
+class _Page:
+    """Orders as read together.
+
+    :param unreadable: what could not be understood at all.
+    :param emails: customers' addresses by order, where they may be kept.
+    """
+
+    orders: Sequence[KioskOrder]
+    unreadable: Sequence[UnreadableOrder]
+    emails: Mapping[str, str] = field(repr=False)
 
 
 @dataclass
@@ -167,6 +188,8 @@ class OrderPoll:
         self.config, self.store, self.client, self.project = config, store, client, project
         self.rules = config.movements
         self.locations = Locations(client)
+        self.places = Places(self.rules, self.locations)
+        self.intake = OrderIntake(config, store)
         self._link = config.name
         self._run_key = run_key or uuid4().hex
         self._identify = identify or (lambda what, value: "")
@@ -188,13 +211,29 @@ class OrderPoll:
         total += self._thorough(now, start)
         return total + self._reread(now, start)
 
+    def read_between(self, begin: datetime, end: datetime, now: datetime) -> PollCounts:
+        """Store what was missed of the orders that changed last at or after ``begin`` and before ``end``.
+
+        No watermark moves: what other looks have to read stays the same.
+
+        :param now: the present.
+        :raises RetryableError: when Cloudshelf or the store is out of reach; what was stored stays.
+        """
+        start, total = self._start(now), PollCounts()
+        for raw in self.client.orders(self.rules.orders_page):
+            page = self._read(raw)
+            within = [order for order in page.orders if begin <= order.updated_at < end]
+            counts = self._store(replace(page, orders=within), start)
+            total += replace(counts, read=len(within))
+            if any(order.updated_at < begin for order in page.orders):
+                break
+        return total
+
     # How far back
 
     def _start(self, now: datetime) -> datetime:
         """The moment from which orders move stock."""
-        if self.rules.start is not None:
-            return self.rules.start
-        known = self.store.watermarks.get(self._link, START_FLOW)
+        known = started_at(self.config, self.store)
         if known is not None:
             return known
         with self.store.begin() as conn:
@@ -271,11 +310,11 @@ class OrderPoll:
 
     def _take(self, look: _Look, page: Sequence[Json], start: datetime) -> tuple[PollCounts, datetime | None]:
         """Store a page; also returns its oldest change."""
-        orders, unreadable = _read(page)
-        moments = [order.updated_at for order in orders]
+        read = self._read(page)
+        moments = [order.updated_at for order in read.orders]
         if look.newest is None and moments:
             look.newest = max(moments)
-        counts = replace(self._store(orders, unreadable, start), read=len(page))
+        counts = replace(self._store(read, start), read=len(page))
         return counts, min(moments, default=None)
 
     # Identifiers that have become known
@@ -289,8 +328,8 @@ class OrderPoll:
         ]
         released, found = 0, dict[str, str]()
         for given in sorted({one.place.channel for one in waiting}):
-            channel, is_known = self._channel("" if given == NO_LOCATION else given)
-            if is_known:
+            channel = self.places.channel("" if given == NO_LOCATION else given, {})
+            if channel is not None:
                 found[given] = channel
         if not found:
             return PollCounts()
@@ -318,42 +357,59 @@ class OrderPoll:
         at = self._reread_from % len(ids)
         self._reread_from = at + REREAD_ORDERS
         found = [self.client.order(id_) for id_ in (ids[at:] + ids[:at])[:REREAD_ORDERS]]
-        orders, unreadable = _read([one for one in found if one is not None])
-        return self._store(orders, unreadable, start)
+        return self._store(self._read([one for one in found if one is not None]), start)
 
-    def _channel(self, location: str) -> tuple[str, bool]:
-        """Whose stock an order takes, and whether that is a supply Channel's key."""
-        if self.rules.take_from != "location":
-            return self.rules.take_from, True
-        found = self.locations.channel(location) if location else None
-        return (location or NO_LOCATION, False) if found is None else (found, True)
+    def _placed(self, order: KioskOrder, edits: Mapping[str, str]) -> _Placed:
+        channel = self.places.channel(order.location, edits)
+        return _Placed(order, channel or order.location or NO_LOCATION, channel is not None, edits)
 
     # Storing
 
-    def _store(
-        self, orders: Sequence[KioskOrder], unreadable: Sequence[UnreadableOrder], start: datetime
-    ) -> PollCounts:
+    def _read(self, raw: Iterable[Json]) -> _Page:
+        orders: list[KioskOrder] = []
+        unreadable: list[UnreadableOrder] = []
+        emails: dict[str, str] = {}
+        for one in raw:
+            try:
+                order = read_order(one)
+            except UnreadableOrder as error:
+                unreadable.append(error)
+                continue
+            orders.append(order)
+            if email := self.intake.email(one):
+                emails[order.id] = email
+        return _Page(orders, unreadable, emails)
+
+    def _store(self, page: _Page, start: datetime) -> PollCounts:
         """Store orders that are newer than what is stored, with their movements, in one transaction."""
-        untold = [error for error in unreadable if (error.order_id, str(error)) not in self._told]
+        untold = [error for error in page.unreadable if (error.order_id, str(error)) not in self._told]
         newest: dict[str, KioskOrder] = {}
-        for order in orders:
+        for order in page.orders:
             if order.id not in newest or order.updated_at >= newest[order.id].updated_at:
                 newest[order.id] = order
         with self.store.read() as conn:
             candidates = _changed(newest, self.store.stock.orders(conn, self._link, newest))
+            edits = self._edits(conn, candidates)
         if not candidates and not untold:
             return PollCounts()
-        placed = [_Placed(order, *self._channel(order.location)) for order in candidates]
+        placed = [self._placed(order, edits.get(order.id, {})) for order in candidates]
         sentences = self._sentences(placed)
         with self.store.begin() as conn:
             self.store.stock.turn(conn, self._link)
             stored = self.store.stock.orders(conn, self._link, newest)
-            changed = {order.id for order in _changed(newest, stored)}
-            now_changed = [one for one in placed if one.order.id in changed]
+            changed = _changed(newest, stored)
+            self.intake.queue(conn, changed, stored, page.emails, start)
+            edits, ids = self._edits(conn, changed), {order.id for order in changed}
+            now_changed = [_edited(one, edits.get(one.order.id, {})) for one in placed if one.order.id in ids]
             counts = self._apply(conn, now_changed, stored, start, sentences)
             self.store.exceptions.raise_many(conn, self._link, map(_unreadable, untold), self._run_key)
         self._told.update((error.order_id, str(error)) for error in untold)
         return replace(counts, unreadable=counts.unreadable + len(untold))
+
+    def _edits(self, conn: Connection, orders: Iterable[KioskOrder]) -> dict[str, Mapping[str, str]]:
+        """What people have set right, by order."""
+        found = self.store.captures.by_ids(conn, self._link, [order.id for order in orders])
+        return {id_: one.edits for id_, one in found.items() if one.edits}
 
     def _apply(
         self,
@@ -493,6 +549,7 @@ class OrderPoll:
         open_ = {one.order.id for one in bad}
         fine = [_cause(one.order) for one in placed if one.order.id not in open_]
         exceptions.resolve(conn, link, Kind.BAD_MOVEMENT, fine, run)
+        exceptions.resolve(conn, link, Kind.ORDER_UNREADABLE, map(_cause, (one.order for one in placed)), run)
         open_ = {one.order.id for one in refunds}
         settled = [_cause(one.order) for one in placed if one.order.id not in open_]
         exceptions.resolve(conn, link, Kind.REFUND_QUANTITY, settled, run)
@@ -527,15 +584,12 @@ class OrderPoll:
         return found
 
 
-def _read(page: Iterable[Json]) -> tuple[list[KioskOrder], list[UnreadableOrder]]:
-    orders: list[KioskOrder] = []
-    unreadable: list[UnreadableOrder] = []
-    for raw in page:
-        try:
-            orders.append(read_order(raw))
-        except UnreadableOrder as error:
-            unreadable.append(error)
-    return orders, unreadable
+def _edited(one: _Placed, edits: Mapping[str, str]) -> _Placed:
+    """With what people have said since it was placed."""
+    if edits.get(LOCATION_EDIT) == one.edits.get(LOCATION_EDIT):
+        return replace(one, edits=edits)
+    given = edits.get(LOCATION_EDIT)
+    return _Placed(one.order, given or one.given, given is not None, edits)
 
 
 def _changed(orders: Mapping[str, KioskOrder], stored: Mapping[str, StoredOrder]) -> list[KioskOrder]:
@@ -570,7 +624,7 @@ def _cause(order: KioskOrder) -> str:
 
 def _unreadable(error: UnreadableOrder) -> NewException:
     return NewException(
-        kind=Kind.BAD_MOVEMENT,
+        kind=Kind.ORDER_UNREADABLE,
         cause_key=f"order/{error.order_id}",
         record=error.order_id.rpartition("/")[2],
         field=error.field,

@@ -1,0 +1,109 @@
+"""One run of ``kiosk_order_capture``: orders are captured, told of and watched, side by side, until it is quiet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from cogent_ops.config import LinkConfig
+from cogent_ops.services.beat import Beat, is_alive
+from cogent_ops.services.orders.capture import CaptureCounts, OrderCapture
+from cogent_ops.services.orders.shop import ShopCounts, ShopWatch
+from cogent_ops.services.orders.tell import OrderTelling, TellCounts
+from cogent_ops.services.relay import Relay, Step
+from cogent_ops.services.stock.flow import ALIVE as STOCK_ALIVE
+from cogent_ops.services.stock.orders import OrderPoll, PollCounts
+from cogent_ops.store import Store
+
+#: Watermark that says when a run of the flow was alive last.
+ALIVE = "kiosk_order_capture_alive"
+
+
+@dataclass
+class OrderFlow:
+    """Keeps a link's kiosk orders and their commercetools orders in step for as long as there is work.
+
+    :param poll: reads Cloudshelf's orders while the stock flow, which usually does, shows no sign of life.
+    """
+
+    config: LinkConfig
+    store: Store
+    poll: OrderPoll
+    capture: OrderCapture
+    telling: OrderTelling
+    shop: ShopWatch
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def run(self) -> dict[str, int]:
+        """Run until it is quiet; what was done, in numbers.
+
+        :raises RetryableError: when an API or the store stayed out of reach until the end; nothing is lost.
+        :raises PermanentError: when a person must act; what could go on went on until the end.
+        """
+        rules, link = self.config.orders, self.config.name
+        self.poll.intake.adopt()
+        polled, captured, told, seen = PollCounts(), CaptureCounts(), TellCounts(), ShopCounts()
+
+        def poll() -> int:
+            nonlocal polled
+            if is_alive(self.store, link, STOCK_ALIVE, self.clock()):
+                return 0
+            counts = self.poll.run(self.clock())
+            polled += counts
+            return counts.changed
+
+        def capture() -> int:
+            nonlocal captured
+            counts = self.capture.round()
+            captured += counts
+            return counts.done
+
+        def tell() -> int:
+            nonlocal told
+            counts = self.telling.round(self.clock())
+            told += counts
+            return counts.told
+
+        def watch() -> int:
+            nonlocal seen
+            counts = self.shop.look(self.clock())
+            seen += counts
+            return counts.changed
+
+        steps: Sequence[Step] = (
+            Step("orders", poll, rules.poll_seconds),
+            Step("capture", capture),
+            Step("tell", tell, rules.poll_seconds),
+            Step("shop", watch),
+        )
+        beat = Beat(self.store, link, ALIVE, self.clock)
+        relay = Relay(steps, rules.poll_seconds, rules.linger_seconds, rules.longest_run_seconds, beat)
+        try:
+            relay.run()
+        finally:
+            beat.end()
+        return {
+            "orders_read": polled.read,
+            "orders_changed": polled.changed,
+            **{f"orders_{name}": number for name, number in asdict(captured).items()},
+            "orders_told": told.told,
+            "told_refused": told.refused,
+            "changed_by_shop": seen.changed,
+        }
+
+
+class OrderWatch:
+    """Whether ``kiosk_order_capture`` should be woken: the store is all that it looks at."""
+
+    def __init__(self, link: str, store: Store) -> None:
+        self.link, self.store = link, store
+
+    def has_work(self, now: datetime) -> bool:
+        """Whether a run would find something, and none is at work.
+
+        :raises RetryableError: when the store is out of reach.
+        """
+        if is_alive(self.store, self.link, ALIVE, now):
+            return False
+        return self.store.captures.has_due(self.link) or self.store.order_news.has_news(self.link, now)
