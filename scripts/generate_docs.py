@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,16 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "plugins"))
 
 from cogent_ops.config import json_schemas  # noqa: E402
+from cogent_ops.domain.order_states import (  # noqa: E402
+    FOLLOWS,
+    ON_THEIR_WAY,
+    STATES,
+    Outcome,
+    Returned,
+    StateRow,
+    stock_effect,
+)
+from cogent_ops.domain.rules import MovementRules, OrderRules, OrderStatus  # noqa: E402
 from cogent_ops.quality.schema import read_schema, schema_reference  # noqa: E402
 
 Json = dict[str, Any]
@@ -79,12 +89,22 @@ def exceptions() -> Pages:
     return {Path("plugins/cogent_ops/shipped/exceptions.yaml"): text}
 
 
+def orders() -> Pages:
+    """The tables of ``docs/orders.md``; the text around them is written by hand."""
+    page = Path("docs/orders.md")
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for name, table in (("states", _states()), ("transitions", _transitions())):
+        text = _between_marks(text, name, table)
+    return {page: text}
+
+
 GENERATORS: dict[str, Callable[[], Pages]] = {
     "configuration": configuration,
     "schemas": schemas,
     "dags": dags,
     "product-master": product_master,
     "exceptions": exceptions,
+    "orders": orders,
 }
 
 
@@ -115,6 +135,79 @@ def _is_current(path: Path, text: str, *, write: bool) -> bool:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
     return False
+
+
+def _between_marks(text: str, name: str, content: str) -> str:
+    """The text with what stands between ``<!-- name: begin … -->`` and ``<!-- name: end -->`` replaced."""
+    before, begin, rest = text.partition(f"<!-- {name}: begin")
+    head, arrow, rest = rest.partition("-->\n")
+    _, end, after = rest.partition(f"<!-- {name}: end -->")
+    if not (begin and arrow and end):
+        raise SystemExit(f"docs: the marks of '{name}' are missing")
+    return f"{before}{begin}{head}{arrow}{content}{end}{after}"
+
+
+def _rows(*rows: Iterable[str]) -> str:
+    head, *rest = ([*row] for row in rows)
+    return "".join(f"| {' | '.join(row)} |\n" for row in (head, ["---"] * len(head), *rest))
+
+
+def _states() -> str:
+    """What a kiosk order's state means, as :mod:`cogent_ops.domain.order_states` declares it."""
+    head = (
+        "status",
+        "confirmed",
+        "met first",
+        "`orderState`",
+        "`paymentState`",
+        "`shipmentState`",
+        "transactions of the payment",
+        "goods that come back",
+        "stock",
+        "Cloudshelf is told",
+    )
+    return _rows(head, *(_state(row) for row in STATES.values()))
+
+
+def _state(row: StateRow) -> tuple[str, ...]:
+    rules, is_import = OrderRules(), row.status is OrderStatus.PAID
+    met = {
+        Outcome.EXCLUDE: f"excluded: {row.reason}",
+        Outcome.WAIT: f"{row.reason}, then a person is asked",
+        Outcome.CAPTURE: "captured" if is_import else "captured like PAID, then as here",
+    }
+    returned = {Returned.NONE: "–", Returned.NAMED: "those that a person names", Returned.ALL: "all"}
+    return (
+        f"`{row.status}`",
+        "yes" if row.is_confirmed else "no",
+        met[row.outcome],
+        _becomes(row, rules.order_state if is_import else row.order_state, row.unless),
+        _becomes(row, row.payment_state, ()),
+        _becomes(
+            row, rules.shipment_state if is_import else row.shipment_state, () if is_import else ON_THEIR_WAY
+        ),
+        "; ".join(f"{step.type} {step.state} over {step.amount}" for step in row.steps) or "–",
+        returned[row.returned],
+        stock_effect(row.status, MovementRules()),
+        row.told or "–",
+    )
+
+
+def _becomes(row: StateRow, state: str | None, unless: Sequence[str]) -> str:
+    """A state in commercetools, as the table says it; there is none where there is no order."""
+    if state is None:
+        return "as it is" if row.steps else "–"
+    return f"{state}, unless {' or '.join(unless)}" if unless else state
+
+
+def _transitions() -> str:
+    """What may follow what in commercetools."""
+    named = {
+        status: ", ".join(f"`{one}`" for one in OrderStatus if one in after)
+        for status, after in FOLLOWS.items()
+    }
+    rows = ((f"`{status}`", after or "nothing") for status, after in named.items())
+    return _rows(("in commercetools as", "may become"), *rows)
 
 
 def _sections(schema: Json) -> Iterator[str]:
