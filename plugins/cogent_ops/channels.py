@@ -62,8 +62,8 @@ def _post(conn_id: str, payload: dict[str, Any]) -> None:
 
     found = _connection(conn_id, "http", "--conn-host https://<host> --conn-password /<secret path>")
     path = "" if found.login else (found.password or "")
-    _mask(found, path)
     try:
+        _mask(found, path)
         hook = HttpHook(http_conn_id=conn_id)
         session = hook.get_conn()
         url = f"{hook.base_url.rstrip('/')}/{path.lstrip('/')}" if path else hook.base_url

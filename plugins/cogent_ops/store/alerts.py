@@ -252,12 +252,12 @@ class Alerts:
         """How many messages wait, by channel."""
         a = alert.c
         query = (
-            select(a.channel, func.count())
+            select(a.channel, func.count().label("count"))
             .where(a.link == link, a.state == AlertState.WAITING)
             .group_by(a.channel)
         )
         with self._database.read() as conn:
-            return dict(conn.execute(query).tuples().all())
+            return {row.channel: row.count for row in conn.execute(query)}
 
     def recent(self, link: str, *, limit: int = 50) -> list[Alert]:
         """Messages, the youngest first."""
