@@ -84,7 +84,7 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing(link: LinkUnderTest) -
     link.forget_requests()
     report = link.bootstrap(dry_run=True)
     assert "created with csLastBatch" in report["custom Type cogent-ops-inventory"].message
-    assert "completed by CS_Cloudshelf, CS_Orig" in report["custom Type cogent-ops-order"].message
+    assert "completed by CS_OrderId, CS_Cloudshelf, CS_Orig" in report["custom Type cogent-ops-order"].message
     assert report["locations"].message.startswith("Would be installed: Filiale")
     assert [link.server.dump(api) for api in ("commercetools", "cloudshelf")] == before
     assert link.writes() == {}
@@ -299,7 +299,7 @@ def test_a_lost_answer_to_a_completion_adds_once(start: Start, kind: Kind, when:
     link.server.set_faults(FaultPlan(rules=(rule,)))
     report = link.bootstrap()
     assert report.failed == []
-    assert report["custom Type cogent-ops-order"].message.startswith("Completed by CS_Cloudshelf")
+    assert report["custom Type cogent-ops-order"].message.startswith("Completed by CS_OrderId")
     assert sorted(installed(link)["cogent-ops-order"]) == sorted(FIELDS["cogent-ops-order"])
 
 
