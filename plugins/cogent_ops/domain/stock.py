@@ -41,6 +41,7 @@ class Source(StrEnum):
     KIOSK_ORDER = "kiosk_order"
     FILE = "file"
     API = "api"
+    HEAL = "heal"
 
 
 class MovementState(StrEnum):

@@ -15,6 +15,7 @@ from cogent_ops.store.audits import Audits
 from cogent_ops.store.availability import Availability
 from cogent_ops.store.budget import SharedBudget, shared_budget
 from cogent_ops.store.catalogue import Catalogue
+from cogent_ops.store.drift import Drift
 from cogent_ops.store.engine import Database, database, default_url, parse_url
 from cogent_ops.store.exceptions import Exceptions
 from cogent_ops.store.ledger import AuditLog, Fingerprints, Runs, Watermarks
@@ -26,6 +27,7 @@ from cogent_ops.store.orders import Captures
 from cogent_ops.store.questions import Questions
 from cogent_ops.store.retention import Retention
 from cogent_ops.store.stock import Stock
+from cogent_ops.store.stock_history import StockHistory
 
 
 class Store:
@@ -48,6 +50,8 @@ class Store:
         self.alerts = Alerts(opened, self.audit_log)
         self.retention = Retention(opened)
         self.stock = Stock(opened)
+        self.stock_history = StockHistory(opened)
+        self.drift = Drift(opened)
         self.availability = Availability(opened)
         self.captures = Captures(opened)
         self.order_news = OrderNews(opened)

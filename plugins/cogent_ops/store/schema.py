@@ -611,6 +611,7 @@ drift_finding = Table(
     Column("amount", BigInteger, nullable=True),
     _text("currency", nullable=True),
     _text("place"),
+    _text("reference"),
     Column("heal", Integer, nullable=True),
     _text("state"),
     _text("decided_by", nullable=True),

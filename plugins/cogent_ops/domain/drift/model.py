@@ -94,6 +94,7 @@ class Finding:
     :param units: what is there less what should be.
     :param amount: the same in money: minor units of ``currency``.
     :param place: the store, as people name it; empty: none.
+    :param reference: the order that it is about, by its id; empty: none.
     :param heal: units to add that would make it right; ``None``: nothing that may be mended from here.
     """
 
@@ -110,4 +111,5 @@ class Finding:
     amount: int | None = None
     currency: str | None = None
     place: str = ""
+    reference: str = ""
     heal: int | None = None

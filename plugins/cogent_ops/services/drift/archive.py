@@ -55,9 +55,12 @@ class Night:
     @contextmanager
     def writer(self, table: str, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
         """Write a table piece by piece; it is there once the block has ended without an error."""
-        with self._replacing(self._file(table)) as file, file.open("wb") as sink:
-            with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
-                yield writer
+        with (
+            self._replacing(self._file(table)) as file,
+            file.open("wb") as sink,
+            pq.ParquetWriter(sink, schema, compression="zstd") as writer,
+        ):
+            yield writer
 
     def read(self, table: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Read a table.

@@ -80,6 +80,7 @@ def _findings() -> None:
         _number("amount", nullable=True),
         _string("currency", nullable=True),
         _string("place"),
+        _string("reference"),
         sa.Column("heal", sa.Integer(), nullable=True),
         _string("state"),
         _string("decided_by", nullable=True),

@@ -1,0 +1,279 @@
+"""Nights of comparison: what they found, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, and_, delete, func, select, update
+from sqlalchemy.engine import Row
+
+from cogent_ops.domain.drift.model import Area, Cause, Fact, Finding
+from cogent_ops.domain.exceptions import Owner
+from cogent_ops.store.engine import Database
+from cogent_ops.store.schema import drift_finding, drift_night, drift_total
+from cogent_ops.store.sql import chunks, now, take_turns, upsert
+
+_N, _T, _F = drift_night.c, drift_total.c, drift_finding.c
+
+
+class FindingState(StrEnum):
+    """What becomes of a finding."""
+
+    #: Nothing is mended from here; people act.
+    REPORTED = "reported"
+    #: It can be mended, and waits for a decision.
+    PROPOSED = "proposed"
+    #: Its movement is in the inbox, or in commercetools already; the next night verifies it.
+    HEALING = "healing"
+    VERIFIED = "verified"
+    #: Mended, and wrong again the next night.
+    RETURNED = "returned"
+    #: A person said no, or nobody answered.
+    DECLINED = "declined"
+    #: Something else happened to it before it was mended.
+    OVERTAKEN = "overtaken"
+
+
+#: States of which a repeated comparison leaves nothing: nobody has decided yet.
+_UNDECIDED = (FindingState.REPORTED, FindingState.PROPOSED)
+
+
+@dataclass(frozen=True)
+class StoredFinding:
+    """A finding with what became of it.
+
+    :param decided_by: who had it mended, or declined it.
+    :param outcome: why it is where it is, in words.
+    """
+
+    id: int
+    finding: Finding
+    state: FindingState
+    decided_by: str | None
+    outcome: str | None
+
+
+@dataclass(frozen=True)
+class NightTotal:
+    """What a night found of one cause; units and money without signs."""
+
+    night: str
+    area: Area
+    cause: Cause
+    currency: str
+    findings: int
+    units: int
+    amount: int
+
+
+@dataclass(frozen=True)
+class StoredNight:
+    """A night."""
+
+    link: str
+    night: str
+    run_key: str
+    state: str
+    backfilled: bool
+    checked: int
+    counts: Mapping[str, Any]
+    report_path: str | None
+    started_at: datetime
+    finished_at: datetime | None
+
+
+class Drift:
+    """The nights of all links."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def begin(self, link: str, night: str, run_key: str, *, backfilled: bool) -> None:
+        """Note that a night begins; a repeated start keeps what the earlier one found until it finds anew."""
+        row = {
+            "link": link,
+            "night": night,
+            "run_key": run_key,
+            "state": "running",
+            "backfilled": backfilled,
+            "checked": 0,
+            "counts": {},
+            "report_path": None,
+            "started_at": now(),
+            "finished_at": None,
+        }
+        with self._database.begin() as conn:
+            upsert(conn, drift_night, [row], fixed=("started_at", "checked", "counts", "report_path"))
+
+    def finish(
+        self,
+        conn: Connection,
+        link: str,
+        night: str,
+        checked: int,
+        counts: Mapping[str, Any],
+        report_path: str,
+    ) -> None:
+        """Note that a night is done."""
+        done = {"state": "done", "checked": checked, "counts": dict(counts), "report_path": report_path}
+        here = and_(_N.link == link, _N.night == night)
+        conn.execute(update(drift_night).where(here).values(**done, finished_at=now()))
+
+    def record(
+        self,
+        conn: Connection,
+        link: str,
+        night: str,
+        totals: Iterable[NightTotal],
+        kept: Iterable[tuple[Finding, FindingState]],
+    ) -> None:
+        """Store what a night found, instead of what an earlier try of it found; decisions stay.
+
+        :param kept: findings to keep one by one, and what is to become of them.
+        """
+        here = and_(_F.link == link, _F.night == night)
+        conn.execute(delete(drift_total).where(_T.link == link, _T.night == night))
+        upsert(conn, drift_total, [{"link": link, **vars(one)} for one in totals])
+        conn.execute(delete(drift_finding).where(here, _F.state.in_(_UNDECIDED)))
+        decided = {
+            (row.area, row.cause, row.subject)
+            for row in conn.execute(select(_F.area, _F.cause, _F.subject).where(here))
+        }
+        moment = now()
+        rows = [
+            _row(finding, state, moment)
+            for finding, state in kept
+            if (finding.area, finding.cause, finding.subject) not in decided
+        ]
+        if rows:
+            upsert(conn, drift_finding, rows, key=("link", "night", "area", "cause", "subject"))
+
+    def findings(
+        self, link: str, night: str | None = None, states: Collection[FindingState] = ()
+    ) -> list[StoredFinding]:
+        """Findings of a night, or of all, in the order in which they were stored.
+
+        :param states: only those in one of these; none: all.
+        """
+        query = select(drift_finding).where(_F.link == link)
+        if night is not None:
+            query = query.where(_F.night == night)
+        if states:
+            query = query.where(_F.state.in_(states))
+        with self._database.read() as conn:
+            return [_stored(row) for row in conn.execute(query.order_by(_F.id))]
+
+    def at(self, link: str, subjects: Iterable[str], after: str) -> set[str]:
+        """Those of the stock subjects that a later night than ``after`` found something about."""
+        found: set[str] = set()
+        with self._database.read() as conn:
+            for chunk in chunks(subjects):
+                query = select(_F.subject).where(
+                    _F.link == link, _F.area == Area.STOCK, _F.subject.in_(chunk), _F.night > after
+                )
+                found.update(conn.execute(query).scalars())
+        return found
+
+    def decide(
+        self, conn: Connection, ids: Sequence[int], state: FindingState, *, actor: str | None, outcome: str
+    ) -> int:
+        """Move findings to a state; returns how many there were.
+
+        :param actor: whose decision it was; ``None``: it stays whose it was.
+        """
+        moved = 0
+        for chunk in chunks(sorted(ids)):
+            values: dict[str, Any] = {"state": state, "outcome": outcome, "updated_at": now()}
+            if actor is not None:
+                values["decided_by"] = actor
+            moved += conn.execute(update(drift_finding).where(_F.id.in_(chunk)).values(values)).rowcount
+        return moved
+
+    def take_turns(self, conn: Connection, project: str) -> None:
+        """Let one transaction at a time heal a project, which links may share."""
+        take_turns(conn, "drift", project)
+
+    def nights(self, link: str, limit: int) -> list[StoredNight]:
+        """The youngest nights, the youngest first."""
+        query = select(drift_night).where(_N.link == link).order_by(_N.night.desc()).limit(limit)
+        with self._database.read() as conn:
+            return [StoredNight(**row._mapping) for row in conn.execute(query)]
+
+    def trend(self, link: str, nights: int = 30, until: str | None = None) -> list[NightTotal]:
+        """What the youngest nights found, the oldest first; a night that found nothing has no row.
+
+        :param until: the last night.
+        """
+        done = select(_N.night).where(_N.link == link)
+        if until is not None:
+            done = done.where(_N.night <= until)
+        youngest = done.order_by(_N.night.desc()).limit(nights).subquery()
+        query = (
+            select(drift_total)
+            .where(_T.link == link, _T.night.in_(select(youngest.c.night)))
+            .order_by(_T.night, _T.area, _T.cause, _T.currency)
+        )
+        with self._database.read() as conn:
+            return [
+                NightTotal(
+                    row.night,
+                    Area(row.area),
+                    Cause(row.cause),
+                    row.currency,
+                    row.findings,
+                    row.units,
+                    row.amount,
+                )
+                for row in conn.execute(query)
+            ]
+
+    def count(self, link: str, night: str) -> dict[FindingState, int]:
+        """Findings of a night that are kept one by one, by state."""
+        query = select(_F.state, func.count()).where(_F.link == link, _F.night == night).group_by(_F.state)
+        with self._database.read() as conn:
+            return {FindingState(state): number for state, number in conn.execute(query)}
+
+
+def _row(finding: Finding, state: FindingState, moment: datetime) -> dict[str, Any]:
+    facts = [
+        {"what": fact.what, "value": fact.value, "at": fact.at.isoformat() if fact.at else None}
+        for fact in finding.evidence
+    ]
+    return {
+        **vars(finding),
+        "evidence": facts,
+        "state": state,
+        "decided_by": None,
+        "outcome": None,
+        "created_at": moment,
+        "updated_at": moment,
+    }
+
+
+def _stored(row: Row[Any]) -> StoredFinding:
+    facts = tuple(
+        Fact(one["what"], one["value"], datetime.fromisoformat(one["at"]) if one["at"] else None)
+        for one in row.evidence
+    )
+    finding = Finding(
+        link=row.link,
+        night=row.night,
+        area=Area(row.area),
+        cause=Cause(row.cause),
+        subject=row.subject,
+        message=row.message,
+        evidence=facts,
+        owner=Owner(row.owner),
+        action=row.action,
+        units=row.units,
+        amount=row.amount,
+        currency=row.currency,
+        place=row.place,
+        reference=row.reference,
+        heal=row.heal,
+    )
+    return StoredFinding(row.id, finding, FindingState(row.state), row.decided_by, row.outcome)

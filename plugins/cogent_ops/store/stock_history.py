@@ -1,0 +1,195 @@
+"""What the ledger of stock says has happened and is under way, read in bulk for the nightly comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, literal, or_, select
+
+from cogent_ops.domain.rules import OrderStatus
+from cogent_ops.domain.stock import MovementState, Place, Source
+from cogent_ops.store.engine import Database
+from cogent_ops.store.schema import kiosk_order, movement, order_effect, stock_batch, stock_position
+from cogent_ops.store.sql import chunks, pages
+from cogent_ops.store.stock import Position, StoredOrder
+
+_M, _B, _P, _O, _E = movement.c, stock_batch.c, stock_position.c, kiosk_order.c, order_effect.c
+#: States of movements that commercetools does not have yet.
+_OPEN = (MovementState.WAITING, MovementState.BATCHED, MovementState.REVIEW)
+
+
+@dataclass(frozen=True)
+class PastBatch:
+    """A change of an inventory entry that was sent, or is about to be.
+
+    :param delta: signed units; ``None``: it was not aimed yet, so nothing can have been sent.
+    :param counted: units of the count that it holds; ``None``: none.
+    :param changes: sum of the changes that it holds beside a count.
+    """
+
+    id: str
+    place: Place
+    delta: int | None
+    created_at: datetime
+    settled_at: datetime | None
+    before: int | None
+    after: int | None
+    counted: int | None
+    changes: int
+
+
+@dataclass(frozen=True)
+class OpenMovements:
+    """Movements of a place that commercetools does not have yet, of one state and reason.
+
+    :param state: ``waiting``, ``batched``, ``parked`` or ``review``.
+    :param units: sum of the changes among them.
+    :param reason: why they are in review, or were refused.
+    """
+
+    link: str
+    place: Place
+    state: str
+    reason: str
+    movements: int
+    units: int
+    oldest: datetime
+
+
+@dataclass(frozen=True)
+class Unmoved:
+    """What an order did to a place by its own record, and what its movements come to instead."""
+
+    order_id: str
+    place: Place
+    recorded: int
+    moved: int
+
+
+class StockHistory:
+    """The ledger of all links, for reading only. No transaction stays open between pages."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def batches(self, project: str, since: datetime) -> Iterator[PastBatch]:
+        """Batches that are unfinished or were settled since a moment."""
+        recent = and_(_B.project == project, or_(_B.settled_at.is_(None), _B.settled_at >= since))
+        counts = self._counts(recent)
+        for row in pages(self._database, select(stock_batch).where(recent), _B.id):
+            counted, changes = counts.get(row.id, (None, 0))
+            yield PastBatch(
+                row.id,
+                Place(row.sku, row.channel),
+                row.delta,
+                row.created_at,
+                row.settled_at,
+                row.quantity_before,
+                row.quantity_after,
+                counted,
+                changes,
+            )
+
+    def _counts(self, recent: ColumnElement[bool]) -> dict[str, tuple[int | None, int]]:
+        """Of batches that hold a count: the count that decided, and the sum of the changes beside it."""
+        counted = select(_M.batch_id).where(
+            _M.counted.is_not(None), _M.batch_id.in_(select(_B.id).where(recent))
+        )
+        held = select(_M.batch_id, _M.counted, _M.delta).where(
+            _M.batch_id.in_(counted), _M.state != MovementState.EXCLUDED
+        )
+        found: dict[str, tuple[int | None, int]] = {}
+        with self._database.read() as conn:
+            for batch_id, count, delta in conn.execute(held):
+                before = found.get(batch_id, (None, 0))
+                found[batch_id] = (before[0] if count is None else count, before[1] + (delta or 0))
+        return found
+
+    def open(self, project: str) -> list[OpenMovements]:
+        """What commercetools does not have yet, the oldest first."""
+        state = case((_B.state == "parked", literal("parked")), else_=_M.state)
+        reason = func.coalesce(_M.reason, _B.error, "")
+        query = (
+            select(
+                _M.link,
+                _M.sku,
+                _M.channel,
+                state,
+                reason,
+                func.count(),
+                func.sum(_M.delta),
+                func.min(_M.recorded_at),
+            )
+            .select_from(movement.outerjoin(stock_batch, _M.batch_id == _B.id))
+            .where(_M.project == project, _M.state.in_(_OPEN))
+            .group_by(_M.link, _M.sku, _M.channel, state, reason)
+            .order_by(func.min(_M.recorded_at), _M.sku, _M.channel)
+        )
+        with self._database.read() as conn:
+            return [
+                OpenMovements(link, Place(sku, channel), str(state_), why, count, int(units or 0), oldest)
+                for link, sku, channel, state_, why, count, units, oldest in conn.execute(query)
+            ]
+
+    def positions(self, project: str) -> Iterator[Position]:
+        """What commercetools said last of every entry that was ever moved."""
+        query = select(stock_position).where(_P.project == project)
+        for row in pages(self._database, query, _P.project, _P.sku, _P.channel):
+            yield Position(
+                Place(row.sku, row.channel), row.entry_id, row.version, row.on_stock, row.available
+            )
+
+    # Orders
+
+    def unmoved(self, link: str, since: datetime) -> list[Unmoved]:
+        """Orders changed since a moment whose recorded effect is not what their movements come to."""
+        changed = select(_O.order_id).where(_O.link == link, _O.modified_at >= since)
+        with self._database.read() as conn:
+            ids = conn.execute(changed.order_by(_O.order_id)).scalars().all()
+            found: list[Unmoved] = []
+            for chunk in chunks(ids):
+                found += _unmoved(conn, link, chunk)
+        return found
+
+    def without_effect(
+        self, link: str, since: datetime, statuses: Sequence[OrderStatus]
+    ) -> list[StoredOrder]:
+        """Orders in these states, changed since a moment, that have done nothing to stock."""
+        effect = exists().where(_E.link == _O.link, _E.order_id == _O.order_id)
+        query = select(kiosk_order).where(
+            _O.link == link, _O.modified_at >= since, _O.status.in_(statuses), ~effect
+        )
+        with self._database.read() as conn:
+            return [
+                StoredOrder(row.order_id, row.status, row.modified_at, row.content, row.hash, row.recheck)
+                for row in conn.execute(query.order_by(_O.order_id))
+            ]
+
+
+def _unmoved(conn: Connection, link: str, order_ids: Sequence[str]) -> list[Unmoved]:
+    effects = select(_E.order_id, _E.sku, _E.channel, _E.quantity).where(
+        _E.link == link, _E.order_id.in_(order_ids)
+    )
+    recorded = {(order, Place(sku, channel)): units for order, sku, channel, units in conn.execute(effects)}
+    moved = dict.fromkeys(recorded, 0)
+    for order_id in order_ids:
+        # The idempotency key begins with the order's id, also where it was mended, and "0" follows "/".
+        sums = (
+            select(_M.sku, _M.channel, func.sum(_M.delta))
+            .where(
+                _M.link == link,
+                _M.source.in_((Source.KIOSK_ORDER, Source.HEAL)),
+                _M.source_id >= f"{order_id}/",
+                _M.source_id < f"{order_id}0",
+            )
+            .group_by(_M.sku, _M.channel)
+        )
+        for sku, channel, units in conn.execute(sums):
+            moved[order_id, Place(sku, channel)] = int(units or 0)
+    return [
+        Unmoved(order_id, place, recorded.get((order_id, place), 0), units)
+        for (order_id, place), units in sorted(moved.items())
+        if recorded.get((order_id, place), 0) != units
+    ]
