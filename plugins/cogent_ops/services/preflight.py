@@ -20,7 +20,8 @@ from cogent_ops.domain.completeness import check_mapping
 from cogent_ops.domain.custom_types import INVENTORY, CustomType, declared
 from cogent_ops.errors import CogentOpsError, ConfigError, MissingScope, PermanentError, UnsupportedProject
 from cogent_ops.quality import Gate
-from cogent_ops.services.catalogue.extract import REFERENCE_RESOURCES, require_classic
+from cogent_ops.services.catalogue.extract import require_classic
+from cogent_ops.services.catalogue.read import REFERENCE_RESOURCES
 from cogent_ops.services.checks import Check, Parts, failed, failure, guarded, passed, skipped, warned
 from cogent_ops.services.scopes import SCOPES, Flow, Need, least, missing
 from cogent_ops.store import current_revision, open_store

@@ -219,7 +219,7 @@ def test_an_order_that_cannot_be_read_is_told_once_and_holds_nothing_up(kiosks: 
     assert poller.run(kiosks.now).unreadable == 0
     assert list(kiosks.moved()) == [(ulid(fine), Place(OTHER, BERLIN))]
     (found,) = kiosks.exceptions().values()
-    assert (found.kind, found.field, found.count) == ("bad_movement", "createdAt", 1)
+    assert (found.kind, found.field, found.count) == ("order_unreadable", "createdAt", 1)
     kiosks.change(broken, createdAt="2026-11-24T10:00:00Z")
     kiosks.poll()
     assert kiosks.exceptions() == {}

@@ -22,7 +22,7 @@ from cogent_ops.errors import (
     StoreOutdated,
     TargetUnavailable,
 )
-from cogent_ops.services.catalogue.extract import REFERENCE_RESOURCES
+from cogent_ops.services.catalogue.read import REFERENCE_RESOURCES
 from cogent_ops.services.checks import TRY_AGAIN, Check, Outcome, failure, guarded, passed
 from cogent_ops.services.scopes import SCOPES, Flow, least, missing
 
