@@ -252,12 +252,12 @@ class Alerts:
         """How many messages wait, by channel."""
         a = alert.c
         query = (
-            select(a.channel, func.count().label("count"))
+            select(a.channel, func.count().label("messages"))
             .where(a.link == link, a.state == AlertState.WAITING)
             .group_by(a.channel)
         )
         with self._database.read() as conn:
-            return {row.channel: row.count for row in conn.execute(query)}
+            return {row.channel: row.messages for row in conn.execute(query)}
 
     def recent(self, link: str, *, limit: int = 50) -> list[Alert]:
         """Messages, the youngest first."""

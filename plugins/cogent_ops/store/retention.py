@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Text, and_, cast, delete, exists, literal, select, update
-from sqlalchemy.engine import Row
 
 from cogent_ops.domain.exceptions import OPEN
 from cogent_ops.store.alerts import AlertState
@@ -71,7 +70,8 @@ class Retention:
         with self._database.begin() as conn:
             causes = select(e.kind, e.cause_key).where(old).order_by(e.kind, e.cause_key).limit(limit)
             emptied = 0
-            for kind, keys in _by_kind(conn.execute(causes).all()):
+            found = [(row.kind, row.cause_key) for row in conn.execute(causes)]
+            for kind, keys in _by_kind(found):
                 emptied += self._empty_payloads(conn, and_(old, e.kind == kind), keys)
             return emptied
 
@@ -95,6 +95,6 @@ def _is_full(content: ColumnElement[Any]) -> ColumnElement[bool]:
     return cast(content, Text) != "{}"
 
 
-def _by_kind(causes: Sequence[Row[Any]]) -> list[tuple[str, list[str]]]:
-    kinds = dict.fromkeys(row.kind for row in causes)
-    return [(kind, [row.cause_key for row in causes if row.kind == kind]) for kind in kinds]
+def _by_kind(causes: Sequence[tuple[str, str]]) -> list[tuple[str, list[str]]]:
+    kinds = dict.fromkeys(kind for kind, _ in causes)
+    return [(kind, [key for its_kind, key in causes if its_kind == kind]) for kind in kinds]

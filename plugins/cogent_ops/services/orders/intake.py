@@ -79,7 +79,8 @@ class OrderIntake:
         now: datetime,
     ) -> Queued:
         decision = judge(order, None, self.rules, start=start, now=now)
-        old = None if before is None else read_order(before.content)
+        # Of an order that retention has emptied nobody can say what changed, so it counts as changed.
+        old = read_order(before.content) if before is not None and before.content else None
         is_settled = decision.outcome in (Outcome.EXCLUDE, Outcome.WAIT)
         return Queued(
             order_id=order.id,
