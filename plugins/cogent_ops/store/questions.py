@@ -70,9 +70,12 @@ class Questions:
     def asked(self, link: str, asked_by: str, ids: Collection[int]) -> list[int]:
         """Those of the exceptions about which this run still waits for an answer, the oldest first."""
         e = exception.c
-        query = select(e.id).where(e.link == link, e.asked_by == asked_by).order_by(e.id)
+        waiting: list[int] = []
         with self._database.read() as conn:
-            return [found for found in conn.execute(query).scalars() if found in ids]
+            for chunk in chunks(sorted(ids)):
+                query = select(e.id).where(e.link == link, e.id.in_(chunk), e.asked_by == asked_by)
+                waiting += conn.execute(query.order_by(e.id)).scalars()
+        return waiting
 
     def answered(
         self, conn: Connection, link: str, asked_by: str, ids: Collection[int], *, at: datetime | None

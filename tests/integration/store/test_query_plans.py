@@ -18,9 +18,9 @@ from tests.integration.store.test_exceptions import HELD
 from tests.support.databases import Databases
 
 from cogent_ops.domain.availability import Wanted
-from cogent_ops.domain.exceptions import Kind
+from cogent_ops.domain.exceptions import Action, Kind
 from cogent_ops.domain.stock import MovementState, NewMovement, Place, Source
-from cogent_ops.store import Store, open_store
+from cogent_ops.store import Filter, Store, open_store
 from cogent_ops.store.availability import TURN as TURN_FLOW
 from cogent_ops.store.availability import Flag, Level, Shown
 from cogent_ops.store.engine import Database, database
@@ -81,6 +81,22 @@ CALLS: dict[str, Call] = {
     "exceptions.open": lambda store: store.exceptions.open("de"),
     "exceptions.open of a kind": lambda store: store.exceptions.open("de", Kind.PRODUCT_HELD),
     "exceptions.open_causes": lambda store: list(store.exceptions.open_causes("de", Kind.PRODUCT_HELD)),
+    "exceptions.get": lambda store: store.exceptions.get("de", 12_500),
+    "exceptions.find by text": lambda store: store.exceptions.find("de", Filter(text="sku-00001")),
+    "exceptions.find by cause": lambda store: store.exceptions.find(
+        "de", Filter(kind=Kind.PRODUCT_HELD, cause_group=PRODUCTS[100])
+    ),
+    "exceptions.decide": _in_transaction(
+        lambda store, conn: store.exceptions.decide(
+            conn, "de", 12_500, Action.NOTE, None, actor="ann", detail={}, outcome="seen"
+        )
+    ),
+    "questions.is_due": lambda store: store.questions.is_due("de", [Kind.PRODUCT_HELD], TURN),
+    "questions.claim": lambda store: store.questions.claim("de", [Kind.PRODUCT_HELD], "run", TURN, limit=5),
+    "questions.asked": lambda store: store.questions.asked("de", "run", [12_500]),
+    "questions.answered": _in_transaction(
+        lambda store, conn: store.questions.answered(conn, "de", "run", [12_500], at=TURN)
+    ),
     "runs.start": lambda store: store.runs.start("de", "sync", "run-5", "delta"),
     "runs.finish": lambda store: store.runs.finish("de", "sync", "run-5", status="done", counts={}),
     "runs.fail": lambda store: store.runs.fail("de", "sync", "run-5", stage="push", reason="why"),

@@ -117,6 +117,11 @@ def test_editors_check_the_file_as_the_package_does() -> None:
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(yaml.safe_load(SHIPPED.read_text(encoding="utf-8")), schema)
     jsonschema.validate({"kinds": {"oversell": {"deadline_minutes": 5}}}, schema)
-    for wrong in ({"kinds": {"oversel": {}}}, {"kinds": {"oversell": {"titel": "x"}}}, {"when": 1}):
+    mistakes: tuple[object, ...] = (
+        {"kinds": {"oversel": {}}},
+        {"kinds": {"oversell": {"titel": "x"}}},
+        {"when": 1},
+    )
+    for wrong in mistakes:
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(wrong, schema)
