@@ -28,6 +28,7 @@ from cogent_ops.domain.exceptions import ORDER_KINDS
 from cogent_ops.store import Store, open_store
 from cogent_ops.store.exceptions import StoredException
 from cogent_ops.store.orders import Accounting
+from demo_report import print_accounting
 from order_burst import FAULTS, OrderBurst, Sale
 from order_cases import EMAIL, NAME, PHONE
 from order_recount import Recount, recount
@@ -157,7 +158,7 @@ def _written(run: Running) -> tuple[Path, ...]:
 
 
 def _print(result: Result, rate: float, cost: str) -> None:
-    found, counted = result.found, result.accounting
+    found = result.found
     print(
         f"\n{found.orders} orders, {rate:g} a second at the peak; {found.faults} requests failed or lost their answer"
     )
@@ -165,11 +166,7 @@ def _print(result: Result, rate: float, cost: str) -> None:
     print(f"commercetools holds {found.held} orders; wrong: {len(found.wrong)}")
     _print_some(found.wrong)
     print(f"{found.sold} pieces sold, {found.deducted} deducted: lost {found.lost}, doubled {found.doubled}")
-    print(f"the store has seen {counted.seen}; unexplained {counted.unexplained}")
-    print(f"  captured {counted.captured}, worth {_money(counted.money)}")
-    for name in ("waiting", "review", "excluded"):
-        for reason, number in sorted(getattr(counted, name).items(), key=lambda item: -item[1]):
-            print(f"  {name:<9} {number:>5}  {reason}")
+    print_accounting(result.accounting)
     _print_exceptions(result.exceptions)
     print(f"exceptions that are odd: {len(result.odd)}")
     _print_some(result.odd)
@@ -186,7 +183,3 @@ def _print_exceptions(exceptions: tuple[StoredException, ...]) -> None:
 def _print_some(texts: tuple[str, ...]) -> None:
     for text in texts[:20]:
         print(f"  {text}")
-
-
-def _money(money: Mapping[str, int]) -> str:
-    return ", ".join(f"{currency} {cents / 100:,.2f}" for currency, cents in sorted(money.items()))

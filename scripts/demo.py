@@ -16,8 +16,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,12 @@ from typing import Any, NoReturn
 
 import httpx
 
-from kiosk_burst import SALES, Burst, Recount
+from cogent_ops.services.stock.start import START_FLOW
+from cogent_ops.store import Store, open_store
+from demo_report import local_path, print_orders, print_recount, print_run
+from order_burst import FAULTS, OrderBurst
+from order_cases import CASES
+from order_recount import Recount, recount
 from sandbox_talk import Sandbox
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,6 +42,13 @@ END_SECONDS = 10.0
 ANSWER_AGAIN_SECONDS = 10.0
 USER, PASSWORD = "admin", "admin"
 NOTE = "Demo: the planted defects are known."
+ORDERS, ORDERS_PER_SECOND = 200, 10.0
+#: Kinds of order that need no setting but the shipped ones, and no wait for the next look at commercetools' orders.
+KINDS_OF_ORDER = [case for case in CASES if case.end != "cancelled" and case.name != "no e-mail"]
+#: How much faster than in reality these orders live.
+PACE = 0.3
+#: What runs besides the catalogue while the demo is kept.
+FLOWS = ("stock_deltas", "availability_push", "kiosk_order_capture", "exception_review")
 
 Json = dict[str, Any]
 
@@ -361,96 +372,47 @@ def carry(airflow: Airflow, progress: Progress) -> None:
     airflow.watch("catalogue_sync", airflow.run("catalogue_sync"), progress, airflow.approve)
 
 
-def sell(airflow: Airflow, sandbox: Json, home: Path, progress: Progress) -> Recount:
-    """A burst of kiosk sales while both APIs misbehave; what a recount of both sides finds afterwards."""
-    from cogent_ops.services.stock.orders import START_FLOW
-    from cogent_ops.store import open_store
-
-    connection = json.loads(sandbox["connections"]["AIRFLOW_CONN_COMMERCETOOLS_DEFAULT"])
-    project = f"commercetools/{connection['extra']['project_key']}"
-    progress.step(f"stock_deltas: {SALES} kiosk sales, some voided, while requests fail and answers are lost")
-    store, burst = open_store(f"sqlite:///{home / 'cogent_ops.db'}"), Burst(Sandbox(sandbox))
-    airflow.unpause("stock_deltas")
+def sell(airflow: Airflow, sandbox: Json, store: Store, progress: Progress) -> Recount:
+    """Kiosk orders, good and bad, while both APIs misbehave; what a recount of both sides finds afterwards."""
+    talk = Sandbox(sandbox)
+    burst = OrderBurst(talk, KINDS_OF_ORDER, pace=PACE)
+    progress.step(
+        f"stock_deltas, kiosk_order_capture: {ORDERS} orders, good and bad, while requests fail and answers are lost"
+    )
+    for dag_id in ("stock_deltas", "kiosk_order_capture"):
+        airflow.unpause(dag_id)
     # Orders count from the first poll on: what was sold before is in the quantities already.
     wait_for(lambda: store.watermarks.get("default", START_FLOW), START_SECONDS, airflow.processes)
-    burst.sell()
-    expected = burst.recount()
+    talk.misbehave(FAULTS)
+    burst.sell(number / ORDERS_PER_SECOND for number in range(ORDERS))
+    early = recount(talk, burst)
 
     def is_settled() -> bool:
-        found = burst.recount()
-        return store.stock.backlog(project).oldest is None and not found.lost and not found.doubled
+        # Each defect has been noticed, too, once every order has been judged.
+        seen = store.captures.accounting("default").seen
+        return seen == ORDERS and not store.captures.has_due("default") and recount(talk, burst).is_right
 
     try:
         wait_for(is_settled, RUN_SECONDS, airflow.processes)
     except DemoFailed:
-        progress.detail("some sales have not arrived in time; the recount below names how many units")
-    burst.calm()
+        progress.detail("some orders have not arrived in time; the recount below names them")
+    talk.calm()
     progress.detail(
-        f"{expected.sold} units sold, {expected.lost} of them not in commercetools yet at that moment"
+        f"{len(early.wrong)} orders and {early.lost} units were not in commercetools yet when the last one was placed"
     )
-    return burst.recount()
+    return recount(talk, burst)
 
 
-def _print_recount(found: Recount) -> None:
-    print("\nKiosk sales, recounted from what both sides hold (the package is not asked)")
-    print(
-        f"  {found.orders} orders, {found.voided} voided again; {found.faults} requests failed or lost their answer"
-    )
-    print(
-        f"  {found.sold} units sold, {found.deducted} units deducted: lost {found.lost}, doubled {found.doubled}"
-    )
-    if found.lost or found.doubled:
-        raise DemoFailed("Units were lost or doubled, which must never happen.")
-
-
-def summarise(home: Path, sandbox: Json) -> None:
+def summarise(store: Store, sandbox: Json) -> None:
     """What was pushed, skipped and held, and why; beside it what the simulated Cloudshelf says that it holds."""
-    from cogent_ops.store import open_store
-
-    store = open_store(f"sqlite:///{home / 'cogent_ops.db'}")
     run, audit = (store.runs.latest("default", flow) for flow in ("catalogue_sync", "catalogue_audit"))
     if run is None or audit is None:
         raise DemoFailed("The store knows of no finished run.")
-    held = store.exceptions.open("default")
-    kiosk = httpx.get(f"{sandbox['control_url']}/state", timeout=30).json()["cloudshelf"]
-    _print_counts(run.counts, kiosk)
-    _print_reasons(Counter((record.owner, record.rule) for record in held))
+    print_run(run.counts, Sandbox(sandbox).control("GET", "/state")["cloudshelf"], store)
     print("\nReports")
-    print(f"  audit  file://{_local(audit.report_path)}")
-    print(f"  sync   file://{_local(run.report_path)}")
-    print(f"  fix list and Data Docs lie beside them in {Path(_local(run.report_path)).parent}")
-
-
-def _print_counts(counts: Mapping[str, Any], kiosk: Json) -> None:
-    names = {
-        "product": "Product",
-        "variant": "ProductVariant",
-        "group": "ProductGroup",
-        "location": "Location",
-    }
-    print(
-        f"\n{'':<12}{'pushed':>9}{'unchanged':>11}{'held':>8}{'refused':>9}   on the kiosks (asked from Cloudshelf)"
-    )
-    for name, entity in names.items():
-        row = [
-            counts.get(f"{name}s_created", 0) + counts.get(f"{name}s_updated", 0),
-            counts.get(f"{name}s_unchanged", 0),
-            counts.get(f"{name}s_held", 0),
-            counts.get(f"{name}s_refused", 0),
-        ]
-        # Cloudshelf keeps a group of all products by itself, which is nobody's record.
-        shown = kiosk.get(entity, 0) - (entity == "ProductGroup")
-        print(f"{name + 's':<12}{row[0]:>9}{row[1]:>11}{row[2]:>8}{row[3]:>9}   {shown}")
-
-
-def _print_reasons(reasons: Counter[tuple[str, str]]) -> None:
-    print(f"\nHeld, by owner and reason ({sum(reasons.values())} exceptions)")
-    for (owner, rule), count in sorted(reasons.items(), key=lambda item: (item[0][0], -item[1])):
-        print(f"  {owner:<14} {count:>4}  {rule}")
-
-
-def _local(address: str | None) -> str:
-    return str(address or "").removeprefix("file://")
+    print(f"  audit  file://{local_path(audit.report_path)}")
+    print(f"  sync   file://{local_path(run.report_path)}")
+    print(f"  fix list and Data Docs lie beside them in {Path(local_path(run.report_path)).parent}")
 
 
 def arguments() -> argparse.Namespace:
@@ -484,16 +446,20 @@ def main() -> int:
             home = Path(processes.env["AIRFLOW_HOME"])
             carry(airflow, progress)
             processes.run("bootstrap", "cogent-ops", "bootstrap")
-            airflow.wait_until_ready("stock_deltas", "availability_push")
+            airflow.wait_until_ready(*FLOWS)
+            store = open_store(f"sqlite:///{home / 'cogent_ops.db'}")
             # With --keep kiosks and the web shop sell all the time, and nothing can be recounted.
-            recount = None if args.keep else sell(airflow, sandbox, home, progress)
+            found = None if args.keep else sell(airflow, sandbox, store, progress)
             progress.step("Done")
-            summarise(home, sandbox)
-            if recount is not None:
-                _print_recount(recount)
+            summarise(store, sandbox)
+            if found is not None:
+                print_orders(store)
+                print_recount(found)
+                if not found.is_right:
+                    raise DemoFailed("An order or a unit was lost or doubled, which must never happen.")
             if args.keep:
-                airflow.unpause("stock_deltas")
-                airflow.unpause("availability_push")
+                for dag_id in FLOWS:
+                    airflow.unpause(dag_id)
                 stay(airflow, sandbox, processes)
     except DemoFailed as error:
         print(f"\n{error}", file=sys.stderr)

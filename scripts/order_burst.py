@@ -37,7 +37,7 @@ _WORKERS = 8
 _TRY_AGAIN_SECONDS = 2.0
 _OURS = "gid://external/CommercetoolsSku/"
 _DISCONTINUED = "gid://external/CommercetoolsProduct/discontinued"
-_LOCATIONS = "{ locations(first: 100) { edges { node { id platformProvidedId countryCode } } } }"
+_LOCATIONS = "{ locations(first: 100) { edges { node { id displayName platformProvidedId countryCode } } } }"
 _PRODUCTS = "mutation ($input: [ProductInput!]!) { upsertProducts(input: $input) { userErrors { message } } }"
 _VARIANTS = """mutation ($inputs: [UpsertVariantsInput!]!) { upsertProductVariants(inputs: $inputs) {
     userErrors { message } } }"""
@@ -74,10 +74,14 @@ class Sale:
 
 @dataclass(frozen=True)
 class _Shelf:
-    """What kiosks show: prices by external id of the variant, and Channel keys by internal id of the location."""
+    """What kiosks show and where they stand.
+
+    :param prices: by external id of the variant.
+    :param places: name of the location and key of its Channel, by internal id of the location.
+    """
 
     prices: Mapping[str, float]
-    places: Mapping[str, str]
+    places: Mapping[str, tuple[str, str]]
 
 
 @dataclass(order=True)
@@ -138,7 +142,7 @@ class OrderBurst:
         }
         nodes = [edge["node"] for edge in self._sandbox.graphql(_LOCATIONS)["locations"]["edges"]]
         places = {
-            node["id"]: unquote(node["platformProvidedId"].rpartition("/")[2])
+            node["id"]: (node["displayName"], unquote(node["platformProvidedId"].rpartition("/")[2]))
             for node in nodes
             if node["countryCode"] == COUNTRY
         }
@@ -171,7 +175,7 @@ class OrderBurst:
     def _place(self, shelf: _Shelf, case: Case) -> None:
         with self._lock:
             order = self._order(shelf)
-            place = shelf.places[order["session"]["locationId"]]
+            _, place = shelf.places[order["session"]["locationId"]]
             if case.spoil is not None:
                 case.spoil(order, self._rng)
             waits = [self._pace * self._rng.uniform(longest / 4, longest) for longest, _ in case.steps]
@@ -202,17 +206,19 @@ class OrderBurst:
         ]
         if rng.random() < 0.1:
             lines.append({"quantity": 1, "price": 4.95, "currencyCode": CURRENCY})
-        return {"lines": lines, "session": self._session(rng.choice(sorted(shelf.places)))}
+        return {"lines": lines, "session": self._session(shelf)}
 
-    def _session(self, location: str) -> Json:
-        number = self._rng.randrange(40)
+    def _session(self, shelf: _Shelf) -> Json:
+        number, location = self._rng.randrange(40), self._rng.choice(sorted(shelf.places))
         return {
             "locationId": location,
+            "locationName": shelf.places[location][0],
             "deviceId": f"gid://cloudshelf/Device/{number}",
             "deviceName": f"Kiosk {number}",
             "cloudshelfId": "gid://cloudshelf/Cloudshelf/1",
             "cloudshelfName": "Endless aisle",
             "salesAssistantId": f"gid://cloudshelf/SalesAssistant/{number}",
+            "salesAssistantName": f"Assistant {number}",
             "paymentMethod": "STRIPE",
             "paymentAttemptId": f"{self._rng.getrandbits(64):016x}",
             "fulfilmentMethod": "SHIP_TO_HOME",

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("demo")]
 
 def test_the_demo_ends_well_and_leaves_no_process(tmp_path: Path) -> None:
     command = [sys.executable, "scripts/demo.py", "--products", "60", "--folder", str(tmp_path / "demo")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     for words in ("catalogue_audit", "no-go", "catalogue_sync", "Held, by owner and reason", "file://"):
         assert words in done.stdout
@@ -23,6 +23,8 @@ def test_the_demo_ends_well_and_leaves_no_process(tmp_path: Path) -> None:
     pushed, held, on_the_kiosks = (int(products[at]) for at in (1, 3, 5))
     assert pushed == on_the_kiosks
     assert pushed + held == 60
+    assert "Kiosk orders: 200 seen, 0 unexplained" in done.stdout
+    assert "in commercetools, 0 wrong" in done.stdout
     assert "units deducted: lost 0, doubled 0" in done.stdout
     assert not _processes_that_name(tmp_path)
 
