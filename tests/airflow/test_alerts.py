@@ -200,12 +200,12 @@ def test_a_connection_that_cannot_work_needs_a_person(
 def test_no_log_and_no_error_shows_the_address(
     post: Webhooks, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from airflow.sdk.log import redact
+    from airflow.sdk._shared.secrets_masker import redact
 
     caplog.set_level(logging.DEBUG)
     said = []
-    for answer in ((500, SECRET, {}), (404, SECRET, {}), (200, SECRET, {})):
-        post.answers.append(answer)
+    for status in (500, 404, 200):
+        post.answers.append((status, SECRET, {}))
         try:
             deliver(WEBHOOK)
         except CogentOpsError as error:

@@ -535,6 +535,9 @@ def test_whoever_dies_where_ever_each_cause_is_told(store_url: URL) -> None:
             got.update(message.exceptions)
             boundaries.cross()
 
+        def count(_channel: NamedChannel, message: Alert, got: Counter[int] = got) -> None:
+            got.update(message.exceptions)
+
         with boundaries.watched():
             try:
                 house.alerting(send).run(house.now + SECOND)
@@ -542,7 +545,7 @@ def test_whoever_dies_where_ever_each_cause_is_told(store_url: URL) -> None:
             except Crash:
                 has_died = True
         after = house.now + LEASE + PACE + SECOND
-        house.alerting(lambda _, message, got=got: got.update(message.exceptions)).run(after)
+        house.alerting(count).run(after)
         opened = {one.id for one in house.store.exceptions.open(LINK)}
         assert set(got) == opened
         assert max(got.values()) <= (2 if has_died else 1)

@@ -454,9 +454,10 @@ class OrderPoll:
         released, known = 0, set[str]()
         renamed: dict[Place, tuple[Place, str | None]] = {}
         for one in placed:
-            if one.order.id not in old:
+            before = stored[one.order.id].content if one.order.id in old else None
+            if not before:  # new, or emptied by retention, which leaves alone what is not known yet
                 continue
-            skus, channels = one.found(read_order(stored[one.order.id].content))
+            skus, channels = one.found(read_order(before))
             for effect in old.get(one.order.id, ()):
                 place = effect.place
                 new = Place(skus.get(place.sku, place.sku), channels.get(place.channel, place.channel))
