@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from tests.support.inboxes import Mailbox, Webhooks, mailbox, webhooks
+from tests.support.leaks import scan
 
 from cogent_ops.domain.exceptions import Kind, NewException, Owner
 from cogent_ops.domain.policies import Channel
@@ -292,13 +293,26 @@ def wide_awake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return include / "exceptions.yaml"
 
 
-def test_the_dag_tells_once(own_store: Store, post: Webhooks, wide_awake: Path) -> None:
+def test_the_dag_tells_once_and_the_address_stays_where_it_belongs(
+    own_store: Store, post: Webhooks, wide_awake: Path, tmp_path: Path
+) -> None:
+    from airflow.configuration import conf
+
     raise_(own_store)
     assert run("sync_health").state == "success"
     (text,) = post.texts
     assert "SKU-1: sold more than there is" in text
     assert run("sync_health").state == "success"
     assert len(post.posts) == 1
+    places = {
+        "store": f"sqlite:///{tmp_path / 'store.db'}",
+        "airflow": conf.get("database", "sql_alchemy_conn"),
+    }
+    report = scan(
+        {"address": SECRET}, folders=[Path(conf.get("logging", "base_log_folder"))], databases=places
+    )
+    assert report.leaks == set()
+    assert report.rows > 50
 
 
 def test_the_dag_goes_on_without_a_connection_and_says_so(own_store: Store, wide_awake: Path) -> None:
