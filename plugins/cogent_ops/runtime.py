@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from cogent_ops.services.live_stock.service import LiveStock
     from cogent_ops.services.orders.backfill import OrderBackfill
     from cogent_ops.services.orders.capture import OrderCapture
+    from cogent_ops.services.orders.desk import OrderDesk
     from cogent_ops.services.orders.flow import OrderFlow, OrderWatch
     from cogent_ops.services.retention import Retention
     from cogent_ops.services.review import Review
@@ -222,6 +223,14 @@ class Runtime:
         shop, kiosk = self._order_clients()
         poll, capture = self._order_poll(owner, kiosk, shop), self._order_capture(owner, kiosk, shop)
         return OrderBackfill(self.link, self.store, poll, capture)
+
+    def order_desk(self) -> OrderDesk:
+        """What a person may do about one order."""
+        from cogent_ops.services.orders.desk import OrderDesk
+
+        shop, kiosk = self._order_clients()
+        capture = self._order_capture("desk", kiosk, shop)
+        return OrderDesk(self.config, self.store, shop, capture, self.project)
 
     def order_watch(self) -> OrderWatch:
         """What tells whether the order flow should be woken."""

@@ -43,6 +43,7 @@ from cogent_ops.domain.orders import KioskOrder, read_order
 from cogent_ops.domain.rules import OrderStatus
 from cogent_ops.domain.stock import Place
 from cogent_ops.errors import PermanentError
+from cogent_ops.services.orders.capture import ORDER_KINDS
 from cogent_ops.services.orders.described import described, lacking
 from cogent_ops.services.orders.shop import payment_ids, together
 from cogent_ops.services.orders.tell import cause
@@ -56,22 +57,6 @@ Raw = Mapping[str, Any]
 
 GIVEN = "(given)"
 TAKEN_BACK = "(taken back)"
-#: Kinds of exception about one order, each with the order as its cause.
-ORDER_KINDS = frozenset(
-    {
-        Kind.AMBIGUOUS_PAYMENT,
-        Kind.ORDER_LOCATION,
-        Kind.ORDER_CONTACT,
-        Kind.ORDER_ARTICLE,
-        Kind.ORDER_LINE,
-        Kind.ORDER_MONEY,
-        Kind.ORDER_TAX,
-        Kind.ORDER_REFUSED,
-        Kind.ORDER_CONFLICT,
-        Kind.ORDER_STATE,
-        Kind.REFUND_AMOUNT,
-    }
-)
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LONGEST_REASON = 500
 #: Why a movement stays in review although its location has become known.

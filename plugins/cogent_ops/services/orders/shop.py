@@ -8,7 +8,7 @@ that were stored, and each look reaches back a little for what became visible la
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain
@@ -20,7 +20,6 @@ from cogent_ops.domain.commercetools import timestamp
 from cogent_ops.domain.order_changes import shop_status
 from cogent_ops.domain.rules import OrderStatus
 from cogent_ops.services.counts import Counts
-from cogent_ops.services.pipeline import batches
 from cogent_ops.store import Store
 from cogent_ops.store.orders import Capture
 
@@ -30,8 +29,6 @@ Raw = Mapping[str, Any]
 SHOP_FLOW = "kiosk_orders_shop"
 #: The first look begins so long ago: its moment is taken from this machine's clock, which may be ahead.
 FIRST_LOOK = timedelta(hours=1)
-#: Payments whose orders are asked for in one query: about what a URI holds.
-PAYMENTS_PER_QUERY = 150
 
 
 @dataclass(frozen=True)
@@ -62,9 +59,9 @@ class _Seen:
     payments: dict[str, Raw] = field(default_factory=dict)
     placed: set[str] = field(default_factory=set)
 
-    def note_change(self, resource: Raw) -> None:
-        moment = datetime.fromisoformat(resource["lastModifiedAt"])
-        self.newest = moment if self.newest is None else max(self.newest, moment)
+    def note_changes(self, page: Sequence[Raw]) -> None:
+        moments = [datetime.fromisoformat(one["lastModifiedAt"]) for one in page]
+        self.newest = max(moments if self.newest is None else (self.newest, *moments))
 
 
 class ShopWatch:
@@ -100,31 +97,29 @@ class ShopWatch:
 
     def _read(self, since: datetime) -> _Seen:
         seen, where = _Seen(), f"lastModifiedAt >= {self.client.literal(timestamp(since))}"
-        for order in self._orders(where, seen):
-            seen.note_change(order)
-        for payment in chain.from_iterable(self.client.pages("payments", where=[where])):
-            seen.note_change(payment)
-            seen.payments[payment["id"]] = payment
-        for chunk in batches(sorted(seen.payments.keys() - seen.placed), PAYMENTS_PER_QUERY):
-            ids = ", ".join(map(self.client.literal, chunk))
-            for _ in self._orders(f"paymentInfo(payments(id in ({ids})))", seen):
-                pass
+        for page in self.client.pages("orders", where=[where]):
+            self._keep_ours(page, seen)
+            seen.note_changes(page)
+        for page in self.client.pages("payments", where=[where]):
+            seen.payments.update((payment["id"], payment) for payment in page)
+            seen.note_changes(page)
+        others = sorted(seen.payments.keys() - seen.placed)
+        for page in self.client.by_values("orders", "paymentInfo(payments(id))", others):
+            self._keep_ours(page, seen)
         wanted = {id_ for order in seen.orders.values() for id_ in payment_ids(order)}
         lacking = self.client.by_values("payments", "id", sorted(wanted - seen.payments.keys()))
         seen.payments.update((payment["id"], payment) for payment in chain.from_iterable(lacking))
         return seen
 
-    def _orders(self, where: str, seen: _Seen) -> Iterator[Raw]:
-        """Orders, of which those that were captured are kept; others are the web shop's alone."""
-        for page in self.client.pages("orders", where=[where]):
-            with self.store.read() as conn:
-                ours = self.store.captures.by_ct_orders(conn, self._link, (order["id"] for order in page))
-            for order in page:
-                seen.placed.update(payment_ids(order))
-                if order["id"] in ours:
-                    capture = ours[order["id"]]
-                    seen.orders[capture.order_id], seen.captures[capture.order_id] = order, capture
-                yield order
+    def _keep_ours(self, page: Sequence[Raw], seen: _Seen) -> None:
+        """Keep those orders that were captured; others are the web shop's alone."""
+        with self.store.read() as conn:
+            ours = self.store.captures.by_ct_orders(conn, self._link, (order["id"] for order in page))
+        for order in page:
+            seen.placed.update(payment_ids(order))
+            if order["id"] in ours:
+                capture = ours[order["id"]]
+                seen.orders[capture.order_id], seen.captures[capture.order_id] = order, capture
 
     # What it means
 
