@@ -21,6 +21,9 @@ if "airflow" not in sys.modules:  # its settings must stand before anything impo
 # Airflow's log handler keeps the standard output that it finds when it is imported: let it not be one test's.
 import cogent_ops.hooks  # noqa: F401
 from cogent_ops import __version__, cli
+from cogent_ops.cli import accounts, audits, exceptions
+from cogent_ops.cli import stock as stock_commands
+from cogent_ops.cli import store as store_commands
 from cogent_ops.clients.transport import close_sessions
 from cogent_ops.domain.exceptions import Kind, NewException, Owner
 from cogent_ops.domain.stock import MovementState, NewMovement, Source
@@ -84,19 +87,19 @@ def sandbox(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxSe
 @pytest.mark.parametrize(
     ("argv", "expected"),
     [
-        (["preflight"], {"command": cli.preflight, "link": None}),
+        (["preflight"], {"command": accounts.preflight, "link": None}),
         (["preflight", "--link", "a", "--link", "b"], {"link": ["a", "b"]}),
-        (["bootstrap"], {"command": cli.bootstrap, "link": "default", "dry_run": False}),
+        (["bootstrap"], {"command": accounts.bootstrap, "link": "default", "dry_run": False}),
         (["bootstrap", "--link", "a", "--dry-run"], {"link": "a", "dry_run": True}),
-        (["store", "upgrade"], {"command": cli.store_upgrade, "url": None}),
-        (["store", "status", "--url", "u"], {"command": cli.store_status, "url": "u"}),
-        (["audit", "list"], {"command": cli.audit_list, "link": "default"}),
+        (["store", "upgrade"], {"command": store_commands.upgrade, "url": None}),
+        (["store", "status", "--url", "u"], {"command": store_commands.status, "url": "u"}),
+        (["audit", "list"], {"command": audits.audit_list, "link": "default"}),
         (["audit", "accept", "--note", "n"], {"audit": None, "note": "n", "actor": getpass.getuser()}),
         (["audit", "accept", "7", "--note", "n", "--actor", "ada"], {"audit": 7, "actor": "ada"}),
-        (["exceptions", "--json"], {"command": cli.exceptions_list, "json": True}),
-        (["runs", "--limit", "3"], {"command": cli.runs_list, "limit": 3, "json": False}),
-        (["stock", "status"], {"command": cli.stock_status, "link": "default"}),
-        (["stock", "retry", "A@b", "C@"], {"command": cli.stock_retry, "place": ["A@b", "C@"]}),
+        (["exceptions", "--json"], {"command": exceptions.listing, "json": True}),
+        (["runs", "--limit", "3"], {"command": audits.runs_list, "limit": 3, "json": False}),
+        (["stock", "status"], {"command": stock_commands.status, "link": "default"}),
+        (["stock", "retry", "A@b", "C@"], {"command": stock_commands.retry, "place": ["A@b", "C@"]}),
         (["sandbox", "--port", "0"], {"command": command.run, "port": 0}),
     ],
 )
