@@ -1,7 +1,4 @@
-"""Read the catalogue from commercetools into the run folder, in bounded memory.
-
-Availability comes from ``/inventory``, never from the projection, which is only eventually consistent.
-"""
+"""Read the catalogue from commercetools into the run folder, in bounded memory."""
 
 from __future__ import annotations
 
@@ -19,6 +16,7 @@ from cogent_ops.config import LinkConfig
 from cogent_ops.domain.text import visible
 from cogent_ops.errors import AuditRequired, PermanentError, UnsupportedProject
 from cogent_ops.services.catalogue.plan import FULL_PASS, CatalogueRequest, Flow, Mode, Plan, plan
+from cogent_ops.services.catalogue.read import CatalogueReader, skus_of, variants_of
 from cogent_ops.services.catalogue.runfolder import RunFolder, part_name
 from cogent_ops.services.pipeline import batches, ordered_map
 from cogent_ops.store import Store
@@ -27,14 +25,6 @@ log = logging.getLogger(__name__)
 
 Raw = dict[str, Any]
 
-#: Reference resources that mapping needs whole; each is small (at most 10,000 categories per project).
-REFERENCE_RESOURCES = {
-    "categories": "categories",
-    "channels": "channels",
-    "product_types": "product-types",
-    "tax_categories": "tax-categories",
-    "customer_groups": "customer-groups",
-}
 #: Room for the SKUs of one query, which names each of them twice.
 SELECTION_BYTES = 2500
 #: Products joined with their stock in one go: few enough that many can be under way without filling the memory.
@@ -53,6 +43,7 @@ class Extract:
         self, config: LinkConfig, store: Store, client: CommercetoolsClient, folder: RunFolder
     ) -> None:
         self.config, self.store, self.client, self.folder = config, store, client, folder
+        self.reader = CatalogueReader(config, client)
 
     def run(self, request: CatalogueRequest) -> dict[str, int | str]:
         """Extract what the plan asks for; the result counts products, variants and parts.
@@ -79,7 +70,7 @@ class Extract:
             window=(chosen.since, chosen.until),
             params=request.wishes(),
         )
-        self._read_reference(project)
+        self.folder.write_json("reference.json", {"project": project, **self.reader.reference()})
         return self._read_products(request, chosen)
 
     def _require_clearance(self) -> None:
@@ -92,26 +83,24 @@ class Extract:
                 "'cogent-ops audit accept'."
             )
 
-    def _read_reference(self, project: Raw) -> None:
-        reference: Raw = {"project": project}
-        for name, resource in REFERENCE_RESOURCES.items():
-            reference[name] = list(chain.from_iterable(self.client.pages(resource, page_size=500)))
-        self.folder.write_json("reference.json", reference)
-
     def _read_products(self, request: CatalogueRequest, chosen: Plan) -> dict[str, int | str]:
         self.folder.clear("extract")
         counts: Counter[str] = Counter()
         newest: str = ""
         seen: list[str] = []
         products = chain.from_iterable(self._pages(request, chosen))
-        enriched = ordered_map(self._enrich, batches(products, ENRICHED), workers=self.config.concurrency)
+        enriched = ordered_map(
+            self.reader.joined, batches(products, ENRICHED), workers=self.config.concurrency
+        )
         for number, lines in enumerate(batches(chain.from_iterable(enriched), PART), start=1):
             self._register(request.run_key, lines)
             self.folder.write_lines("extract", part_name("part", number), map(_compact, lines))
             projections = [line["projection"] for line in lines]
             seen += [projection["id"] for projection in projections]
             newest = max(newest, *(projection["lastModifiedAt"] for projection in projections))
-            counts.update(parts=1, products=len(lines), variants=sum(len(_variants(p)) for p in projections))
+            counts.update(
+                parts=1, products=len(lines), variants=sum(len(variants_of(p)) for p in projections)
+            )
         self.folder.write_lines("extract", part_name("seen", 1), map(json.dumps, seen))
         if chosen.finds_removals:
             self.store.catalogue.prune_skus(self.config.name, request.run_key)
@@ -131,19 +120,11 @@ class Extract:
             yield from self._products_of(request.skus)
             return
         changed: set[str] = set()
-        for page in self._projections(where=chosen.where()):
+        for page in self.reader.projections(where=chosen.where()):
             changed.update(projection["id"] for projection in page)
             yield page
         if chosen.mode is Mode.DELTA:
             yield from self._held_elsewhere(changed)
-
-    def _projections(self, *, where: tuple[str, ...] = ()) -> Iterator[list[Raw]]:
-        return self.client.pages(
-            "product-projections",
-            where=(*where, *self.config.query),
-            params={"staged": "false"},
-            page_size=self.config.page_size,
-        )
 
     def _products_of(self, skus: tuple[str, ...]) -> Iterator[list[Raw]]:
         """Products that hold one of the SKUs; a product that holds two of them is read once.
@@ -155,10 +136,10 @@ class Extract:
         for chunk in selections(sorted(missing)):
             literals = ", ".join(self.client.literal(sku) for sku in chunk)
             where = f"masterVariant(sku in ({literals})) or variants(sku in ({literals}))"
-            for page in self._projections(where=(where,)):
+            for page in self.reader.projections(where=(where,)):
                 fresh = [projection for projection in page if projection["id"] not in read]
                 read.update(projection["id"] for projection in fresh)
-                missing.difference_update(*map(_skus, fresh))
+                missing.difference_update(*map(skus_of, fresh))
                 if fresh:
                     yield fresh
         if missing:
@@ -177,45 +158,13 @@ class Extract:
     def _held_elsewhere(self, changed: set[str]) -> Iterator[list[Raw]]:
         """Products whose hold may have ended without a change of their own (stock entry, price date, other SKU)."""
         waiting = [id_ for id_ in self.store.catalogue.recheck_ids(self.config.name) if id_ not in changed]
-        params = {"staged": "false"}
-        if self.config.query:
-            params["where"] = " and ".join(f"({predicate})" for predicate in self.config.query)
         if waiting:
-            yield from self.client.by_values("product-projections", "id", waiting, params=params)
-
-    def _enrich(self, page: list[Raw]) -> list[Raw]:
-        """Join a page with stock and standalone prices; runs in a worker thread."""
-        stock = self._stock(_askable(page))
-        prices = self._standalone_prices(_askable(p for p in page if p.get("priceMode") == "Standalone"))
-        return [
-            {
-                "projection": projection,
-                "inventory": {sku: stock[sku] for sku in _skus(projection) if sku in stock},
-                "standalone_prices": {sku: prices[sku] for sku in _skus(projection) if sku in prices},
-            }
-            for projection in page
-        ]
-
-    def _stock(self, skus: list[str]) -> dict[str, dict[str, int]]:
-        """Available quantity by SKU and supply channel id (empty: the channel-less pool)."""
-        stock: dict[str, dict[str, int]] = {}
-        for entries in self.client.by_values("inventory", "sku", skus):
-            for entry in entries:
-                channel = entry.get("supplyChannel", {}).get("id", "")
-                stock.setdefault(entry["sku"], {})[channel] = entry["availableQuantity"]
-        return stock
-
-    def _standalone_prices(self, skus: list[str]) -> dict[str, list[Raw]]:
-        prices: dict[str, list[Raw]] = {}
-        for page in self.client.by_values("standalone-prices", "sku", skus):
-            for price in page:
-                prices.setdefault(price["sku"], []).append(price)
-        return prices
+            yield from self.reader.projections_of(waiting)
 
     def _register(self, run_key: str, lines: list[Raw]) -> None:
         """Note which SKU each variant carries now, and put the SKU it carried before beside it."""
         link = self.config.name
-        products = {line["projection"]["id"]: _variants(line["projection"]) for line in lines}
+        products = {line["projection"]["id"]: variants_of(line["projection"]) for line in lines}
         before = self.store.catalogue.previous_skus(link, products, run_key=run_key)
         rows = []
         for line in lines:
@@ -242,19 +191,6 @@ def require_classic(project: Raw) -> None:
             "package reads Classic projections only, in which products carry their variants; it would see "
             "products without variants here. Use a Classic project, or wait for a release that supports it."
         )
-
-
-def _variants(projection: Raw) -> list[Raw]:
-    return [projection["masterVariant"], *projection.get("variants", ())]
-
-
-def _skus(projection: Raw) -> list[str]:
-    return [variant["sku"] for variant in _variants(projection) if variant.get("sku")]
-
-
-def _askable(page: Iterable[Raw]) -> list[str]:
-    """SKUs that a query may name. One with control characters is held anyway, and could spoil the whole query."""
-    return [sku for projection in page for sku in _skus(projection) if sku.isprintable()]
 
 
 def selections(skus: Iterable[str]) -> Iterator[list[str]]:

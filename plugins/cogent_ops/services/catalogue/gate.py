@@ -13,7 +13,7 @@ import json
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -64,7 +64,7 @@ class GateStage:
             products_accepted=0, products_held=0, products_unchanged=0, variants_accepted=0, variants_held=0
         )
         for number, waiting in enumerate(self._waiting(gate, context), start=1):
-            facts = self._facts(waiting.chunk)
+            facts = _sku_facts(self.store, self.config.name, waiting.chunk)
             judged = self._judged(waiting, facts) if skip_unchanged else dict.fromkeys(waiting.ids(), "")
             if skip_unchanged and self.store.fingerprints.known(self.config.name, JUDGED, judged) == judged:
                 counts["products_unchanged"] += waiting.chunk.products
@@ -104,14 +104,27 @@ class GateStage:
         waiting.chunk.know(facts)
         return {id_: fingerprint_of(suite, *parts) for id_, *parts in waiting.contents()}
 
-    def _facts(self, chunk: Chunk) -> SkuFacts:
-        catalogue, link = self.store.catalogue, self.config.name
-        counts: dict[str, int] = {}
-        lookalikes: dict[str, str] = {}
-        for skus in batches(filter(None, chunk.skus), SKUS_LOOKED_UP):
-            counts |= catalogue.sku_conflicts(link, skus)
-            lookalikes |= catalogue.lookalikes(link, skus)
-        return SkuFacts(counts, lookalikes)
+
+def admitted(
+    gate: Gate, store: Store, link: str, products: Iterable[MappedProduct]
+) -> Iterator[GatedProduct]:
+    """What the gate lets pass of some products, judged in one chunk: for whoever asks about few of them."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8", prefix="cogent-ops-gate-") as file:
+        waiting = Waiting(gate.chunk(), file)
+        for product in products:
+            waiting.add(product)
+        verdicts = gate.judge(waiting.chunk, _sku_facts(store, link, waiting.chunk))
+        yield from map(GatedProduct.from_line, waiting.released(verdicts, Counter()))
+
+
+def _sku_facts(store: Store, link: str, chunk: Chunk) -> SkuFacts:
+    """What the registry says about the SKUs of a chunk."""
+    counts: dict[str, int] = {}
+    lookalikes: dict[str, str] = {}
+    for skus in batches(filter(None, chunk.skus), SKUS_LOOKED_UP):
+        counts |= store.catalogue.sku_conflicts(link, skus)
+        lookalikes |= store.catalogue.lookalikes(link, skus)
+    return SkuFacts(counts, lookalikes)
 
 
 class Waiting:

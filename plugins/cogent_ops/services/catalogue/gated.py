@@ -151,6 +151,16 @@ class GatedProduct:
 
 
 def _variant(product: str, variant: KioskVariant) -> GatedRecord:
-    """A variant as its product shows it: a SKU that moves to another product must be sent, even unchanged."""
     payload = variant.to_input()
-    return GatedRecord(variant.id, fingerprint({"productId": product, **payload}), payload)
+    return GatedRecord(variant.id, _variant_hash(product, payload), payload)
+
+
+def _variant_hash(product: str, payload: dict[str, Any]) -> str:
+    """Of a variant as its product shows it: a SKU that moves to another product must be sent, even unchanged."""
+    return fingerprint({"productId": product, **payload})
+
+
+def hashes_but_for_stock(product: str, payload: dict[str, Any]) -> frozenset[str]:
+    """Every fingerprint that a variant of this content may have been sent with, whatever its stock was then."""
+    flags = ({"isInStock": one, "availableToPurchase": two} for one in (True, False) for two in (True, False))
+    return frozenset(_variant_hash(product, {**payload, **stock}) for stock in flags)

@@ -49,7 +49,7 @@ class RunFolder:
     def write_lines(self, stage: str, name: str, lines: Iterable[str]) -> None:
         """Write one JSON-lines file."""
         with (self.stage(stage) / name).open("w", encoding="utf-8") as file:
-            file.writelines(_writable(line) + "\n" for line in lines)
+            file.writelines(writable(line) + "\n" for line in lines)
 
     def read_lines(self, stage: str, prefix: str) -> Iterator[str]:
         """Lines of all parts of a stage whose name starts with the prefix, in part order, one at a time."""
@@ -63,7 +63,7 @@ class RunFolder:
         """Write a small document at the run's top."""
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / name).open("w", encoding="utf-8") as file:
-            file.write(_writable(json.dumps(payload, ensure_ascii=False, indent=1, default=str)))
+            file.write(writable(json.dumps(payload, ensure_ascii=False, indent=1, default=str)))
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Read a document written by :meth:`write_json`.
@@ -79,7 +79,7 @@ def _runs(root: UPath, link: str) -> UPath:
     return root / "catalogue" / link
 
 
-def _writable(text: str) -> str:
+def writable(text: str) -> str:
     """Half a surrogate pair, which the API may send but no file can hold, becomes U+FFFD."""
     try:
         text.encode()

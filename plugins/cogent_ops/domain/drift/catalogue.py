@@ -1,0 +1,616 @@
+"""The catalogue as kiosks show it, against what they should show: what differs, why, and what explains it.
+
+What should be shown is what the catalogue flow would send now: the same mapping, judged by the same gate. Only what a
+shopper or a sale depends on is compared: titles, prices, images, groups, identifiers, and whether a record is there.
+Whether a variant is in stock is the availability flow's affair.
+
+A difference is explained, and no drift, where somebody is at work on it: the gate holds the record, Cloudshelf refused
+it, a person is asked about it, or it changed so lately that the flow may not have come to it yet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from cogent_ops.domain.drift.model import Area, Cause, Fact, Finding
+from cogent_ops.domain.exceptions import Owner
+from cogent_ops.domain.identifiers import GROUP, PRODUCT, VARIANT, Gid, IdentifierError, parse_gid
+from cogent_ops.domain.iso import CURRENCY_EXPONENTS
+from cogent_ops.domain.money import Money, show
+
+Raw = Mapping[str, Any]
+
+#: A change that only the nightly full pass finds may wait so long: a day, and half of one for a night that failed.
+NIGHTLY_LIMIT = timedelta(hours=36)
+#: Records that a finding names.
+NAMED = 20
+
+
+class Aspect(StrEnum):
+    """What differs."""
+
+    PRODUCT = "product"
+    VARIANT = "variant"
+    TITLE = "title"
+    PRICE = "price"
+    IMAGE = "image"
+    CATEGORY = "category"
+    IDENTIFIER = "identifier"
+    GROUP = "group"
+
+
+# What is compared
+
+
+@dataclass(frozen=True, slots=True)
+class VariantView:
+    """A variant as a shopper sees it.
+
+    :param gid: the external id; Cloudshelf's own where it has none.
+    :param current: what the shopper pays, in minor units.
+    :param images: addresses, sorted: which leads is Cloudshelf's affair once it has fetched them.
+    :param is_on_sale: whether it counts as in stock or can be bought. What was taken off sale is neither.
+    :param changed_at: when Cloudshelf changed it last, for whatever reason; ``None``: as it should be shown.
+    """
+
+    gid: str
+    sku: str
+    title: str
+    barcode: str
+    current: int
+    original: int
+    images: tuple[str, ...]
+    is_on_sale: bool
+    changed_at: datetime | None = None
+
+    @property
+    def content(self) -> tuple[object, ...]:
+        """What must be equal on both sides."""
+        return self.sku, self.title, self.barcode, self.current, self.original, self.images
+
+
+@dataclass(frozen=True, slots=True)
+class ProductView:
+    """A product as a shopper sees it.
+
+    :param gid: see :class:`VariantView`.
+    :param groups: those of our groups that show it, sorted.
+    :param changed_at: see :class:`VariantView`.
+    """
+
+    gid: str
+    title: str
+    groups: tuple[str, ...]
+    variants: tuple[VariantView, ...]
+    changed_at: datetime | None = None
+
+
+def wanted_view(product: Raw, variants: Iterable[Raw], groups: Iterable[str], currency: str) -> ProductView:
+    """A product as it would be sent.
+
+    :param product: its ``ProductInput``.
+    :param variants: their ``ProductVariantInput``.
+    """
+    return ProductView(
+        gid=product["id"],
+        title=_text(product["displayName"]),
+        groups=tuple(sorted(set(groups))),
+        variants=tuple(_wanted_variant(one, currency) for one in variants),
+    )
+
+
+def _wanted_variant(given: Raw, currency: str) -> VariantView:
+    return VariantView(
+        gid=given["id"],
+        sku=_text(given["sku"]),
+        title=_text(given["displayName"]),
+        barcode=_text(given["barcode"]),
+        current=_cents(given["currentPrice"], currency),
+        original=_cents(given["originalPrice"], currency),
+        images=tuple(sorted({image["url"] for image in given["metaimages"]})),
+        is_on_sale=given["isInStock"] or given["availableToPurchase"],
+    )
+
+
+def shown_view(node: Raw, currency: str) -> ProductView:
+    """A product as Cloudshelf shows it, see ``CloudshelfClient.shown_products``."""
+    groups = (group["platformProvidedId"] for group in node["productGroups"])
+    return ProductView(
+        gid=node["platformProvidedId"] or node["id"],
+        title=_text(node["displayName"]),
+        groups=tuple(sorted({gid for gid in groups if is_ours(gid, GROUP)})),
+        variants=tuple(_shown_variant(one, currency) for one in node["productVariants"]),
+        changed_at=datetime.fromisoformat(node["updatedAt"]),
+    )
+
+
+def _shown_variant(node: Raw, currency: str) -> VariantView:
+    return VariantView(
+        gid=node["platformProvidedId"] or node["id"],
+        sku=_text(node["sku"]),
+        title=_text(node["displayName"]),
+        barcode=_text(node["barcode"]),
+        current=_cents(node["currentPrice"], currency),
+        original=_cents(node["originalPrice"], currency),
+        images=tuple(sorted({image["originalUrl"] for image in node["metaimages"]})),
+        is_on_sale=node["isInStock"] or node["availableToPurchase"],
+        changed_at=datetime.fromisoformat(node["updatedAt"]),
+    )
+
+
+def _text(text: str | None) -> str:
+    """Whether Cloudshelf keeps an empty text or none, and white space around one, says nothing to a shopper."""
+    return (text or "").strip()
+
+
+def _cents(amount: float, currency: str) -> int:
+    digits: int = CURRENCY_EXPONENTS[currency]
+    return round(amount * 10.0**digits)
+
+
+def is_ours(gid: str | None, namespace: str) -> bool:
+    """Whether this integration made an id, of a product, a variant or a group."""
+    found = _parsed(gid)
+    return found is not None and found.app == "external" and found.type == namespace
+
+
+def _parsed(gid: str | None) -> Gid | None:
+    try:
+        return parse_gid(gid or "")
+    except IdentifierError:
+        return None
+
+
+# All products in a few bytes each
+
+
+class Shelf:
+    """What kiosks show of the whole catalogue, as hashes: enough to tell what is the same on both sides.
+
+    A product takes about 150 bytes, a variant 17.
+    """
+
+    _ID, _HASH = 8, 8
+
+    def __init__(self) -> None:
+        self._products: dict[str, bytes] = {}
+
+    def __contains__(self, gid: str) -> bool:
+        """Whether a product was put there and not taken again."""
+        return gid in self._products
+
+    def put(self, shown: ProductView) -> None:
+        """Add a product."""
+        rows = sorted(_hash(one.gid) + _hash(one.content) + bytes([one.is_on_sale]) for one in shown.variants)
+        self._products[shown.gid] = b"".join((_hash((shown.title, shown.groups)), *rows))
+
+    def take(self, wanted: ProductView) -> bool:
+        """Remove a product; returns whether it is shown as it should be.
+
+        A variant that is shown besides, and that nobody can buy, is no difference: Cloudshelf can delete none.
+        """
+        found = self._products.pop(wanted.gid, None)
+        if found is None or found[: self._HASH] != _hash((wanted.title, wanted.groups)):
+            return False
+        row, start = self._ID + self._HASH + 1, self._HASH
+        shown = {
+            found[at : at + self._ID]: found[at + self._ID : at + row] for at in range(start, len(found), row)
+        }
+        for one in wanted.variants:
+            content = shown.pop(_hash(one.gid), b"")
+            if content[: self._HASH] != _hash(one.content):
+                return False
+        return not any(content[-1] for content in shown.values())
+
+    def rest(self) -> list[str]:
+        """Ids of what was not taken."""
+        return sorted(self._products)
+
+
+def _hash(content: object) -> bytes:
+    return hashlib.blake2b(repr(content).encode(errors="surrogatepass"), digest_size=8).digest()
+
+
+# What tells why
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the store knows of a product on the kiosks, see ``ProductState``."""
+
+    status: str
+    on_kiosk: bool
+    skus: tuple[str, ...]
+    groups: tuple[str, ...]
+    recorded_at: datetime
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A product that is shown otherwise than it should be, read once more from both sides, with all that tells why.
+
+    :param name: how people name it: its key, else its id.
+    :param is_published: whether commercetools has it for this link now.
+    :param wanted: what would be sent now; ``None``: nothing of it.
+    :param held_skus: what the gate holds of it.
+    :param shown: what the kiosks show; ``None``: nothing.
+    :param told: ids of records whose content was confirmed by Cloudshelf as it would be sent now.
+    :param confirmed: ids of records that Cloudshelf has confirmed in whatever form.
+    :param refused: ids of records that it refused, which a person knows.
+    :param changed_at: when the product changed, or what its hold depends on; the next run finds that.
+    :param nightly_at: when something changed that only the nightly full pass finds.
+    :param was_listed: whether the last full pass still saw it in commercetools.
+    """
+
+    gid: str
+    name: str
+    is_published: bool
+    wanted: ProductView | None
+    held_skus: tuple[str, ...]
+    shown: ProductView | None
+    known: Known | None
+    told: tuple[str, ...]
+    confirmed: tuple[str, ...]
+    refused: tuple[str, ...]
+    changed_at: datetime | None
+    nightly_at: datetime | None
+    was_listed: bool
+
+
+@dataclass(frozen=True)
+class GroupSuspect:
+    """A product group that is shown under another name, or although its category is gone.
+
+    :param wanted: its name as it would be sent; ``None``: it is no group any more.
+    :param is_told: whether Cloudshelf has confirmed that name.
+    :param changed_at: when any category changed last.
+    :param shown_at: when Cloudshelf changed it last.
+    """
+
+    gid: str
+    wanted: str | None
+    shown: str
+    is_told: bool
+    is_refused: bool
+    changed_at: datetime | None
+    shown_at: datetime
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When the two sides were read, and what counts as late then.
+
+    :param lag: what changed within it may not show yet.
+    :param late: a change takes so long at most to reach the kiosks.
+    :param last_full: when the last full pass began; ``None``: never.
+    :param removals_held: whether a person is asked about products that are gone.
+    """
+
+    now: datetime
+    lag: timedelta
+    late: timedelta
+    last_full: datetime | None
+    removals_held: bool
+
+    def is_young(self, at: datetime | None, age: timedelta) -> bool:
+        """Whether something happened so lately."""
+        return at is not None and self.now - at < age
+
+    def awaits_full_pass(self, at: datetime | None) -> bool:
+        """Whether something changed since the last full pass, and the next one is not overdue."""
+        if at is None or self.now - at >= NIGHTLY_LIMIT:
+            return False
+        return self.last_full is None or self.last_full < at
+
+
+# What explains a difference
+
+HELD = "held_by_the_gate"
+REFUSED = "refused_and_told"
+YOUNG = "changed_a_moment_ago"
+NIGHTLY = "waits_for_the_full_pass"
+REMOVALS = "removal_waits_for_a_person"
+RETIRED = "taken_off_sale"
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """One difference.
+
+    :param gid: of the record that differs.
+    :param sku: of the variant; empty: it is about the product.
+    :param cause: ``None``: it is explained, and ``why`` says by what.
+    :param why: a sentence where there is a cause.
+    :param amount: how much less the shopper pays (negative) or more, in minor units; 0: it is not about a price.
+    """
+
+    aspect: Aspect
+    gid: str
+    sku: str
+    wanted: str
+    shown: str
+    cause: Cause | None = None
+    why: str = ""
+    amount: int = 0
+
+
+def judge(suspect: Suspect, moment: Moment, currency: str) -> list[Mismatch]:
+    """Everything that differs about a product, with its cause or what explains it."""
+    judging = _Judging(suspect, moment)
+    return [
+        Mismatch(one.aspect, one.gid, one.sku, one.wanted, one.shown, *judging.why(one), one.amount)
+        for one in differences(suspect, currency)
+    ]
+
+
+def differences(suspect: Suspect, currency: str) -> Iterator[Mismatch]:
+    """What differs, without why."""
+    wanted, shown = suspect.wanted, suspect.shown
+    if wanted is None or shown is None:
+        if wanted is not shown:
+            told = ("on the kiosks", "not there") if shown is None else ("not on the kiosks", "there")
+            yield Mismatch(Aspect.PRODUCT, suspect.gid, "", *told)
+        return
+    if wanted.title != shown.title:
+        yield Mismatch(Aspect.TITLE, wanted.gid, "", wanted.title, shown.title)
+    if wanted.groups != shown.groups:
+        yield Mismatch(Aspect.CATEGORY, wanted.gid, "", _named(wanted.groups), _named(shown.groups))
+    there = {one.gid: one for one in shown.variants}
+    for one in wanted.variants:
+        found = there.pop(one.gid, None)
+        if found is None:
+            yield Mismatch(Aspect.VARIANT, one.gid, one.sku, "on the kiosks", "not there")
+        else:
+            yield from _variant_differences(one, found, currency)
+    for one in there.values():
+        yield Mismatch(Aspect.VARIANT, one.gid, one.sku, "not on the kiosks", "there")
+
+
+def _variant_differences(wanted: VariantView, shown: VariantView, currency: str) -> Iterator[Mismatch]:
+    gid, sku = wanted.gid, wanted.sku
+    if (wanted.sku, wanted.barcode) != (shown.sku, shown.barcode):
+        yield Mismatch(Aspect.IDENTIFIER, gid, sku, _codes(wanted), _codes(shown))
+    if wanted.title != shown.title:
+        yield Mismatch(Aspect.TITLE, gid, sku, wanted.title, shown.title)
+    if (wanted.current, wanted.original) != (shown.current, shown.original):
+        told = _price(wanted, currency), _price(shown, currency)
+        yield Mismatch(Aspect.PRICE, gid, sku, *told, amount=shown.current - wanted.current)
+    if wanted.images != shown.images:
+        yield Mismatch(Aspect.IMAGE, gid, sku, _named(wanted.images), _named(shown.images))
+
+
+def _codes(one: VariantView) -> str:
+    return f"SKU {one.sku or '-'}, barcode {one.barcode or '-'}"
+
+
+def _price(one: VariantView, currency: str) -> str:
+    current, original = (show(Money(currency, cents)) for cents in (one.current, one.original))
+    return current if one.current == one.original else f"{current} instead of {original}"
+
+
+def _named(values: tuple[str, ...]) -> str:
+    return ", ".join(values) or "none"
+
+
+Why = tuple[Cause | None, str]
+
+
+class _Judging:
+    """Why a product's differences are there."""
+
+    def __init__(self, suspect: Suspect, moment: Moment) -> None:
+        self.suspect, self.moment = suspect, moment
+        self.known, self.wanted, self.shown = suspect.known, suspect.wanted, suspect.shown
+
+    def why(self, one: Mismatch) -> Why:
+        if one.gid in self.suspect.refused:
+            return None, REFUSED
+        if one.aspect is Aspect.PRODUCT:
+            return self._missing(one) if self.shown is None else self._extra_product()
+        if one.aspect is Aspect.VARIANT:
+            shown = self._shown_variant(one.gid)
+            return self._missing(one) if shown is None else self._extra_variant(shown)
+        return self._other_content(one)
+
+    def _shown_variant(self, gid: str) -> VariantView | None:
+        return next((one for one in (self.shown.variants if self.shown else ()) if one.gid == gid), None)
+
+    def _waiting(self) -> str:
+        """What explains that the flow has not come to it yet; empty: nothing."""
+        if self.moment.is_young(self.suspect.changed_at, self.moment.late):
+            return YOUNG
+        return NIGHTLY if self.moment.awaits_full_pass(self.suspect.nightly_at) else ""
+
+    def _late(self, text: str) -> Why:
+        waiting = self._waiting()
+        return (None, waiting) if waiting else (Cause.LATE, text)
+
+    def _just_recorded(self) -> bool:
+        return self.known is not None and self.moment.is_young(self.known.recorded_at, self.moment.lag)
+
+    def _missing(self, one: Mismatch) -> Why:
+        known = self.known
+        was_there = known is not None and known.on_kiosk and (not one.sku or one.sku in known.skus)
+        if self._just_recorded():
+            return None, YOUNG
+        if was_there and one.gid in self.suspect.confirmed:
+            return Cause.LOST, "Cloudshelf confirmed it, and does not have it any more."
+        if known is None:
+            return self._late("No run of the catalogue flow has come to it.")
+        return self._late("It passes the gate, and no run of the catalogue flow has sent it.")
+
+    def _extra_product(self) -> Why:
+        suspect, known = self.suspect, self.known
+        if not is_ours(suspect.gid, PRODUCT):
+            return Cause.EXTRA, "This integration did not make it; somebody else put it there."
+        if suspect.is_published:
+            if known is not None and known.on_kiosk:
+                return None, HELD
+            return Cause.UNEXPLAINED, "The gate holds it, and nothing says that it was ever sent."
+        if known is None:
+            return (
+                Cause.LOST,
+                "Cloudshelf confirmed its deletion, or another installation made it, and it is there.",
+            )
+        if self.moment.removals_held:
+            return None, REMOVALS
+        full = self.moment.last_full
+        if suspect.was_listed and full is not None and self.moment.now - full < NIGHTLY_LIMIT:
+            return None, NIGHTLY
+        return Cause.LATE, "It is not published any more, and the nightly full pass has not removed it."
+
+    def _extra_variant(self, shown: VariantView) -> Why:
+        if not is_ours(shown.gid, VARIANT):
+            return self._foreign_variant(shown)
+        if shown.sku in self.suspect.held_skus or _sku(shown.gid) in self.suspect.held_skus:
+            return None, HELD
+        if not shown.is_on_sale:
+            return None, RETIRED
+        if self.moment.is_young(shown.changed_at, self.moment.lag) or self._just_recorded():
+            return None, YOUNG
+        if self.known is None or _sku(shown.gid) in self.known.skus:
+            return self._late("commercetools does not have it any more, and no run has taken it off sale.")
+        return self._changed_since(shown.changed_at, "It was taken off sale")
+
+    def _foreign_variant(self, shown: VariantView) -> Why:
+        if self.wanted and shown.sku in {one.sku for one in self.wanted.variants}:
+            return Cause.WRONG_IDENTIFIER, "It carries a SKU of ours under an id that is not ours."
+        if not shown.is_on_sale:
+            return None, RETIRED
+        return Cause.EXTRA, "This integration did not make it; somebody else put it there."
+
+    def _other_content(self, one: Mismatch) -> Why:
+        entity = self._shown_variant(one.gid) if one.sku else self.shown
+        changed_at = entity.changed_at if entity else None
+        if self.moment.is_young(changed_at, self.moment.lag) or self._just_recorded():
+            return None, YOUNG
+        if not self._is_told(one):
+            return self._late("The catalogue flow has not sent it as it is in commercetools now.")
+        if one.aspect is Aspect.IDENTIFIER:
+            return Cause.WRONG_IDENTIFIER, "Cloudshelf confirmed another SKU or barcode than it shows."
+        return self._changed_since(changed_at, "It was sent as it should be")
+
+    def _is_told(self, one: Mismatch) -> bool:
+        if one.aspect is Aspect.CATEGORY and self.known is not None and self.wanted is not None:
+            return self.known.groups == self.wanted.groups
+        return one.gid in self.suspect.told
+
+    def _changed_since(self, changed_at: datetime | None, done: str) -> Why:
+        recorded = self.known.recorded_at if self.known else None
+        if changed_at and recorded and changed_at > recorded + self.moment.lag:
+            return Cause.MANUAL_EDIT, f"{done}, and was changed in Cloudshelf afterwards."
+        return Cause.LOST, f"{done}; Cloudshelf confirmed that and shows something else."
+
+
+def _sku(gid: str) -> str:
+    found = _parsed(gid)
+    return found.id if found is not None else ""
+
+
+def judge_group(suspect: GroupSuspect, moment: Moment) -> Mismatch:
+    """Why a group is not shown as it should be."""
+    wanted = "no group" if suspect.wanted is None else suspect.wanted
+    cause, why = _group_cause(suspect, moment)
+    return Mismatch(Aspect.GROUP, suspect.gid, "", wanted, suspect.shown, cause, why)
+
+
+def _group_cause(suspect: GroupSuspect, moment: Moment) -> Why:
+    if suspect.is_refused:
+        return None, REFUSED
+    if moment.is_young(suspect.shown_at, moment.lag) or moment.is_young(suspect.changed_at, moment.late):
+        return None, YOUNG
+    if suspect.wanted is None:
+        return Cause.LATE, "Its category is gone, and no run of the catalogue flow has removed it."
+    if suspect.is_told:
+        return Cause.MANUAL_EDIT, "It was sent as it should be, and was renamed in Cloudshelf."
+    return Cause.LATE, "The catalogue flow has not sent it as it is in commercetools now."
+
+
+# What people read
+
+_OWNERS = {
+    Cause.LATE: Owner.PLATFORM,
+    Cause.LOST: Owner.PLATFORM,
+    Cause.UNEXPLAINED: Owner.PLATFORM,
+    Cause.WRONG_IDENTIFIER: Owner.ECOMMERCE,
+    Cause.MANUAL_EDIT: Owner.MERCHANDISING,
+    Cause.EXTRA: Owner.MERCHANDISING,
+}
+_RESEND = "trigger catalogue_sync with its SKUs and resend = true"
+_ACTIONS = {
+    Cause.LATE: "Look at the last runs of catalogue_sync; when they are green, trigger it with full_refresh = true.",
+    Cause.LOST: f"Have it sent again: {_RESEND}. If it gets lost again, ask Cloudshelf.",
+    Cause.UNEXPLAINED: "Compare it by hand in both systems, and note in the exception what it is.",
+    Cause.WRONG_IDENTIFIER: "Remove the record with the other identifier in the Cloudshelf Manager, because what it "
+    f"sells cannot be told from a stranger's; then {_RESEND}.",
+    Cause.MANUAL_EDIT: f"If the change is meant, make it in commercetools; else {_RESEND}.",
+    Cause.EXTRA: "Delete it in the Cloudshelf Manager, or mark the exception as expected.",
+}
+
+
+def findings(
+    suspect: Suspect, mismatches: Iterable[Mismatch], *, link: str, night: str, currency: str
+) -> list[Finding]:
+    """One finding for each aspect and cause of a product."""
+    together: dict[tuple[Aspect, Cause], list[Mismatch]] = {}
+    for one in mismatches:
+        if one.cause is not None:
+            together.setdefault((one.aspect, one.cause), []).append(one)
+    return [
+        _finding(suspect.name, cause, rows, _history(suspect), link=link, night=night, currency=currency)
+        for (_, cause), rows in together.items()
+    ]
+
+
+def group_finding(mismatch: Mismatch, *, link: str, night: str, currency: str) -> Finding | None:
+    """A group's finding; ``None`` where it is explained."""
+    if mismatch.cause is None:
+        return None
+    return _finding(mismatch.gid, mismatch.cause, [mismatch], (), link=link, night=night, currency=currency)
+
+
+def _history(suspect: Suspect) -> tuple[Fact, ...]:
+    known, shown = suspect.known, suspect.shown
+    facts = [Fact("changed in commercetools", "last", suspect.changed_at)] if suspect.changed_at else []
+    if known is not None:
+        facts.append(Fact("recorded by the catalogue flow", known.status, known.recorded_at))
+    if shown is not None:
+        facts.append(Fact("changed in Cloudshelf", "last", shown.changed_at))
+    return tuple(facts)
+
+
+def _finding(
+    name: str,
+    cause: Cause,
+    rows: list[Mismatch],
+    history: tuple[Fact, ...],
+    *,
+    link: str,
+    night: str,
+    currency: str,
+) -> Finding:
+    first, more = rows[0], len(rows) - 1
+    what = f"{name} ({first.sku})" if first.sku else name
+    also = f" {more} more of its variants alike." if more else ""
+    evidence = [Fact(one.sku or one.gid, f"should be: {one.wanted}; is: {one.shown}") for one in rows[:NAMED]]
+    is_price = first.aspect is Aspect.PRICE
+    owner = Owner.FINANCE if is_price and cause is Cause.MANUAL_EDIT else _OWNERS[cause]
+    return Finding(
+        link=link,
+        night=night,
+        area=Area.CATALOGUE,
+        cause=cause,
+        subject=f"{name} · {first.aspect}",
+        message=f"{what}, {first.aspect}: should be {first.wanted}, is {first.shown}. {first.why}{also}",
+        evidence=(*evidence, *history),
+        owner=owner,
+        action=_ACTIONS[cause],
+        units=len(rows),
+        amount=sum(one.amount for one in rows) if is_price else None,
+        currency=currency if is_price else None,
+    )
