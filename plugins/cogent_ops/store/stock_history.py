@@ -148,10 +148,7 @@ class StockHistory:
         changed = select(_O.order_id).where(_O.link == link, _O.modified_at >= since)
         with self._database.read() as conn:
             ids = conn.execute(changed.order_by(_O.order_id)).scalars().all()
-            found: list[Unmoved] = []
-            for chunk in chunks(ids):
-                found += _unmoved(conn, link, chunk)
-        return found
+            return [one for chunk in chunks(ids) for one in _unmoved_twice(conn, link, chunk)]
 
     def without_effect(
         self, link: str, since: datetime, statuses: Sequence[OrderStatus]
@@ -168,16 +165,26 @@ class StockHistory:
             ]
 
 
+def _unmoved_twice(conn: Connection, link: str, order_ids: Sequence[str]) -> list[Unmoved]:
+    """Effects and movements are read one after the other, so what was stored in between would seem to differ."""
+    found = _unmoved(conn, link, order_ids)
+    if not found:
+        return []
+    again = _unmoved(conn, link, sorted({one.order_id for one in found}))
+    return [one for one in again if one in found]
+
+
 def _unmoved(conn: Connection, link: str, order_ids: Sequence[str]) -> list[Unmoved]:
     effects = select(_E.order_id, _E.sku, _E.channel, _E.quantity).where(
         _E.link == link, _E.order_id.in_(order_ids)
     )
     recorded = {(order, Place(sku, channel)): units for order, sku, channel, units in conn.execute(effects)}
-    moved = dict.fromkeys(recorded, 0)
+    moved = dict.fromkeys(recorded, (0, 0))
+    is_live = _M.state != MovementState.EXCLUDED
     for order_id in order_ids:
         # The idempotency key begins with the order's id, also where it was mended, and "0" follows "/".
         sums = (
-            select(_M.sku, _M.channel, func.sum(_M.delta))
+            select(_M.sku, _M.channel, func.sum(_M.delta), func.sum(case((is_live, _M.delta), else_=0)))
             .where(
                 _M.link == link,
                 _M.source.in_((Source.KIOSK_ORDER, Source.HEAL)),
@@ -186,10 +193,12 @@ def _unmoved(conn: Connection, link: str, order_ids: Sequence[str]) -> list[Unmo
             )
             .group_by(_M.sku, _M.channel)
         )
-        for sku, channel, units in conn.execute(sums):
-            moved[order_id, Place(sku, channel)] = int(units or 0)
-    return [
-        Unmoved(order_id, place, recorded.get((order_id, place), 0), units)
-        for (order_id, place), units in sorted(moved.items())
-        if recorded.get((order_id, place), 0) != units
-    ]
+        for sku, channel, units, live in conn.execute(sums):
+            moved[order_id, Place(sku, channel)] = int(units or 0), int(live or 0)
+    found: list[Unmoved] = []
+    for (order_id, place), sums_ in sorted(moved.items()):
+        units = recorded.get((order_id, place), 0)
+        # An excluded movement counts where a count has seen it, and does not where its order was taken back.
+        if not min(sums_) <= units <= max(sums_):
+            found.append(Unmoved(order_id, place, units, min(sums_, key=lambda one: abs(one - units))))
+    return found

@@ -40,7 +40,7 @@ class Night:
     """
 
     def __init__(self, root: UPath, link: str, name: str) -> None:
-        self.link, self.name = link, name
+        self.root, self.link, self.name = root, link, name
         self.path = root / "drift" / link / name
 
     def has(self, table: str) -> bool:

@@ -1,0 +1,191 @@
+"""Both sides of stock, read from commercetools and the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import chain
+
+import pyarrow as pa
+
+from cogent_ops.clients.commercetools import MAX_PAGE
+from cogent_ops.domain.custom_types import INVENTORY, declared
+from cogent_ops.domain.orders import read_order
+from cogent_ops.domain.rules import OrderStatus
+from cogent_ops.domain.stock import Place, desired_effects, moves_stock
+from cogent_ops.errors import MissingScope
+from cogent_ops.services.drift.archive import Night
+from cogent_ops.services.drift.comparison import Parts
+from cogent_ops.services.drift.tables import (
+    EDITS,
+    ENTRIES,
+    LEDGER,
+    OPEN,
+    POSITIONS,
+    SALES,
+    UNMOVED,
+    Entry,
+    entry_row,
+    table,
+)
+from cogent_ops.services.pipeline import batches, ordered_map
+from cogent_ops.services.stock.entries import ProjectEntries
+from cogent_ops.services.stock.locations import Locations, Places
+from cogent_ops.services.stock.start import started_at
+
+#: Ranges of ids (UUIDs) that together hold all of them, read at the same time.
+RANGES = (
+    ('id < "4"',),
+    ('id >= "4"', 'id < "8"'),
+    ('id >= "8"', 'id < "c"'),
+    ('id >= "c"',),
+)
+#: Rows of the ledger that are turned into columns at a time.
+ROWS = 20_000
+#: The mode in which an order takes its units from the quantity; the others reserve, or do nothing.
+TAKING = "TrackOnly"
+
+
+class StockReadings:
+    """Reads what a stock comparison needs."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts, self.link = parts, parts.config.name
+        keys = parts.config.custom_types
+        types = declared(inventory_key=keys.inventory, order_key=keys.order)
+        wanted = next(kind for kind in types if kind.resource == INVENTORY)
+        self.entries = ProjectEntries(parts.commercetools, parts.store, self.link, wanted)
+
+    # commercetools
+
+    def inventory(self, night: Night) -> None:
+        """Write all inventory entries into the night, a page at a time."""
+        with night.writer("inventory", ENTRIES) as writer:
+            workers = min(len(RANGES), self.parts.config.concurrency)
+            for rows in _interleaved([self._pages(where) for where in RANGES], workers):
+                writer.write_table(table(ENTRIES, rows))
+
+    def _pages(self, where: Iterable[str]) -> Iterator[list[tuple[object, ...]]]:
+        asked = self.parts.now()
+        for page in self.parts.commercetools.pages("inventory", where=where, page_size=MAX_PAGE):
+            yield [entry_row(self.entries.place_of(entry), entry, asked) for entry in page]
+            asked = self.parts.now()
+
+    def again(self, places: Iterable[Place]) -> pa.Table:
+        """Entries of some places as they are now; a place without one is there, too."""
+        wanted, asked = list(places), self.parts.now()
+        found: dict[Place, Entry] = dict(self.entries.read(dict.fromkeys(wanted)))
+        return table(ENTRIES, (entry_row(place, found.get(place), asked) for place in wanted))
+
+    def sales(self, since: datetime) -> pa.Table:
+        """What orders created since a moment take from stock by themselves."""
+        stamp = self.parts.commercetools.literal(since.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+        pages = self.parts.commercetools.pages("orders", where=[f"createdAt >= {stamp}"])
+        return table(SALES, chain.from_iterable(map(self._taken, chain.from_iterable(pages))))
+
+    def _taken(self, order: Entry) -> list[tuple[object, ...]]:
+        units: dict[Place, int] = {}
+        for line in order.get("lineItems", ()):
+            if (line.get("inventoryMode") or order.get("inventoryMode")) == TAKING and line["variant"].get(
+                "sku"
+            ):
+                channel = {"supplyChannel": line["supplyChannel"]} if "supplyChannel" in line else {}
+                place = self.entries.place_of({"sku": line["variant"]["sku"], **channel})
+                units[place] = units.get(place, 0) - int(line["quantity"])
+        name, created = order.get("orderNumber") or order["id"], datetime.fromisoformat(order["createdAt"])
+        return [(name, *place, taken, created) for place, taken in units.items()]
+
+    def edits(self, entries: Iterable[str], since: datetime) -> pa.Table | None:
+        """Changes of quantity that Messages tell of, ours included; ``None``: the project keeps none."""
+        shop = self.parts.commercetools
+        try:
+            if not shop.project().get("messages", {}).get("enabled"):
+                return None
+            stamp = shop.literal(since.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+            where = f'type = "InventoryEntryQuantitySet" and createdAt >= {stamp}'
+            pages = shop.by_values("messages", "resource(id)", sorted(entries), params={"where": where})
+            told = sorted(chain.from_iterable(pages), key=lambda message: message["createdAt"])
+        except MissingScope:
+            return None
+        return table(EDITS, (self._edit(message) for message in told))
+
+    def _edit(self, message: Entry) -> tuple[object, ...]:
+        channel = {"supplyChannel": message["supplyChannel"]} if "supplyChannel" in message else {}
+        place = self.entries.place_of({"sku": message["sku"], **channel})
+        before, after = message["oldQuantityOnStock"], message["newQuantityOnStock"]
+        return (*place, before, after, datetime.fromisoformat(message["createdAt"]))
+
+    # The ledger
+
+    def ledger(self, since: datetime) -> pa.Table:
+        """Our changes that are unfinished or were settled since a moment."""
+        found = (
+            (b.id, *b.place, b.delta, b.created_at, b.settled_at, b.before, b.after, b.counted, b.changes)
+            for b in self.parts.store.stock_history.batches(self.parts.project, since)
+        )
+        return _in_pieces(LEDGER, found)
+
+    def positions(self) -> pa.Table:
+        """What commercetools said last of entries that we ever moved."""
+        found = self.parts.store.stock_history.positions(self.parts.project)
+        return _in_pieces(POSITIONS, ((*one.place, one.on_stock, one.version) for one in found))
+
+    def open(self) -> pa.Table:
+        """What of this link commercetools does not have yet."""
+        found = self.parts.store.stock_history.open(self.parts.project)
+        return table(
+            OPEN,
+            (
+                (*one.place, one.state, one.reason, one.movements, one.units, one.oldest)
+                for one in found
+                if one.link == self.link
+            ),
+        )
+
+    def unmoved(self, since: datetime) -> pa.Table:
+        """Kiosk orders changed since a moment whose units no movement carries."""
+        history = self.parts.store.stock_history
+        found = [
+            (one.order_id, *one.place, one.recorded, one.moved) for one in history.unmoved(self.link, since)
+        ]
+        return table(UNMOVED, [*found, *self._without_effect(since)])
+
+    def _without_effect(self, since: datetime) -> Iterator[tuple[object, ...]]:
+        """Orders that should have moved stock, and have not even a record of it."""
+        rules, store = self.parts.config.movements, self.parts.store
+        start = started_at(self.parts.config, store)
+        silent = store.stock_history.without_effect(self.link, since, rules.deduct)
+        with store.read() as conn:
+            captures = store.captures.by_ids(conn, self.link, [one.order_id for one in silent])
+        places = Places(rules, Locations(self.parts.cloudshelf))
+        for stored in silent:
+            order, capture = read_order(stored.content), captures.get(stored.order_id)
+            said = capture.edits if capture else {}
+            channel = places.channel(order.location, said)
+            is_sale = not order.is_internal and moves_stock(OrderStatus(stored.status), said)
+            if channel is None or not is_sale or start is None or order.updated_at < start:
+                continue
+            ordered: dict[Place, int] = {}
+            for line in order.lines:
+                place = Place(line.sku, channel)
+                ordered[place] = ordered.get(place, 0) + line.quantity
+            for place, units in desired_effects(order.status, ordered, {}, rules).items():
+                if units:
+                    yield order.id, *place, units, 0
+
+
+def _in_pieces(schema: pa.Schema, found: Iterator[tuple[object, ...]]) -> pa.Table:
+    """A table of many rows, of which only a part are rows at the same time."""
+    pieces = [table(schema, piece) for piece in batches(found, ROWS)]
+    return pa.concat_tables(pieces) if pieces else schema.empty_table()
+
+
+def _interleaved(
+    sources: list[Iterator[list[tuple[object, ...]]]], workers: int
+) -> Iterator[list[tuple[object, ...]]]:
+    """Pages of several sources, as many of them under way at the same time as there are workers."""
+    alive = sources
+    while alive:
+        pages = list(ordered_map(lambda source: next(source, None), alive, workers=workers))
+        yield from (page for page in pages if page is not None)
+        alive = [source for source, page in zip(alive, pages, strict=True) if page is not None]
