@@ -68,9 +68,14 @@ class OrderDecisions:
             upsert(conn, order_contact, [row])
 
     def replay(self, conn: Connection, link: str, order: Capture, actor: str) -> None:
-        """Let an order be looked at at once; its number and so its idempotency stay. A rejection ends with it."""
+        """Let an order be looked at, and told of, at once; its number and so its idempotency stay.
+
+        A rejection ends with it.
+        """
+        moment = now()
         again: Values = {
-            "due_at": now(),
+            "due_at": moment,
+            "tell_at": None if order.tell_at is None else moment,
             "attempts": 0,
             "edits": {name: value for name, value in order.edits.items() if name != REJECTED},
         }

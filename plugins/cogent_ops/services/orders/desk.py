@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 from cogent_ops.clients.commercetools import CommercetoolsClient
 from cogent_ops.config import LinkConfig
 from cogent_ops.domain.custom_types import ORDER_ID
-from cogent_ops.domain.exceptions import Kind
+from cogent_ops.domain.exceptions import ORDER_KINDS, Kind
 from cogent_ops.domain.money import Money, show
 from cogent_ops.domain.order_changes import shop_status
 from cogent_ops.domain.order_draft import Draft
@@ -43,7 +43,6 @@ from cogent_ops.domain.orders import KioskOrder, read_order
 from cogent_ops.domain.rules import OrderStatus
 from cogent_ops.domain.stock import Place
 from cogent_ops.errors import PermanentError
-from cogent_ops.services.orders.capture import ORDER_KINDS
 from cogent_ops.services.orders.described import described, lacking
 from cogent_ops.services.orders.shop import payment_ids, together
 from cogent_ops.services.orders.tell import cause
