@@ -564,6 +564,21 @@ class DriftRules(Rules):
     late_minutes: Annotated[int, Field(ge=1, le=10_080)] = Field(
         15, description="A movement may wait so long.", json_schema_extra={"unit": "min"}
     )
+    catalogue_minutes: Annotated[int, Field(ge=15, le=10_080)] = Field(
+        60,
+        description="A change of the catalogue may take so long to reach the kiosks.",
+        json_schema_extra={"unit": "min"},
+    )
+    order_minutes: Annotated[int, Field(ge=1, le=10_080)] = Field(
+        60,
+        description="An order, or a change of it, may take so long to reach the other side.",
+        json_schema_extra={"unit": "min"},
+    )
+    order_days: Annotated[int, Field(ge=1, le=60)] = Field(
+        2,
+        description="Orders that were placed or changed in so many days before the night are compared.",
+        json_schema_extra={"unit": "days"},
+    )
     listed: Annotated[int, Field(ge=1, le=100_000)] = Field(
         1000,
         description="Differences of a night that are stored one by one, the most expensive first; the others are in "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from cogent_ops.clients.cloudshelf import CloudshelfClient
@@ -22,6 +23,7 @@ class Parts:
 
     :param locations: what ``include/locations.yaml`` says, by Channel key.
     :param project: the commercetools project as its rate budget names it.
+    :param suite: path of the product master suite.
     :param now: our clock.
     """
 
@@ -31,6 +33,7 @@ class Parts:
     cloudshelf: CloudshelfClient
     locations: Mapping[str, LocationOverride]
     project: str
+    suite: Path
     run_key: str
     now: Callable[[], datetime]
 
