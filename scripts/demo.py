@@ -25,6 +25,7 @@ from typing import Any, NoReturn
 
 import httpx
 
+from cogent_ops.domain.order_states import WAITS_FOR_PAYMENT
 from cogent_ops.services.stock.start import START_FLOW
 from cogent_ops.store import Store, open_store
 from demo_report import local_path, print_orders, print_recount, print_run
@@ -388,9 +389,9 @@ def sell(airflow: Airflow, sandbox: Json, store: Store, progress: Progress) -> R
     early = recount(talk, burst)
 
     def is_settled() -> bool:
-        # Each defect has been noticed, too, once every order has been judged.
-        seen = store.captures.accounting("default").seen
-        return seen == ORDERS and not store.captures.has_due("default") and recount(talk, burst).is_right
+        counted = store.captures.accounting("default")
+        is_judged = counted.seen == ORDERS and counted.waiting.keys() <= {WAITS_FOR_PAYMENT}
+        return is_judged and recount(talk, burst).is_right
 
     try:
         wait_for(is_settled, RUN_SECONDS, airflow.processes)
