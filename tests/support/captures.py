@@ -60,6 +60,8 @@ class Captures(Kiosks):
         client = shop(self.server)
         for kind in declared():
             client.ensure("types", kind.draft())
+        for sku in SKUS:
+            client.create("inventory", {"sku": sku, "quantityOnStock": 100})
 
     # The capture
 
@@ -91,6 +93,23 @@ class Captures(Kiosks):
             elif not counts.done:
                 return total
         raise AssertionError(f"not captured after {rounds} rounds: {self.accounting()}")
+
+    def decide(self, order: str, **edits: str) -> None:
+        """A person sets an order right and lets it be tried again."""
+        decisions = self.store.order_decisions
+        with self.store.begin() as conn:
+            decisions.edit(conn, self.name, self._locked(conn, order), edits, "ann")
+            decisions.replay(conn, self.name, self._locked(conn, order), "ann")
+
+    def reject(self, order: str, reason: str) -> None:
+        """A person leaves an order out."""
+        with self.store.begin() as conn:
+            self.store.order_decisions.exclude(conn, self.name, self._locked(conn, order), reason, "ann")
+
+    def _locked(self, conn: sa.Connection, order: str) -> Capture:
+        found = self.store.captures.get(conn, self.name, order, lock=True)
+        assert found is not None
+        return found
 
     def let_time_pass(self, *states: str) -> None:
         """Whatever waits for its time has waited enough, and leases of the dead have ended.

@@ -296,12 +296,13 @@ class Captures:
         self,
         link: str,
         owner: str,
+        moment: datetime,
         *,
         limit: int,
         lease_seconds: float,
         only: Collection[str] | None = None,
     ) -> list[Work]:
-        """Take orders whose time has come, the one that has waited longest first.
+        """Take orders whose time has come by a moment, the one that has waited longest first.
 
         :param owner: who asks; unique per try of a task.
         :param lease_seconds: so long nobody else takes them.
@@ -309,7 +310,7 @@ class Captures:
         """
         with self._database.begin() as conn:
             epoch = self._database.epoch(conn)
-            due = select(_C.order_id).where(_is_due(link, epoch))
+            due = select(_C.order_id).where(_is_due(link, moment, epoch))
             parts = [None] if only is None else list(chunks(sorted(only)))
             ids: list[str] = []
             for part in parts:
@@ -394,10 +395,10 @@ class Captures:
             conn.execute(_settling(link), rows)
         return set(kept)
 
-    def has_due(self, link: str) -> bool:
+    def has_due(self, link: str, moment: datetime) -> bool:
         """Whether a round would find something to do."""
         with self._database.read() as conn:
-            due = select(exists().where(_is_due(link, self._database.epoch(conn))))
+            due = select(exists().where(_is_due(link, moment, self._database.epoch(conn))))
             return bool(conn.execute(due).scalar_one())
 
     # Looking orders up
@@ -497,8 +498,8 @@ def change(conn: Connection, link: str, rows: Sequence[Values]) -> None:
     conn.execute(changing.values(values), rows)
 
 
-def _is_due(link: str, epoch: float) -> ColumnElement[bool]:
-    return and_(_C.link == link, _C.due_at <= now(), _C.lease_until <= epoch)
+def _is_due(link: str, moment: datetime, epoch: float) -> ColumnElement[bool]:
+    return and_(_C.link == link, _C.due_at <= moment, _C.lease_until <= epoch)
 
 
 def _is_stranded(epoch: float) -> ColumnElement[bool]:

@@ -165,12 +165,17 @@ class OrderCapture:
         """
         lease = self.rules.lease_seconds
         claimed = self.store.captures.claim(
-            self.config.name, self.owner, limit=self.rules.round_orders, lease_seconds=lease, only=only
+            self.config.name,
+            self.owner,
+            self.clock(),
+            limit=self.rules.round_orders,
+            lease_seconds=lease,
+            only=only,
         )
         left = {work.capture.order_id for work in claimed}
         total, renewed = CaptureCounts(), time.monotonic()
         try:
-            with closing(self._results(claimed)) as portions:
+            with closing(self._results(self._full(claimed))) as portions:
                 for results in portions:
                     total += self._settle(results)
                     left -= {one.task.id for one in results}
@@ -181,6 +186,16 @@ class OrderCapture:
             if left:
                 self.store.captures.hand_back(self.config.name, self.owner, left)
         return total
+
+    def _full(self, works: Iterable[Work]) -> list[Work]:
+        """Orders that can be worked on. What retention has emptied is done with, and comes again with its content."""
+        full = [work for work in works if work.content]
+        emptied = [one.capture for one in works if not one.content]
+        if emptied:
+            done = [Settled(one.order_id, one.revision, one.state, one.reason) for one in emptied]
+            with self.store.begin() as conn:
+                self.store.captures.settle(conn, self.config.name, self.owner, done)
+        return full
 
     def preview(self, work: Work) -> Draft | tuple[Problem, ...]:
         """What would be sent for an order, or what is missing; nothing is sent or noted."""
@@ -277,7 +292,8 @@ class OrderCapture:
         found = find_elsewhere(self.client, orders, self.rules.basket_field)
         with self.store.read() as conn:
             ids = [one["id"] for one in found.orders.values()]
-            taken = self.store.captures.by_ct_orders(conn, self.config.name, ids)
+            known = self.store.captures.by_ct_orders(conn, self.config.name, ids)
+        taken = {id_: one.order_number for id_, one in known.items()}
         ours: list[_Task] = []
         results: list[_Result] = []
         for task in tasks:
@@ -287,8 +303,9 @@ class OrderCapture:
             elif there is None or there.get("orderNumber") == task.capture.order_number:
                 ours.append(replace(task, there=there))
             elif there["id"] in taken:
-                results.append(self._asked(task, (taken_twice(there, taken[there["id"]].order_number),)))
+                results.append(self._asked(task, (taken_twice(there, taken[there["id"]]),)))
             else:
+                taken[there["id"]] = task.capture.order_number
                 results.append(self._sold_elsewhere(task, there))
         return ours, results
 
@@ -310,7 +327,7 @@ class OrderCapture:
         """Bring one order to commercetools. A refusal concerns it alone; the rest of the round goes on."""
         try:
             return self._carried(task), None
-        except ApiRejected as error:
+        except (ApiRejected, MoneyError) as error:
             return self._refused(task, error), None
         except RetryableError as error:
             log.warning("order %s is tried again: %s", task.capture.order_number, error)
@@ -391,15 +408,16 @@ class OrderCapture:
         closes = DRAFT_KINDS | {Kind.AMBIGUOUS_PAYMENT} if kinds <= DRAFT_KINDS else ()
         return _Result(task, self._to(task, state, reason, due_at), "review", problems, closes)
 
-    def _refused(self, task: _Task, error: ApiRejected) -> _Result:
+    def _refused(self, task: _Task, error: ApiRejected | MoneyError) -> _Result:
+        code = error.code if isinstance(error, ApiRejected) else "money"
         problem = Problem(
             Kind.ORDER_REFUSED,
             "order",
             "commercetools takes it",
-            f"{error}.",
+            f"{str(error).rstrip('.')}.",
             "Mend what commercetools names. It is tried again every "
             f"{RECHECK.total_seconds() / 60:.0f} minutes and on a person's word; or enter it by hand and link it.",
-            f"refused/{error.code}",
+            f"refused/{code}",
         )
         return self._asked(task, (problem,))
 

@@ -38,10 +38,11 @@ def find_elsewhere(client: CommercetoolsClient, orders: Iterable[KioskOrder], ba
     listed = list(orders)
     baskets = [order.id for order in listed if not order.was_paid_on_kiosk]
     found = dict(_by_basket(client, baskets, basket_field))
-    named = {one.third_party_id: one.id for one in listed if one.third_party_id and one.id not in found}
-    known = dict(_by_name(client, named))
-    lost = {order: _nameless(name) for name, order in named.items() if name not in known}
-    return Found({**found, **{named[name]: one for name, one in known.items()}}, lost)
+    named = {one.id: one.third_party_id for one in listed if one.third_party_id and one.id not in found}
+    known = dict(_by_name(client, sorted(set(named.values()))))
+    lost = {order: _nameless(name) for order, name in named.items() if name not in known}
+    found |= {order: known[name] for order, name in named.items() if name in known}
+    return Found(found, lost)
 
 
 def _by_basket(client: CommercetoolsClient, ids: list[str], basket_field: str) -> Iterator[tuple[str, Json]]:
@@ -52,7 +53,7 @@ def _by_basket(client: CommercetoolsClient, ids: list[str], basket_field: str) -
         yield one["custom"]["fields"][basket_field], one
 
 
-def _by_name(client: CommercetoolsClient, names: Mapping[str, str]) -> Iterator[tuple[str, Json]]:
+def _by_name(client: CommercetoolsClient, names: Iterable[str]) -> Iterator[tuple[str, Json]]:
     """By the name that Cloudshelf has of them: their number or their id."""
     for what in ("orderNumber", "id"):
         for one in chain.from_iterable(client.by_values("orders", what, names)):

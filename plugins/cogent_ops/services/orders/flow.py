@@ -106,4 +106,4 @@ class OrderWatch:
         """
         if is_alive(self.store, self.link, ALIVE, now):
             return False
-        return self.store.captures.has_due(self.link) or self.store.order_news.has_news(self.link, now)
+        return self.store.captures.has_due(self.link, now) or self.store.order_news.has_news(self.link, now)
