@@ -137,16 +137,15 @@ class Alerts:
         with self._database.read() as conn:
             return [Untold(**row._mapping) for row in conn.execute(query.order_by(e.id))]
 
-    def told_since(self, link: str, moment: datetime) -> dict[tuple[str, str], datetime]:
-        """When people last heard of a cause, by kind and cause group: of those that are open and were told of since."""
+    def told_since(self, link: str, moment: datetime) -> set[tuple[str, str]]:
+        """Kind and group of causes that are open and that people were told of since."""
         e = exception.c
-        query = (
-            select(e.kind, e.cause_group, func.max(e.alerted_at).label("at"))
-            .where(e.link == link, e.status.in_(OPEN), e.alerted_at > moment)
-            .group_by(e.kind, e.cause_group)
-        )
+        told = (e.link == link, e.status.in_(OPEN), e.alerted_at > moment)
         with self._database.read() as conn:
-            return {(row.kind, row.cause_group): row.at for row in conn.execute(query)}
+            return {
+                (row.kind, row.cause_group)
+                for row in conn.execute(select(e.kind, e.cause_group).where(*told))
+            }
 
     def kinds_since(self, link: str, moment: datetime) -> set[str]:
         """Kinds of which a message was written since."""

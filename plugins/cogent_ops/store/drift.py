@@ -193,6 +193,14 @@ class Drift:
             moved += conn.execute(update(drift_finding).where(_F.id.in_(chunk)).values(values)).rowcount
         return moved
 
+    def moves(self, conn: Connection, ids: Sequence[int], state: FindingState) -> set[int]:
+        """Lock those of the findings that are in a state, so that two do not decide about them at once."""
+        found: set[int] = set()
+        for chunk in chunks(sorted(ids)):
+            query = select(_F.id).where(_F.id.in_(chunk), _F.state == state).order_by(_F.id).with_for_update()
+            found.update(conn.execute(query).scalars())
+        return found
+
     def take_turns(self, conn: Connection, project: str) -> None:
         """Let one transaction at a time heal a project, which links may share."""
         take_turns(conn, "drift", project)

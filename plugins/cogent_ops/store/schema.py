@@ -543,6 +543,7 @@ alert = Table(
     _time("created_at"),
     _time("sent_at", nullable=True),
     Index(None, "link", "state", "due_at"),
+    Index(None, "link", "created_at"),
     CheckConstraint("state IN ('waiting', 'sent', 'obsolete')", name="state"),
 )
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, literal, or_, select, tuple_
 
 from cogent_ops.domain.rules import OrderStatus
 from cogent_ops.domain.stock import MovementState, Place, Source
 from cogent_ops.store.engine import Database
 from cogent_ops.store.schema import kiosk_order, movement, order_effect, stock_batch, stock_position
 from cogent_ops.store.sql import chunks, pages
-from cogent_ops.store.stock import Position, StoredOrder
+from cogent_ops.store.stock import PLACES_PER_STATEMENT, Position, StoredOrder
 
 _M, _B, _P, _O, _E = movement.c, stock_batch.c, stock_position.c, kiosk_order.c, order_effect.c
 #: States of movements that commercetools does not have yet.
@@ -66,6 +66,15 @@ class Unmoved:
     place: Place
     recorded: int
     moved: int
+
+
+@dataclass(frozen=True)
+class Heal:
+    """What has become of a movement that mends something."""
+
+    state: str
+    reason: str | None
+    settled_at: datetime | None
 
 
 class StockHistory:
@@ -164,6 +173,55 @@ class StockHistory:
                 for row in conn.execute(query.order_by(_O.order_id))
             ]
 
+    # Heals
+
+    def heals(self, link: str, source_ids: Iterable[str]) -> dict[str, Heal]:
+        """Movements that mend something, by their idempotency key."""
+        found: dict[str, Heal] = {}
+        with self._database.read() as conn:
+            for chunk in chunks(source_ids):
+                query = select(_M.source_id, _M.state, _M.reason, _M.settled_at).where(
+                    _M.link == link, _M.source == Source.HEAL, _M.source_id.in_(chunk)
+                )
+                for source_id, *said in conn.execute(query):
+                    found[source_id] = Heal(*said)
+        return found
+
+    def healed_since(
+        self, conn: Connection, project: str, places: Iterable[Place], since: datetime
+    ) -> set[Place]:
+        """Those of the places that any link has mended, whatever has come of it, for what was known at a moment."""
+        found: set[Place] = set()
+        for chunk in chunks(places, PLACES_PER_STATEMENT):
+            query = select(_M.sku, _M.channel).where(
+                _M.project == project,
+                _M.source == Source.HEAL,
+                _M.recorded_at >= since,
+                tuple_(_M.sku, _M.channel).in_(chunk),
+            )
+            found.update(Place(*row) for row in conn.execute(query))
+        return found
+
+    def moved_since(self, link: str, order_ids: Iterable[str], since: datetime) -> set[str]:
+        """Those of the orders that have moved stock since a moment, or were mended."""
+        found: set[str] = set()
+        with self._database.read() as conn:
+            for order_id in order_ids:
+                moved = select(exists().where(*_of_order(link, order_id), _M.recorded_at >= since))
+                if conn.execute(moved).scalar_one():
+                    found.add(order_id)
+        return found
+
+
+def _of_order(link: str, order_id: str) -> tuple[ColumnElement[bool], ...]:
+    """Movements of an order, also where it was mended: their key begins with its id, and "0" follows "/"."""
+    return (
+        _M.link == link,
+        _M.source.in_((Source.KIOSK_ORDER, Source.HEAL)),
+        _M.source_id >= f"{order_id}/",
+        _M.source_id < f"{order_id}0",
+    )
+
 
 def _unmoved_twice(conn: Connection, link: str, order_ids: Sequence[str]) -> list[Unmoved]:
     """Effects and movements are read one after the other, so what was stored in between would seem to differ."""
@@ -182,15 +240,9 @@ def _unmoved(conn: Connection, link: str, order_ids: Sequence[str]) -> list[Unmo
     moved = dict.fromkeys(recorded, (0, 0))
     is_live = _M.state != MovementState.EXCLUDED
     for order_id in order_ids:
-        # The idempotency key begins with the order's id, also where it was mended, and "0" follows "/".
         sums = (
             select(_M.sku, _M.channel, func.sum(_M.delta), func.sum(case((is_live, _M.delta), else_=0)))
-            .where(
-                _M.link == link,
-                _M.source.in_((Source.KIOSK_ORDER, Source.HEAL)),
-                _M.source_id >= f"{order_id}/",
-                _M.source_id < f"{order_id}0",
-            )
+            .where(*_of_order(link, order_id))
             .group_by(_M.sku, _M.channel)
         )
         for sku, channel, units, live in conn.execute(sums):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from cogent_ops.domain.availability import Wanted
 from cogent_ops.domain.exceptions import Action, Kind
 from cogent_ops.domain.stock import MovementState, NewMovement, Place, Source
 from cogent_ops.store import Filter, Store, open_store
+from cogent_ops.store.alerts import AlertState, NewAlert, Told, Untold
 from cogent_ops.store.availability import TURN as TURN_FLOW
 from cogent_ops.store.availability import Flag, Level, Shown
 from cogent_ops.store.engine import Database, database
@@ -37,6 +39,7 @@ LEVEL = Level(SKUS[7], "s1", 7)
 FLAG = Flag(SKUS[7], "p", True, True)
 SHOWN = Shown(SKUS[7], "p", False, False, False)
 TURN = now()
+UNTOLD = Untold(1, HELD.kind, HELD.cause_key, HELD.cause_key, HELD.owner, TURN)
 #: Partial indexes so small that they may be read as a whole, or for a link.
 SMALL = ("ix_kiosk_order_recheck", "uq_stock_batch_in_flight")
 
@@ -82,6 +85,17 @@ CALLS: dict[str, Call] = {
     "exceptions.open of a kind": lambda store: store.exceptions.open("de", Kind.PRODUCT_HELD),
     "exceptions.open_causes": lambda store: list(store.exceptions.open_causes("de", Kind.PRODUCT_HELD)),
     "exceptions.get": lambda store: store.exceptions.get("de", 12_500),
+    "alerts.newest_opening": lambda store: store.alerts.newest_opening("de"),
+    "alerts.untold": lambda store: store.alerts.untold("de"),
+    "alerts.overdue": lambda store: store.alerts.overdue("de", TURN),
+    "alerts.told_since": lambda store: store.alerts.told_since("de", TURN),
+    "alerts.mark": _in_transaction(
+        lambda store, conn: store.alerts.mark(conn, "de", HELD.kind, Told.OPENED, [UNTOLD], TURN)
+    ),
+    "alerts.claim": lambda store: store.alerts.claim("de", TURN, timedelta(minutes=1), without=()),
+    "alerts.waiting": lambda store: store.alerts.waiting("de"),
+    "alerts.is_over": lambda store: store.alerts.is_over([12_500]),
+    "alerts.kinds_since": lambda store: store.alerts.kinds_since("de", TURN),
     "exceptions.find by text": lambda store: store.exceptions.find("de", Filter(text="sku-00001")),
     "exceptions.find by cause": lambda store: store.exceptions.find(
         "de", Filter(kind=Kind.PRODUCT_HELD, cause_group=PRODUCTS[100])
@@ -166,6 +180,7 @@ def loaded(request: pytest.FixtureRequest) -> Iterator[URL]:
             _fill(store, link)
             _fill_availability(store, link)
             _fill_stock(store, link)
+            _fill_alerts(store, link)
         with database(url).begin() as conn:
             for number in range(1000):
                 store.audit_log.write("ann", "decide", f"subject-{number}", conn=conn)
@@ -212,6 +227,18 @@ def _fill_availability(store: Store, link: str) -> None:
             *(f"flow-{number}" for number in range(300)),
         ):  # a small table is read as a whole
             store.watermarks.set(conn, link, flow, TURN)
+
+
+def _fill_alerts(store: Store, link: str) -> None:
+    with store.begin() as conn:
+        for number in range(500):
+            told = NewAlert("default", HELD.kind, f"g{number}", "warning", [number], "subject", "body")
+            store.alerts.write(conn, link, told, TURN)
+    for _ in range(480):
+        taken = store.alerts.claim(link, TURN, timedelta(minutes=1), without=())
+        assert taken is not None
+        with store.begin() as conn:
+            store.alerts.settle(conn, taken, AlertState.SENT, TURN)
 
 
 def _movement(link: str, sku: str, id_: str, **more: Any) -> NewMovement:

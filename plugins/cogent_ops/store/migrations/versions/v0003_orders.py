@@ -145,6 +145,7 @@ def _alerts() -> None:
         sa.CheckConstraint("state IN ('waiting', 'sent', 'obsolete')", name=op.f("ck_alert_state")),
     )
     op.create_index("ix_alert_link_state_due_at", "alert", ["link", "state", "due_at"])
+    op.create_index("ix_alert_link_created_at", "alert", ["link", "created_at"])
     op.create_table(
         "silence",
         sa.Column("id", IDENTITY, nullable=False),
