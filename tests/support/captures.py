@@ -101,7 +101,7 @@ class Captures(Kiosks):
             decisions.edit(conn, self.name, self._locked(conn, order), edits, "ann")
             decisions.replay(conn, self.name, self._locked(conn, order), "ann")
 
-    def reject(self, order: str, reason: str) -> None:
+    def leave_out(self, order: str, reason: str) -> None:
         """A person leaves an order out."""
         with self.store.begin() as conn:
             self.store.order_decisions.exclude(conn, self.name, self._locked(conn, order), reason, "ann")

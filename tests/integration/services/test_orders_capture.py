@@ -510,7 +510,7 @@ def test_what_was_rejected_stays_out_unless_it_becomes_a_sale(world: Captures) -
     world.poll()
     world.ahead = timedelta(minutes=20)
     world.capture().round()
-    world.reject(order, "never paid")
+    world.leave_out(order, "never paid")
     world.server.state.floor.change("kiosk-edit", {"order": order, "discountCode": "HELLO"})
     assert world.run() == CaptureCounts(excluded=1)
     assert world.row(order).reason == "rejected by a person: never paid"
