@@ -406,10 +406,11 @@ class _Judging:
     def __init__(self, suspect: Suspect, moment: Moment) -> None:
         self.suspect, self.moment = suspect, moment
         self.known, self.wanted, self.shown = suspect.known, suspect.wanted, suspect.shown
+        self._refused = frozenset(suspect.refused)
 
     def why(self, one: Mismatch) -> Why:
-        if one.gid in self.suspect.refused:
-            return None, REFUSED
+        if not self._refused.isdisjoint((one.gid, self.suspect.gid)):
+            return None, REFUSED  # the variants of a refused product are not sent at all
         if one.aspect is Aspect.PRODUCT:
             return self._missing(one) if self.shown is None else self._extra_product()
         if one.aspect is Aspect.VARIANT:

@@ -124,7 +124,7 @@ class CatalogueComparison:
             lag=timedelta(seconds=rules.lag_seconds),
             late=timedelta(minutes=rules.catalogue_minutes),
             last_full=self.store.watermarks.get(self.link, FULL_PASS),
-            removals_held=bool(self.store.exceptions.open_causes(self.link, Kind.MASS_REMOVAL)),
+            removals_held=any(self.store.exceptions.open_causes(self.link, Kind.MASS_REMOVAL)),
         )
 
     def _differing(self, context: CatalogueContext, counts: Counter[str]) -> list[str]:
@@ -152,7 +152,7 @@ class CatalogueComparison:
     def _groups(self, context: CatalogueContext, changed_at: datetime | None) -> Iterator[GroupSuspect]:
         """Groups of ours that are shown under another name, or whose category is gone."""
         wanted = {group.id: group for group in map_groups(context)}
-        refused = self.store.exceptions.open_causes(self.link, Kind.RECORD_REFUSED)
+        refused = frozenset(self.store.exceptions.open_causes(self.link, Kind.RECORD_REFUSED))
         for page in self.parts.cloudshelf.shown_groups():
             shown = {
                 one["platformProvidedId"]: one for one in page if is_ours(one["platformProvidedId"], GROUP)
