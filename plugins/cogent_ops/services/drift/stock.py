@@ -63,6 +63,18 @@ class StockComparison:
         self._write_prices(night, found)
         night.write(LAST, table(UNCLEAR, sorted(unclear)))
 
+    def unexplained(self, archive: Archive, places: set[Place]) -> set[Place]:
+        """Those of the places at which something happened since the youngest snapshot that nothing explains."""
+        nights = archive.nights()
+        if not nights:
+            return places
+        wanted = table(UNCLEAR, sorted(places))
+        before = _only(entries(nights[-1]), wanted)
+        first = self.readings.again(sorted(places))
+        _, _, _, found, unclear = self._settled(before, first, self._since(nights[-1]))
+        known = {_place(row) for row in rows(before)}
+        return unclear | _off(found).keys() | (places - known)
+
     def _since(self, previous: Night | None) -> datetime:
         taken = previous.taken if previous else None
         return (taken.began if taken else self.parts.now() - FIRST) - self.lag

@@ -1,0 +1,74 @@
+"""Charts as SVG that stands in a page: no script, nothing loaded, colours of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from markupsafe import Markup, escape
+
+WIDTH, HEIGHT, LEFT, BOTTOM = 720, 180, 44, 22
+
+
+def stacked(nights: Sequence[str], series: Mapping[str, Mapping[str, int]], title: str) -> Markup:
+    """Bars by night, one piece a series, the first at the bottom.
+
+    :param nights: in the order of the axis.
+    :param series: number by night, by name; a night that is absent counts as nothing.
+    :param title: what is shown, for those who do not see it.
+    """
+    sums = [sum(one.get(night, 0) for one in series.values()) for night in nights]
+    top = _round_up(max(sums, default=0))
+    step = (WIDTH - LEFT) / max(1, len(nights))
+    plot = HEIGHT - BOTTOM
+    parts = [_axis(top, plot)]
+    for place, night in enumerate(nights):
+        height = 0.0
+        for number, (name, values) in enumerate(series.items()):
+            value = values.get(night, 0)
+            if value:
+                size = plot * value / top
+                height += size
+                parts.append(
+                    Markup(
+                        '<rect class="s{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}">'
+                        "<title>{}: {} {:,}</title></rect>"
+                    ).format(
+                        number,
+                        LEFT + place * step + step * 0.12,
+                        plot - height,
+                        step * 0.76,
+                        size,
+                        night,
+                        name,
+                        value,
+                    )
+                )
+        if place % max(1, len(nights) // 6) == 0:
+            parts.append(
+                Markup('<text x="{:.1f}" y="{}">{}</text>').format(
+                    LEFT + place * step, HEIGHT - 6, night[5:10]
+                )
+            )
+    return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
+        WIDTH, HEIGHT, escape(title), Markup("").join(parts)
+    )
+
+
+def _axis(top: int, plot: int) -> Markup:
+    lines = Markup("")
+    for value in (0, top // 2, top):
+        y = plot - plot * value / top
+        lines += Markup(
+            '<line x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/><text class="end" x="{}" y="{:.1f}">{:,}</text>'
+        ).format(LEFT, WIDTH, y, y, LEFT - 6, max(10.0, y + 4), value)
+    return lines
+
+
+def _round_up(number: int) -> int:
+    """The next of 2, 4, 10, 20, 40, 100 …: axes that people can halve in their head."""
+    scale = 1
+    while True:
+        for step in (2, 4, 10):
+            if number <= step * scale:
+                return step * scale
+        scale *= 10
