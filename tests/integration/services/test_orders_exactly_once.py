@@ -1,0 +1,182 @@
+"""Whatever happens on the way, a confirmed kiosk order is one order in commercetools, with its total and its state.
+
+``COGENT_OPS_HISTORIES=5000 pytest tests/integration/services/test_orders_exactly_once.py`` tries many more histories,
+at random, than a test run does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.support.captures import coats
+from tests.support.databases import Databases
+from tests.support.order_stories import SORTS, Story
+
+from cogent_ops.clients.transport import close_sessions
+from cogent_ops.domain.custom_types import declared
+from cogent_ops.domain.rules import OrderStatus
+from cogent_ops.sandbox import actions
+from cogent_ops.sandbox.faults import FaultPlan, Rule
+from cogent_ops.sandbox.server import SandboxServer
+from cogent_ops.store import Store, open_store
+
+WANTED = os.environ.get("COGENT_OPS_HISTORIES")
+HISTORIES = settings(
+    max_examples=int(WANTED or 15),
+    derandomize=WANTED is None,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+_NUMBERS = count()
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all stories of a database share; each has a link of its own, and both systems anew."""
+
+    server: SandboxServer
+    store: Store
+
+
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def shared(request: pytest.FixtureRequest) -> Iterator[Shared]:
+    databases: Databases = request.getfixturevalue(f"{request.param}_databases")
+    with databases.current() as url, SandboxServer(coats()) as server:
+        store = open_store(url)
+        yield Shared(server, store)
+        store.close()
+        close_sessions()
+
+
+def begin(shared: Shared) -> Story:
+    server = shared.server
+    server.set_faults(None)
+    server.state.clock.offset = timedelta(0)
+    state = server.state.commercetools
+    with state.lock:
+        state.reset()
+        for kind in declared():
+            actions.create_type(state, kind.draft())
+    story = Story(server, shared.store, f"story-{next(_NUMBERS)}")
+    story.install()
+    return story
+
+
+# What may happen
+
+WHICH = st.integers(0, len(SORTS) - 1)
+STATUS = st.sampled_from([*OrderStatus, OrderStatus.PAID, OrderStatus.PAID])
+STEP = st.sampled_from(["poll", "capture", "capture", "tell", "look"])
+
+STEPS = st.one_of(
+    st.tuples(st.just("order"), WHICH, STATUS),
+    st.tuples(st.just("order"), WHICH, STATUS),
+    st.tuples(st.just("order"), WHICH, STATUS),
+    st.tuples(st.just("sell and see"), WHICH, STATUS),
+    st.tuples(st.just("sell and see"), WHICH, STATUS),
+    st.tuples(st.just("buy"), st.just(5), st.booleans()),
+    st.tuples(st.just("shop"), WHICH, st.sampled_from(["cancel", "refund", "send", "complete"])),
+    st.tuples(st.just("approve"), WHICH),
+    st.tuples(st.just("mend"), WHICH),
+    st.tuples(st.just("refund"), WHICH, st.sampled_from([100, 700, 2550])),
+    st.tuples(st.just("reject"), WHICH),
+    st.tuples(st.just("pass"), st.sampled_from([1, 20])),
+    st.tuples(st.just("do"), STEP, st.none()),
+    st.tuples(st.just("do"), STEP, st.integers(0, 25)),
+    st.tuples(st.just("do"), STEP, st.integers(0, 25)),
+    st.tuples(st.just("together")),
+)
+RATES = st.sampled_from([0.1, 0.3])
+FAULTS = st.one_of(
+    st.builds(
+        Rule,
+        kind=st.just("error"),
+        operation=st.sampled_from(["orders.*", "payments.*", "upsertOrders"]),
+        status=st.sampled_from([500, 502, 503]),
+        when=st.sampled_from(["before", "after"]),
+        rate=RATES,
+    ),
+    st.builds(
+        Rule,
+        kind=st.just("reset"),
+        operation=st.sampled_from(["orders.*", "payments.*", "upsertOrders"]),
+        when=st.sampled_from(["before", "after"]),
+        rate=RATES,
+    ),
+    st.builds(
+        Rule,
+        kind=st.just("timeout"),
+        operation=st.sampled_from(["orders.import", "payments.create", "orders.update"]),
+        when=st.sampled_from(["before", "after"]),
+        rate=RATES,
+        delay=st.just(0.01),
+    ),
+    st.builds(Rule, kind=st.just("slow"), operation=st.just("orders.*"), rate=RATES, delay=st.just(0.01)),
+    st.builds(
+        Rule,
+        kind=st.just("conflict"),
+        operation=st.sampled_from(["orders.update", "payments.update"]),
+        rate=RATES,
+    ),
+    st.builds(
+        Rule,
+        kind=st.just("throttle"),
+        api=st.just("commercetools"),
+        rate=st.just(0.1),
+        retry_after=st.just(0),
+    ),
+)
+PLANS = st.builds(
+    FaultPlan,
+    seed=st.integers(0, 1000),
+    rules=st.lists(FAULTS, max_size=3).map(tuple),
+)
+
+
+def step(story: Story, what: tuple[Any, ...]) -> None:  # noqa: C901 - a table
+    match what:
+        case ("order", which, status):
+            story.order(which, status)
+        case ("sell and see", which, status):
+            story.order(which, status)
+            story.do("poll")
+            story.do("capture")
+        case ("buy", which, reports):
+            story.buy(which, reports=reports)
+        case ("shop", which, change):
+            story.work_in_shop(which, change, cents=SORTS[which].total // 2)
+        case ("approve", which):
+            story.approve(which)
+        case ("mend", which):
+            story.mend(which)
+        case ("refund", which, cents):
+            story.name_refund(which, cents)
+        case ("reject", which):
+            story.turn_down(which)
+        case ("pass", minutes):
+            story.pass_time(minutes)
+        case ("do", name, moment):
+            story.do(name, moment)
+        case ("together",):
+            story.capture_together()
+
+
+@HISTORIES
+@given(steps=st.lists(STEPS, min_size=4, max_size=24), plan=PLANS)
+def test_every_history_ends_right(shared: Shared, steps: list[tuple[Any, ...]], plan: FaultPlan) -> None:
+    """Any order of states, repeats, deaths at any moment, any fault, two captures at once, people on both sides."""
+    story = begin(shared)
+    shared.server.set_faults(plan)
+    for what in steps:
+        step(story, what)
+    story.end()
+    story.check()
