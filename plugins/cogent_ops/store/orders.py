@@ -11,7 +11,7 @@ is about, so that it cannot take a change off the list that came meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -22,7 +22,7 @@ from sqlalchemy.sql import ColumnElement
 
 from cogent_ops.store.engine import Database
 from cogent_ops.store.schema import kiosk_order, order_capture, order_contact
-from cogent_ops.store.sql import Values, chunks, now, upsert
+from cogent_ops.store.sql import Values, chunks, now, pages, upsert
 
 #: An order that waits longer than this beyond its time, and that nobody holds, is waiting for nothing.
 OVERDUE = timedelta(hours=1)
@@ -291,6 +291,12 @@ class Captures:
         query = select(_K.order_id).where(_K.link == link, _K.modified_at >= start, _K.modified_at < end)
         with self._database.read() as conn:
             return list(conn.execute(query.order_by(_K.modified_at)).scalars())
+
+    def compared(self, link: str, since: datetime) -> Iterator[Capture]:
+        """Orders that were placed since a moment, and older ones that there still is something to do about."""
+        either = or_(_C.ordered_at >= since, _C.due_at.is_not(None))
+        query = select(*FIELDS).where(_C.link == link, either)
+        return map(as_capture, pages(self._database, query, _C.order_id))
 
     def claim(
         self,

@@ -48,6 +48,7 @@ from cogent_ops.services.catalogue.plan import FULL_PASS
 from cogent_ops.services.catalogue.read import CatalogueReader, parsed
 from cogent_ops.services.drift.archive import Night
 from cogent_ops.services.drift.comparison import Compared, Parts
+from cogent_ops.services.drift.facts import Row, read_facts, write_facts
 from cogent_ops.services.drift.suspects import Suspects, newest
 from cogent_ops.services.pipeline import batches, ordered_map
 
@@ -92,14 +93,9 @@ class CatalogueComparison:
         """Read both sides, and what differs once more."""
         if night.has(TABLE):
             return
-        import pyarrow as pa
+        write_facts(night, TABLE, self._rows())
 
-        schema = pa.schema([("kind", pa.string()), ("facts", pa.string())])
-        with night.writer(TABLE, schema) as writer:
-            for rows in batches(self._rows(), AGAIN):
-                writer.write_table(pa.table(list(zip(*rows, strict=True)), schema=schema))
-
-    def _rows(self) -> Iterator[tuple[str, str]]:
+    def _rows(self) -> Iterator[Row]:
         moment = self._moment()
         if self.store.audits.clearance(self.link) is None:
             yield "scan", _json(_SCAN, Scan(moment, cleared=False))
@@ -179,21 +175,21 @@ class CatalogueComparison:
         """Judge what the archive holds of a night."""
         if not night.has(TABLE):
             return Compared(0, ())
-        rows = night.read(TABLE).to_pylist()
-        scan = next(_SCAN.validate_json(row["facts"]) for row in rows if row["kind"] == "scan")
+        rows = read_facts(night, TABLE)
+        scan = _SCAN.validate_json(next(rows)[1])
         if not scan.cleared:
             return Compared(0, (), {"waits_for_the_audit": 1})
         counts: Counter[str] = Counter(products=scan.products, variants=scan.variants)
         found: list[Finding] = []
         said = {"link": night.link, "night": night.name, "currency": self.config.currency}
-        for row in rows:
-            if row["kind"] == "product":
-                suspect = _SUSPECT.validate_json(row["facts"])
+        for kind, facts in rows:
+            if kind == "product":
+                suspect = _SUSPECT.validate_json(facts)
                 mismatches = judge(suspect, scan.moment, self.config.currency)
                 found += findings(suspect, mismatches, **said)
                 _count(mismatches, counts)
-            elif row["kind"] == "group":
-                mismatch = judge_group(_GROUP.validate_json(row["facts"]), scan.moment)
+            else:
+                mismatch = judge_group(_GROUP.validate_json(facts), scan.moment)
                 found += filter(None, (group_finding(mismatch, **said),))
                 _count([mismatch], counts)
         return Compared(scan.products, found, counts)
