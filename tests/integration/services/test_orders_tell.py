@@ -63,10 +63,11 @@ def test_what_commercetools_cancels_is_void_in_cloudshelf(world: Landed) -> None
 
 def test_many_orders_go_in_few_calls(world: Landed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ORDERS_PER_CALL", 4)
-    orders = [world.land() for _ in range(6)]
+    monkeypatch.setattr(module, "CALLS_PER_ROUND", 2)
+    orders = [world.land() for _ in range(10)]
     world.forget_requests()
-    assert [world.tell().told for _ in range(3)] == [4, 2, 0]
-    assert world.all_requests() == {"cloudshelf.upsertOrders": 2}
+    assert [world.tell().told for _ in range(3)] == [8, 2, 0]
+    assert world.all_requests() == {"cloudshelf.upsertOrders": 3}
     assert {world.shown(order)[1] for order in orders} == {world.row(order).ct_order_id for order in orders}
 
 

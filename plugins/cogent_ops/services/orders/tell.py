@@ -26,8 +26,8 @@ from cogent_ops.store.orders import Capture, Origin
 
 log = logging.getLogger(__name__)
 
-#: Orders that one call tells of.
-ORDERS_PER_CALL = 50
+#: Orders that one call tells of, and calls of a round.
+ORDERS_PER_CALL, CALLS_PER_ROUND = 50, 4
 #: What is being sent is nobody else's for so long: longer than it can be under way.
 HOLD = timedelta(seconds=120)
 #: What Cloudshelf refused is sent again after so long; twice as long with each further refusal, up to an hour.
@@ -68,18 +68,24 @@ class OrderTelling:
         self._link, self._run_key = config.name, run_key or uuid4().hex
 
     def round(self, now: datetime) -> TellCounts:
-        """Tell of the orders that have waited longest, as many as one call holds.
+        """Tell of the orders that have waited longest, as many as a few calls hold.
 
         :raises RetryableError: when Cloudshelf or the store is out of reach; they are told later.
         :raises PermanentError: when a person must act before anything can be told.
         """
-        news = self.store.order_news
-        claimed = news.claim(self._link, now, limit=ORDERS_PER_CALL, until=now + HOLD)
-        if not claimed:
-            return TellCounts()
+        total = TellCounts()
+        for _ in range(CALLS_PER_ROUND):
+            claimed = self.store.order_news.claim(self._link, now, limit=ORDERS_PER_CALL, until=now + HOLD)
+            total += self._tell(claimed, now) if claimed else TellCounts()
+            if len(claimed) < ORDERS_PER_CALL:
+                break
+        return total
+
+    def _tell(self, claimed: Sequence[Capture], now: datetime) -> TellCounts:
         reports = self._reports(claimed)
         statuses = {one.id: one.status for one in reports.values() if one.status is not None}
-        news.about_to_tell(self._link, statuses)
+        if statuses:
+            self.store.order_news.about_to_tell(self._link, statuses)
         refused = self._send(claimed, list(reports.values()), now)
         self._settle(claimed, reports, refused, now)
         return TellCounts(len(reports) - len(refused), len(claimed) - len(reports), len(refused))
