@@ -92,17 +92,14 @@ class Judgement:
 
 def judge(found: Difference) -> Judgement:
     """The cause of a difference."""
-    return _by_others(found) or _forgotten(found) or _last_change(found) or _unexplained(found)
+    return (
+        _by_others(found) or _forgotten(found) or _last_change(found) or _told(found) or _unexplained(found)
+    )
 
 
 def _by_others(found: Difference) -> Judgement | None:
     if found.is_replaced:
         return Judgement(Cause.MANUAL_EDIT, "The entry was deleted and made anew.")
-    if found.edits:
-        changed = sum(edit.after - edit.before for edit in found.edits)
-        told = ", ".join(f"{edit.before} to {edit.after}" for edit in found.edits)
-        if changed == found.off:
-            return Judgement(Cause.MANUAL_EDIT, f"commercetools tells of changes that are not ours: {told}.")
     if found.changed_by is not None and found.changed_by != found.us:
         return Judgement(
             Cause.MANUAL_EDIT, f"The API client '{found.changed_by}' changed it last.{_hint(found)}"
@@ -157,11 +154,19 @@ def _last_change(found: Difference) -> Judgement | None:
 def _is_since(found: Difference, last: Change) -> bool:
     """Whether the difference came with or after the last change, as far as is known; before it, others may have."""
     if last.after is None:
-        return found.edits is not None
+        return False
     if last.before is not None and last.after - last.before != last.delta:
         return True
     later = sum(sale.units for sale in found.sales if sale.at > last.at)
     return found.actual - last.after - later == found.off
+
+
+def _told(found: Difference) -> Judgement | None:
+    """Messages tell of changes that none of ours explains, and that come to the difference."""
+    if not found.edits or sum(edit.after - edit.before for edit in found.edits) != found.off:
+        return None
+    told = ", ".join(f"{edit.before} to {edit.after}" for edit in found.edits)
+    return Judgement(Cause.MANUAL_EDIT, f"commercetools tells of changes that are not ours: {told}.")
 
 
 def _unexplained(found: Difference) -> Judgement:

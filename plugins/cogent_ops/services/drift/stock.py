@@ -100,13 +100,15 @@ class StockComparison:
 
     def _wait(self, found: Expectation, open_: set[Place]) -> None:
         """Let as much time pass since the readings as a change may take to show."""
+        now = self.parts.now()
+        # An entry that is not there was not there at any time of the reading.
         asked = [
-            row["asked"]
+            row["asked"] or now
             for part in (found.differing, found.gone)
             for row in rows(part)
             if _place(row) in open_
         ]
-        seconds = (max(asked) + self.lag - self.parts.now()).total_seconds()
+        seconds = (max(asked) + self.lag - now).total_seconds()
         if seconds > 0:
             time.sleep(seconds)
 
