@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.process
 import time
 import traceback
 import warnings
@@ -12,6 +13,7 @@ from multiprocessing.synchronize import Barrier
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
+Argument = TypeVar("Argument")
 
 #: Forks, as Airflow's executors do: what the parent had open, the children inherit.
 _FORK = multiprocessing.get_context("fork")
@@ -41,6 +43,16 @@ def together(work: Callable[[int], Result], processes: int, *, timeout: float = 
             child.join(1)
             child.kill()
             child.join()
+
+
+def started(work: Callable[[Argument], None], argument: Argument) -> multiprocessing.process.BaseProcess:
+    """A forked process that does ``work(argument)`` until it is killed."""
+    with warnings.catch_warnings():
+        # Threads of the test runner do not matter to the child, which only does the work and ends.
+        warnings.filterwarnings("ignore", message=".*multi-threaded", category=DeprecationWarning)
+        process = _FORK.Process(target=work, args=(argument,), daemon=True)
+        process.start()
+    return process
 
 
 def alone(work: Callable[[], Result], *, timeout: float = 60) -> Result:

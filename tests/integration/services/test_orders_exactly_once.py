@@ -7,6 +7,8 @@ at random, than a test run does.
 from __future__ import annotations
 
 import os
+import random
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,11 +20,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.captures import coats
 from tests.support.databases import Databases
+from tests.support.dying import Boundaries
 from tests.support.order_stories import SORTS, Story
+from tests.support.processes import started
 
 from cogent_ops.clients.transport import close_sessions
 from cogent_ops.domain.custom_types import declared
 from cogent_ops.domain.rules import OrderStatus
+from cogent_ops.errors import RetryableError
 from cogent_ops.sandbox import actions
 from cogent_ops.sandbox.faults import FaultPlan, Rule
 from cogent_ops.sandbox.server import SandboxServer
@@ -36,6 +41,11 @@ HISTORIES = settings(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
+#: Many histories take longer than a test may.
+pytestmark = pytest.mark.timeout(0 if WANTED else 300)
+#: Of the moments at which a process may die, a test run tries each so manieth.
+STRIDE = 1 if WANTED else 6
+PAID = OrderStatus.PAID
 _NUMBERS = count()
 
 
@@ -74,7 +84,7 @@ def begin(shared: Shared) -> Story:
 # What may happen
 
 WHICH = st.integers(0, len(SORTS) - 1)
-STATUS = st.sampled_from([*OrderStatus, OrderStatus.PAID, OrderStatus.PAID])
+STATUS = st.sampled_from([*OrderStatus, PAID, PAID])
 STEP = st.sampled_from(["poll", "capture", "capture", "tell", "look"])
 
 STEPS = st.one_of(
@@ -178,5 +188,115 @@ def test_every_history_ends_right(shared: Shared, steps: list[tuple[Any, ...]], 
     shared.server.set_faults(plan)
     for what in steps:
         step(story, what)
+    story.end()
+    story.check()
+
+
+# Deaths at every moment
+
+
+def busy(shared: Shared) -> Story:
+    """Something of everything is to be captured, changed and asked about."""
+    story = begin(shared)
+    for which, status in enumerate((PAID, OrderStatus.REFUNDED, PAID, PAID, PAID, OrderStatus.PLACED)):
+        story.order(which, status)
+    story.do("poll")
+    story.do("capture")
+    story.set_status(story.told[0].id, OrderStatus.VOIDED)
+    story.told[0].was.append(OrderStatus.VOIDED)
+    story.do("poll")
+    story.mend(2)
+    return story
+
+
+def test_dying_anywhere_in_a_round_changes_nothing(shared: Shared) -> None:
+    with Boundaries().watched() as counted:
+        story = busy(shared)
+        before = counted.passed
+        story.steps["capture"]()
+        moments = counted.passed - before
+    story.end()
+    story.check()
+    assert moments > 20
+    for moment in range(0, moments, STRIDE):
+        story = busy(shared)
+        story.do("capture", moment)
+        story.end()
+        story.check()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("kind", ["reset", "error", "timeout"])
+def test_an_answer_that_is_lost_leaves_one_order(shared: Shared, kind: str, when: str) -> None:
+    """Whatever is lost of the first three requests to import."""
+    story = begin(shared)
+    given = {"kind": kind, "operation": "orders.import", "when": when, "limit": 3}
+    lost = Rule.model_validate({**given, "status": 500, "delay": 0.01})
+    shared.server.set_faults(FaultPlan(rules=(lost,)))
+    story.order(0, PAID)
+    story.do("poll")
+    story.do("capture")
+    story.end()
+    story.check()
+    assert len(story.ct_orders()) == 1
+
+
+def test_a_late_import_of_a_dead_worker_counts_once(shared: Shared) -> None:
+    """Its request hangs, its successor goes on, and the request arrives after all."""
+    for delay in (0.02, 0.1):
+        story = begin(shared)
+        for which in range(2):
+            story.order(which, PAID)
+        story.do("poll")
+        slow = Rule(kind="slow", operation="orders.import", rate=1, delay=delay, limit=4)
+        shared.server.set_faults(FaultPlan(rules=(slow,)))
+        story.capture_together()
+        story.end()
+        story.check()
+
+
+# Real processes
+
+
+def work_for_ever(story: Story) -> None:
+    """What a worker process does until it is killed."""
+    while True:
+        for step_ in story.steps.values():
+            try:
+                step_()
+            except RetryableError:
+                time.sleep(0.005)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_two_processes_killed_at_random(shared: Shared, seed: int) -> None:
+    chance = random.Random(seed)
+    story = begin(shared)
+    rules = (
+        Rule(kind="reset", operation="orders.import", when="after", rate=0.2),
+        Rule(kind="conflict", operation="*.update", rate=0.1),
+        Rule(kind="slow", operation="orders.*", rate=0.3, delay=0.01),
+    )
+    shared.server.set_faults(FaultPlan(seed=seed, rules=rules))
+    shared.store.close()
+    close_sessions()
+    workers = [started(work_for_ever, story) for _ in range(2)]
+    try:
+        for _ in range(10):
+            for which in range(5):
+                story.order(which, chance.choice(list(OrderStatus)))
+            time.sleep(chance.uniform(0.05, 0.2))
+            victim = chance.randrange(2)
+            workers[victim].kill()
+            workers[victim].join()
+            assert workers[victim].exitcode == -9
+            story.catch_up()
+            shared.store.close()
+            close_sessions()
+            workers[victim] = started(work_for_ever, story)
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.join()
     story.end()
     story.check()

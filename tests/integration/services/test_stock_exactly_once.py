@@ -10,13 +10,11 @@ import os
 import random
 import threading
 import time
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
-from multiprocessing import get_context
 from typing import Any
 
 import pytest
@@ -25,6 +23,7 @@ from hypothesis import strategies as st
 from tests.integration.clients.helpers import shop
 from tests.support.databases import Databases
 from tests.support.dying import Boundaries, Crash
+from tests.support.processes import started
 from tests.support.stock import LINK, STORE, Ledger, StockWorld
 
 from cogent_ops.clients.transport import close_sessions
@@ -344,15 +343,6 @@ def work_for_ever(world: StockWorld) -> None:
                 time.sleep(0.005)
         except RetryableError:
             time.sleep(0.005)
-
-
-def started(work: Callable[[StockWorld], None], world: StockWorld) -> Any:
-    with warnings.catch_warnings():
-        # Threads of the test runner do not matter to the child, which only does the work and ends.
-        warnings.filterwarnings("ignore", message=".*multi-threaded", category=DeprecationWarning)
-        process = get_context("fork").Process(target=work, args=(world,), daemon=True)
-        process.start()
-    return process
 
 
 @pytest.mark.parametrize("seed", range(2))
