@@ -26,6 +26,7 @@ from cogent_ops.store.alerts import AlertState, NewAlert, Told, Untold
 from cogent_ops.store.availability import TURN as TURN_FLOW
 from cogent_ops.store.availability import Flag, Level, Shown
 from cogent_ops.store.engine import Database, database
+from cogent_ops.store.orders import Ahead, CaptureState, Landed, Origin, Queued, Settled
 from cogent_ops.store.schema import metadata, sync_run
 from cogent_ops.store.sql import Values, now, upsert
 from cogent_ops.store.stock import Aim, Applied, Effect, Position, StoredOrder
@@ -166,6 +167,28 @@ CALLS: dict[str, Call] = {
         lambda store, conn: store.stock.unpark(conn, "p-de", Place(SKUS[7], "s"))
     ),
     "stock.positions": lambda store: store.stock.positions("p-de", [Place(sku, "s") for sku in SKUS[:5]]),
+    "captures.queue": _in_transaction(
+        lambda store, conn: store.captures.queue(conn, "de", [_queued(id_) for id_ in ("new", *SOME)])
+    ),
+    "captures.changed_between": lambda store: store.captures.changed_between("de", now(), now()),
+    "captures.claim and what follows": lambda store: _capture(store, "de"),
+    "captures.claim of a window": lambda store: store.captures.claim(
+        "de", "b", now(), limit=5, lease_seconds=-1, only=SOME
+    ),
+    "captures.has_due": lambda store: store.captures.has_due("de", now()),
+    "captures.reopen": _in_transaction(
+        lambda store, conn: store.captures.reopen(conn, "de", SOME, "old", "new")
+    ),
+    "captures.work": _in_transaction(lambda store, conn: store.captures.work(conn, "de", SOME[0])),
+    "captures.get": _in_transaction(lambda store, conn: store.captures.get(conn, "de", SOME[0], lock=True)),
+    "captures.by_ids": _in_transaction(lambda store, conn: store.captures.by_ids(conn, "de", SOME)),
+    "captures.by_ct_orders": _in_transaction(
+        lambda store, conn: store.captures.by_ct_orders(conn, "de", SOME)
+    ),
+    "captures.by_numbers": _in_transaction(lambda store, conn: store.captures.by_numbers(conn, "de", SOME)),
+    "captures.content": _in_transaction(lambda store, conn: store.captures.content(conn, "de", SOME[0])),
+    "captures.contact": _in_transaction(lambda store, conn: store.captures.contact(conn, "de", SOME[0])),
+    "captures.accounting": lambda store: store.captures.accounting("de", now(), now()),
     "audit_log.entries": lambda store: store.audit_log.entries("subject-5"),
 }
 
@@ -181,6 +204,7 @@ def loaded(request: pytest.FixtureRequest) -> Iterator[URL]:
             _fill_availability(store, link)
             _fill_stock(store, link)
             _fill_alerts(store, link)
+            _fill_captures(store, link)
         with database(url).begin() as conn:
             for number in range(1000):
                 store.audit_log.write("ann", "decide", f"subject-{number}", conn=conn)
@@ -262,6 +286,55 @@ def _fill_stock(store: Store, link: str) -> None:
         review = (_movement(link, sku, f"{sku}/3", state=MovementState.REVIEW) for sku in SKUS[:300])
         store.stock.add_movements(conn, review)
         store.stock.add_movements(conn, [_movement(link, SKUS[3], "c", counted=1)])
+
+
+def _queued(id_: str, **more: Any) -> Queued:
+    given: dict[str, Any] = {
+        "order_id": id_,
+        "order_number": f"CS-{id_}",
+        "status": "PAID",
+        "state": CaptureState.WAITING,
+        "reason": "is to be looked at",
+        "due_at": TURN,
+        "place": "Leeds",
+        "currency": "GBP",
+        "units": 1,
+        "ordered_at": TURN,
+        "changed_at": TURN,
+        "confirmed_at": TURN,
+        "changed": True,
+        "email": "ann@example.com",
+        **more,
+    }
+    return Queued(**given)
+
+
+def _fill_captures(store: Store, link: str) -> None:
+    """Most orders are captured, some are due."""
+    with store.begin() as conn:
+        store.captures.queue(conn, link, map(_queued, PRODUCTS))
+    done = store.captures.claim(link, "a", now(), limit=len(PRODUCTS) - 150, lease_seconds=60)
+    landed = [Landed(f"ct-{one.capture.order_id}", Origin.KIOSK, "PAID") for one in done]
+    with store.begin() as conn:
+        outcomes = [
+            Settled(one.capture.order_id, 1, CaptureState.CAPTURED, landed=there)
+            for one, there in zip(done, landed, strict=True)
+        ]
+        store.captures.settle(conn, link, "a", outcomes)
+
+
+def _capture(store: Store, link: str) -> None:
+    """Everything that can become of claimed orders."""
+    captures = store.captures
+    claimed = captures.claim(link, "a", now(), limit=20, lease_seconds=60)
+    ids = [one.capture.order_id for one in claimed]
+    assert len(ids) > 10
+    captures.renew(link, "a", ids, 60)
+    captures.ahead(link, "a", [Ahead(id_, "h", "GBP", 1, 1) for id_ in ids], 60)
+    with store.begin() as conn:
+        outcomes = [Settled(id_, 1, CaptureState.REVIEW, "order line") for id_ in ids[:10]]
+        captures.settle(conn, link, "a", outcomes)
+    captures.hand_back(link, "a", ids[10:])
 
 
 def _drain(store: Store, project: str) -> None:

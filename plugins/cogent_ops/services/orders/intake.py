@@ -22,6 +22,8 @@ from cogent_ops.store.orders import CaptureState, Queued
 from cogent_ops.store.stock import StoredOrder
 
 NOT_LOOKED_AT = "is to be looked at"
+#: Watermark: when all orders of an older release had come onto the list.
+ADOPTED = "kiosk_orders_adopted"
 #: Orders put on the list in one transaction.
 PORTION = 500
 
@@ -61,13 +63,21 @@ class OrderIntake:
         return self.store.captures.queue(conn, self.config.name, queued)
 
     def adopt(self) -> int:
-        """Put stored orders onto the list that are not on it, as an older release left them; returns how many."""
-        start, adopted = started_at(self.config, self.store), 0
-        while contents := self.store.captures.unqueued(self.config.name, PORTION):
+        """Put stored orders onto the list that are not on it, as an older release left them; returns how many.
+
+        That happens once: from then on every order is stored with its row.
+        """
+        link, adopted = self.config.name, 0
+        if self.store.watermarks.get(link, ADOPTED) is not None:
+            return 0
+        start = started_at(self.config, self.store)
+        while contents := self.store.captures.unqueued(link, PORTION):
             orders = [read_order(content) for content in contents]
             with self.store.begin() as conn:
                 self.queue(conn, orders, {}, {}, start)
             adopted += len(orders)
+        with self.store.begin() as conn:
+            self.store.watermarks.set(conn, link, ADOPTED, datetime.now(UTC))
         return adopted
 
     def _queued(
