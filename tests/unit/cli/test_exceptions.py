@@ -231,8 +231,13 @@ def test_an_order_without_store_is_mended_from_the_command_line(
     assert (row["kind"], row["owner"]) == ("order_location", "retail ops")
     number, order = str(row["id"]), row["record"]
     assert "cannot be sent yet" in run("exceptions", "dry-run", number)[1]
-    asked = []
-    monkeypatch.setattr(getpass, "getpass", lambda prompt: asked.append(prompt) or "store-hamburg")
+    asked: list[str] = []
+
+    def typed(prompt: str) -> str:
+        asked.append(prompt)
+        return "store-hamburg"
+
+    monkeypatch.setattr(getpass, "getpass", typed)
     assert run("exceptions", "edit", number, "location=-", "--actor", "ada")[0] == 0
     assert asked == ["location: "]
     code, out, _ = run("orders", "show", order)
