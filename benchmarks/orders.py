@@ -65,8 +65,9 @@ class Result:
     @property
     def is_right(self) -> bool:
         """Whether nothing is wrong, missing or unexplained."""
-        is_all_seen = self.accounting.seen == self.found.orders
-        return is_all_seen and self.found.is_right and not (self.odd or self.accounting.unexplained)
+        counted = self.accounting
+        adds_up = (counted.seen, counted.captured) == (self.found.orders, self.found.held)
+        return adds_up and self.found.is_right and not (self.odd or counted.unexplained)
 
 
 def main(options: list[str]) -> int:

@@ -89,6 +89,8 @@ def _judged(sale: Sale, orders: list[Json], kiosk: Json) -> Iterator[str]:
     for order in orders:
         yield from _differences(_expected(sale), _shown(order))
         if sale.case.end == "shop":
+            if kiosk["status"] != "PAID":
+                yield f"Cloudshelf has it as {kiosk['status']}"
             continue
         if order["orderNumber"] != sale.order_number:
             yield f"its number is {order['orderNumber']}"

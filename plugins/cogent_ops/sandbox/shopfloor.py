@@ -333,11 +333,10 @@ class ShopFloor:
                 mode=given.get("inventoryMode", "TrackOnly"),
                 custom=webshop.naming_basket(self._commercetools, field, basket["id"]),
             )
-        named = {"id": made["id"], "number": made["orderNumber"], "none": None}[told]
+        named = {"id": made["id"], "number": made["orderNumber"], "none": basket["thirdPartyId"]}[told]
         if given.get("report", True):
-            report = {"id": basket["id"], "status": "PAID", "newThirdPartyId": named}
             with self._cloudshelf.lock:
-                self._cloudshelf.upsert_orders("upsertOrders", [report])
+                self._cloudshelf.edit_order(basket, {"status": "PAID", "thirdPartyId": named})
         return {"id": made["id"], "orderNumber": made["orderNumber"]}
 
     def work_on_order(self, given: Mapping[str, Any]) -> Json:
