@@ -225,17 +225,15 @@ def test_a_variant_taken_off_sale_stays_there_without_being_drift(shop: Shop, cl
 
 
 def test_a_price_that_begins_waits_for_the_full_pass(shop: Shop, clean: Dataset) -> None:
-    product = clean.products[0]
-    state = shop.products
+    product, state = clean.products[0], shop.products
+    found = shop.link.product(product["id"])
+    begins = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    first, *others = found["masterVariant"]["prices"]
+    cheap = {**first, "id": "p-new", "validFrom": begins, "value": {**first["value"], "centAmount": 1}}
+    master = {**found["masterVariant"], "prices": [first, *others, cheap]}
     with state.lock:
-        found = state["product-projections"].get(product["id"])
-        before = found["lastModifiedAt"]
-        begins = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-        cheap = {**found["masterVariant"]["prices"][0], "id": "p-new", "validFrom": begins}
-        cheap["value"] = {**cheap["value"], "centAmount": 1}
-        master = {**found["masterVariant"], "prices": [*found["masterVariant"]["prices"], cheap]}
         changed = state.replace("product-projections", found, {**found, "masterVariant": master})
-        changed["lastModifiedAt"] = before
+        changed["lastModifiedAt"] = found["lastModifiedAt"]
     assert shop.explained(hours=3) in ({"waits_for_the_full_pass": 1}, {"held_by_the_gate": 1})
 
 
