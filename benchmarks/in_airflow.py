@@ -42,9 +42,13 @@ class Running:
     processes: demo.Processes
     progress: demo.Progress
 
-    def family(self) -> list[int]:
-        """Ids of Airflow's processes; the sandbox's is none of them."""
+    def airflow(self) -> list[int]:
+        """Ids of Airflow's processes and of all that they have started."""
         return demo.family(self.processes.pids("sandbox"))
+
+    def simulated(self) -> list[int]:
+        """The id of the sandbox's process."""
+        return list(set(self.processes.pids()) - set(self.processes.pids("sandbox")))
 
 
 @contextmanager
@@ -101,14 +105,18 @@ class Meter:
     """CPU time of a run's processes from now on."""
 
     def __init__(self, run: Running) -> None:
-        self._run = run
-        self._used, self._began = cpu_seconds(run.family()), time.monotonic()
+        self._run, self._began = run, time.monotonic()
+        self._before = cpu_seconds(run.airflow()), cpu_seconds(run.simulated())
 
     def __str__(self) -> str:
-        """Cores used on average until now, and memory at this moment."""
-        pids = self._run.family()
-        cores = (cpu_seconds(pids) - self._used) / (time.monotonic() - self._began)
-        return f"{cores:.2f} cores, {memory_mb(pids):.0f} MB (PSS of all its processes)"
+        """Cores used on average until now, memory at this moment, and how busy the machine is."""
+        pids, seconds = self._run.airflow(), time.monotonic() - self._began
+        airflow = (cpu_seconds(pids) - self._before[0]) / seconds
+        sandbox = (cpu_seconds(self._run.simulated()) - self._before[1]) / seconds
+        return (
+            f"Airflow {airflow:.2f} cores, {memory_mb(pids):.0f} MB (PSS of all its processes); "
+            f"sandbox {sandbox:.2f} cores; load average {os.getloadavg()[1]:.1f} on {os.cpu_count()} cores"
+        )
 
 
 def _stat(entry: Path) -> Sequence[str]:

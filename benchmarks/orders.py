@@ -182,7 +182,7 @@ def _print(result: Result, rate: float, cost: str) -> None:
     _print_exceptions(result.exceptions)
     print(f"exceptions that are odd: {len(result.odd)}")
     _print_some(result.odd)
-    print(f"Airflow: {cost}")
+    print(cost)
 
 
 def _print_exceptions(exceptions: tuple[StoredException, ...]) -> None:

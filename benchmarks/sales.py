@@ -49,7 +49,7 @@ def _measure(args: argparse.Namespace, run: Running) -> int:
         lags = sorted(moments[order] - at for order, at in paid.items() if order in moments)
         print(f"sale to {name:<16} {percentiles(lags)}")
     print(f"{found.sold} units sold, {found.deducted} deducted: lost {found.lost}, doubled {found.doubled}")
-    print(f"Airflow: {meter}")
+    print(meter)
     return int(bool(found.lost or found.doubled))
 
 
