@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from cogent_ops.operators import REPORTS_PREFIX, ReportLink
+from cogent_ops.operators import NIGHTS_PREFIX, REPORTS_PREFIX, NightLink, ReportLink
 
 VIEWS = [
     {
@@ -18,9 +18,16 @@ VIEWS = [
         "destination": "nav",
         "category": "browse",
         "url_route": "cogent-ops-reports",
-    }
+    },
+    {
+        "name": "Nights",
+        "href": f"{NIGHTS_PREFIX}/",
+        "destination": "nav",
+        "category": "browse",
+        "url_route": "cogent-ops-nights",
+    },
 ]
-LINKS = [ReportLink()]
+LINKS = [ReportLink(), NightLink()]
 LIVE_STOCK_PREFIX = "/cogent_ops/live-stock"
 MOVEMENTS_PREFIX = "/cogent_ops/movements"
 
@@ -33,12 +40,20 @@ class CogentOpsPlugin(AirflowPlugin):
     external_views = VIEWS
 
     @property
+    def timetables(self) -> list[type]:  # type: ignore[override]  # a property defers the import
+        """Timetables that Airflow reads back from its database."""
+        from cogent_ops.timetables import FrequentTimetable
+
+        return [FrequentTimetable]
+
+    @property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]  # a property defers the import
         """The web apps, built by the API server alone."""
-        from cogent_ops.web import live_stock, movements, reports
+        from cogent_ops.web import live_stock, movements, nights, reports
 
         return [
             {"name": "cogent_ops reports", "app": reports.create_app(), "url_prefix": REPORTS_PREFIX},
+            {"name": "cogent_ops nights", "app": nights.create_app(), "url_prefix": NIGHTS_PREFIX},
             {
                 "name": "cogent_ops live stock",
                 "app": live_stock.create_app(),

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from cogent_ops.services.availability import AvailabilityFlow
     from cogent_ops.services.catalogue.sync import CatalogueSync
     from cogent_ops.services.checks import Check, Parts
+    from cogent_ops.services.drift.nights import Nights
     from cogent_ops.services.live_stock.service import LiveStock
     from cogent_ops.services.orders.backfill import OrderBackfill
     from cogent_ops.services.orders.capture import OrderCapture
@@ -346,6 +347,33 @@ class Runtime:
         from cogent_ops.services.asking import Asking
 
         return Asking(self.review(), asked_by)
+
+    def nights(self, run_key: str, *, heal: str = "") -> Nights:
+        """The nightly comparison of both sides.
+
+        :param run_key: the run, for the exceptions it raises.
+        :param heal: what is mended, instead of what the configuration says; empty: as configured.
+        """
+        from cogent_ops.domain.rules import DriftRules
+        from cogent_ops.services.drift.comparison import Parts
+        from cogent_ops.services.drift.nights import Nights
+
+        config = self.config
+        if heal:
+            rules = DriftRules.model_validate({**dict(config.drift), "heal": heal})
+            config = config.model_copy(update={"drift": rules})
+        parts = Parts(
+            config=config,
+            store=self.store,
+            commercetools=self.commercetools(Priority.CATALOGUE),
+            cloudshelf=self.cloudshelf(Priority.CATALOGUE),
+            locations=self.files.locations,
+            project=self.project,
+            suite=self.suite,
+            run_key=run_key,
+            now=lambda: datetime.now(UTC),
+        )
+        return Nights(parts, self.data_root)
 
     def exception_watch(self) -> ExceptionWatch:
         """What tells whether an exception was opened since it said so last."""

@@ -18,7 +18,9 @@ IDS = {
     "availability_push",
     "catalogue_audit",
     "catalogue_sync",
+    "drift_reconciliation",
     "exception_review",
+    "kiosk_order_capture",
     "retention",
     "stock_deltas",
     "sync_health",
@@ -72,10 +74,12 @@ def test_has_owner_tags_limits_and_documentation(dag: Any) -> None:
 def test_is_backfillable_by_a_real_data_interval(dag: Any) -> None:
     from airflow.sdk import AssetOrTimeSchedule, CronDataIntervalTimetable
 
+    from cogent_ops.timetables import FrequentTimetable
+
     timetable = dag.timetable
     if isinstance(timetable, AssetOrTimeSchedule):
         timetable = timetable.timetable
-    assert isinstance(timetable, CronDataIntervalTimetable)
+    assert isinstance(timetable, (CronDataIntervalTimetable, FrequentTimetable))
 
 
 def test_raises_a_deadline_alert_that_backfills_of_the_past_do_not(dag: Any) -> None:

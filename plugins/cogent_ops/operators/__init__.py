@@ -18,6 +18,15 @@ from cogent_ops.operators.catalogue import (
     ReportLink,
 )
 from cogent_ops.operators.common import run_key
+from cogent_ops.operators.drift import (
+    NIGHTS_PREFIX,
+    DriftCompareOperator,
+    DriftDecideOperator,
+    DriftHealOperator,
+    DriftReportOperator,
+    DriftSnapshotOperator,
+    NightLink,
+)
 from cogent_ops.operators.orders import KioskOrderCaptureOperator
 from cogent_ops.operators.retention import RetentionOperator
 from cogent_ops.operators.review import (
@@ -28,6 +37,7 @@ from cogent_ops.operators.review import (
 from cogent_ops.operators.stock import AvailabilityPushOperator, StockDeltasOperator
 
 __all__ = [
+    "NIGHTS_PREFIX",
     "REPORTS_PREFIX",
     "AcceptAuditOperator",
     "AlertOperator",
@@ -39,8 +49,14 @@ __all__ = [
     "CatalogueVerdictOperator",
     "CloudshelfCataloguePushOperator",
     "CommercetoolsCatalogueExtractOperator",
+    "DriftCompareOperator",
+    "DriftDecideOperator",
+    "DriftHealOperator",
+    "DriftReportOperator",
+    "DriftSnapshotOperator",
     "ExceptionQuestionsOperator",
     "KioskOrderCaptureOperator",
+    "NightLink",
     "ProductMasterGateOperator",
     "ReportLink",
     "RetentionOperator",

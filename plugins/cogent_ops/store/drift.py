@@ -205,6 +205,12 @@ class Drift:
         """Let one transaction at a time heal a project, which links may share."""
         take_turns(conn, "drift", project)
 
+    def of_run(self, link: str, run_key: str) -> str | None:
+        """The night that a run was about; ``None`` when it has compared none."""
+        query = select(_N.night).where(_N.link == link, _N.run_key == run_key).order_by(_N.night.desc())
+        with self._database.read() as conn:
+            return conn.execute(query.limit(1)).scalar_one_or_none()
+
     def nights(self, link: str, limit: int) -> list[StoredNight]:
         """The youngest nights, the youngest first."""
         query = select(drift_night).where(_N.link == link).order_by(_N.night.desc()).limit(limit)

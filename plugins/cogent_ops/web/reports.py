@@ -7,6 +7,7 @@ DAGs. Pages come from the data root, wherever that is, and are served without sc
 from __future__ import annotations
 
 import mimetypes
+from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from cogent_ops.services.catalogue.runfolder import RunFolder
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from fastapi.responses import Response
+    from jinja2 import Template
     from upath import UPath
 
 #: Data Docs carry inline styles and scripts; nothing may be loaded from, or sent to, anywhere else.
@@ -37,7 +40,7 @@ def create_app() -> FastAPI:
     """The app, for the API server."""
     from airflow.api_fastapi.core_api.security import requires_access_dag, requires_authenticated
     from fastapi import Depends, FastAPI, HTTPException
-    from fastapi.responses import HTMLResponse, Response
+    from fastapi.responses import HTMLResponse
 
     reader = [Depends(requires_authenticated()), Depends(requires_access_dag("GET", None, Flow.SYNC.value))]
     app = FastAPI(dependencies=reader, docs_url=None, redoc_url=None, openapi_url=None)
@@ -53,33 +56,52 @@ def create_app() -> FastAPI:
             raise HTTPException(
                 404, "There is no such report. It is written when the run's report task has ended."
             )
-        kind = mimetypes.guess_type(found.name)[0] or "application/octet-stream"
-        return Response(found.read_bytes(), media_type=kind, headers=HEADERS)
+        return served_file(found)
 
     return app
 
 
 def report_file(link: str, run_key: str, file: str) -> UPath | None:
     """A file of a run's report; ``None`` when there is none, or the path leads anywhere else."""
-    parts = PurePosixPath(file or "index.html").parts
-    names = (run_key, *parts)
-    if link not in link_names() or any(
-        name in ("..", ".") or "\\" in name or name.startswith("/") for name in names
-    ):
+    if link not in link_names():
         return None
-    found = RunFolder(Runtime(link).data_root, link, run_key).path.joinpath("report", *parts)
+    return inside(lambda: RunFolder(Runtime(link).data_root, link, run_key).path / "report", run_key, file)
+
+
+def inside(folder: Callable[[], UPath], run: str, file: str) -> UPath | None:
+    """A file of a report's folder; ``None`` when there is none, or the path leads anywhere else.
+
+    :param folder: asked for once ``run``, of which it is made, has turned out to be a plain name.
+    """
+    parts = PurePosixPath(file or "index.html").parts
+    if any(name in ("..", ".") or "\\" in name or name.startswith("/") for name in (run, *parts)):
+        return None
+    found = folder().joinpath(*parts)
     return found if found.is_file() else None
+
+
+def served_file(found: UPath) -> Response:
+    """A file as an answer."""
+    from fastapi.responses import Response
+
+    kind = mimetypes.guess_type(found.name)[0] or "application/octet-stream"
+    return Response(found.read_bytes(), media_type=kind, headers=HEADERS)
+
+
+def template(name: str) -> Template:
+    """A page of this package."""
+    from jinja2 import Environment, PackageLoader, select_autoescape
+
+    pages = Environment(
+        loader=PackageLoader("cogent_ops.web"), autoescape=select_autoescape(), trim_blocks=True
+    )
+    return pages.get_template(name)
 
 
 def render_index() -> str:
     """The list of runs of all links, the youngest first."""
-    from jinja2 import Environment, PackageLoader, select_autoescape
-
     runs = [
         run for link in link_names() for run in Runtime(link).store.runs.recent(link=link, limit=RECENT_RUNS)
     ]
     runs.sort(key=lambda run: run.started_at, reverse=True)
-    pages = Environment(
-        loader=PackageLoader("cogent_ops.web"), autoescape=select_autoescape(), trim_blocks=True
-    )
-    return pages.get_template("runs.html").render(runs=runs)
+    return template("runs.html").render(runs=runs)

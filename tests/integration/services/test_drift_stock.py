@@ -13,7 +13,6 @@ import pytest
 from tests.support.nights import NightWorld, causes
 
 from cogent_ops.clients.transport import close_sessions
-from cogent_ops.domain.identifiers import product_gid
 from cogent_ops.domain.stock import Place
 from cogent_ops.sandbox.generator import generate
 from cogent_ops.sandbox.server import SandboxServer
@@ -164,8 +163,10 @@ def test_movements_that_wait_are_late_only_when_they_are_old(make: Make) -> None
     (place,) = world.places(1)
     world.night()
     world.kiosks.sell((place.sku, 2), store="berlin")
-    foreign = {"productID": product_gid("p"), "productVariantID": "gid://external/Foreign/x"}
-    world.kiosks.raw_order([{**foreign, "quantity": 1, "price": 1.0}])
+    world.kiosks.poll()
+    world.stock.add(world.stock.movement(Place("NO-SUCH", "berlin"), -1))
+    world.stock.finish()
+    world.kiosks.sell((place.sku, 2), store="berlin")
     world.kiosks.poll()
     assert world.night() == []
     world.make_old(60)
