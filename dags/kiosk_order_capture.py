@@ -19,7 +19,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 from cogent_ops import operators as ops
-from cogent_ops.dag_defaults import every_minute, flow_dag, for_each_link, order_asset, order_inbox
+from cogent_ops.dag_defaults import (
+    every_minute_backfilled_by_day,
+    flow_dag,
+    for_each_link,
+    order_asset,
+    order_inbox,
+)
 
 
 def build(link: str) -> None:
@@ -27,7 +33,7 @@ def build(link: str) -> None:
     with flow_dag(
         "kiosk_order_capture",
         link,
-        schedule=every_minute(order_inbox(link)),
+        schedule=every_minute_backfilled_by_day(order_inbox(link)),
         late_after=timedelta(minutes=20),
         dagrun_timeout=timedelta(hours=2),
         tags=["orders"],

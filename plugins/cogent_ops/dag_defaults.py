@@ -191,3 +191,12 @@ def on_clock(cron: str, *assets: Asset) -> AssetOrTimeSchedule:
 def every_minute(*assets: Asset) -> AssetOrTimeSchedule:
     """See :func:`on_clock`."""
     return on_clock("* * * * *", *assets)
+
+
+def every_minute_backfilled_by_day(*assets: Asset) -> AssetOrTimeSchedule:
+    """See :func:`on_clock`; a backfill goes by the day: see :class:`cogent_ops.timetables.FrequentTimetable`."""
+    from cogent_ops.timetables import FrequentTimetable
+
+    clock = FrequentTimetable("* * * * *", timezone="UTC")
+    # A timetable of one's own is one of Airflow's core, which stands here for the task SDK's.
+    return AssetOrTimeSchedule(timetable=clock, assets=list(assets))  # type: ignore[arg-type]
