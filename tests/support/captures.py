@@ -16,6 +16,8 @@ from tests.support.kiosks import SKUS, Json, Kiosks, ulid
 
 from cogent_ops.config import LinkConfig
 from cogent_ops.domain.custom_types import declared
+from cogent_ops.domain.order_states import effective
+from cogent_ops.domain.rules import OrderStatus
 from cogent_ops.errors import RetryableError
 from cogent_ops.sandbox.dataset import Dataset
 from cogent_ops.sandbox.generator import generate
@@ -104,7 +106,9 @@ class Captures(Kiosks):
     def leave_out(self, order: str, reason: str) -> None:
         """A person leaves an order out."""
         with self.store.begin() as conn:
-            self.store.order_decisions.exclude(conn, self.name, self._locked(conn, order), reason, "ann")
+            found = self._locked(conn, order)
+            status = effective(OrderStatus(found.status), found.edits, self.config.orders)
+            self.store.order_decisions.exclude(conn, self.name, found, status, reason, "ann")
 
     def _locked(self, conn: sa.Connection, order: str) -> Capture:
         found = self.store.captures.get(conn, self.name, order, lock=True)

@@ -17,6 +17,9 @@ from cogent_ops.domain.orders import KioskOrder
 from cogent_ops.domain.rules import MovementRules, OrderRules, OrderStatus
 from cogent_ops.domain.stock import Place, desired_effects
 
+#: Marks beside a person's corrections: the state that was rejected, and that the order moves no stock.
+REJECTED, STOCK, NO_STOCK = "rejected", "stock", "none"
+
 EXCLUDED_DRAFT = "draft basket"
 EXCLUDED_INTERNAL = "internal session"
 EXCLUDED_VOIDED = "voided before it was captured"
@@ -216,6 +219,19 @@ def tells(kiosk: OrderStatus, shop: OrderStatus | None) -> OrderStatus | None:
     :param shop: the state that commercetools' order amounts to.
     """
     return shop if shop in FOLLOWS.get(kiosk, frozenset()) else None
+
+
+def is_rejected(status: OrderStatus, edits: Mapping[str, str]) -> bool:
+    """Whether a person's rejection counts: it does no more for a sale that was none when it was rejected."""
+    rejected = edits.get(REJECTED)
+    if rejected is None:
+        return False
+    return STATES[OrderStatus(rejected)].is_confirmed or not STATES[status].is_confirmed
+
+
+def moves_stock(status: OrderStatus, edits: Mapping[str, str]) -> bool:
+    """Whether an order may move stock at all: not once it was rejected, nor where another order took its units."""
+    return edits.get(STOCK) != NO_STOCK and not is_rejected(status, edits)
 
 
 def stock_effect(status: OrderStatus, rules: MovementRules) -> str:

@@ -101,17 +101,6 @@ def order_movement_id(order_id: str, place: Place, revision: int) -> str:
     return f"{order_id}/{place.sku}@{place.channel}/{revision}"
 
 
-def moves_stock(status: OrderStatus, edits: Mapping[str, str]) -> bool:
-    """Whether an order may move stock at all, after what people and the shop have said about it.
-
-    Not where another order in commercetools has taken its units (``stock: none``), and not once a person has rejected
-    it, unless its status changes afterwards.
-
-    :param edits: of its capture.
-    """
-    return edits.get("stock") != "none" and edits.get("rejected") != status
-
-
 def desired_effects(
     status: OrderStatus, ordered: Mapping[Place, int], recorded: Mapping[Place, int], rules: MovementRules
 ) -> dict[Place, int]:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, select, update
 
+from cogent_ops.domain.order_states import NO_STOCK, REJECTED, STOCK
 from cogent_ops.domain.rules import OrderStatus
 from cogent_ops.store.engine import Database
-from cogent_ops.store.orders import REJECTED, Capture, CaptureState, Origin
+from cogent_ops.store.orders import Capture, CaptureState, Origin
 from cogent_ops.store.schema import order_capture, order_contact
 from cogent_ops.store.sql import Values, now, upsert
 
@@ -84,13 +85,18 @@ class OrderDecisions:
             again |= {"state": CaptureState.WAITING, "reason": ON_A_PERSONS_WORD}
         self._decide(conn, link, order, actor, again)
 
-    def exclude(self, conn: Connection, link: str, order: Capture, reason: str, actor: str) -> None:
-        """Take an order off the list for good, unless its status changes."""
+    def exclude(
+        self, conn: Connection, link: str, order: Capture, status: OrderStatus, reason: str, actor: str
+    ) -> None:
+        """Take an order off the list for good, unless it becomes a sale that it was not.
+
+        :param status: the one that counts, see :func:`cogent_ops.domain.order_states.effective`.
+        """
         excluded: Values = {
             "state": CaptureState.EXCLUDED,
             "reason": f"{REJECTED_BY_A_PERSON}: {reason}",
             "due_at": None,
-            "edits": {**order.edits, REJECTED: order.status},
+            "edits": {**order.edits, REJECTED: status.value},
         }
         self._decide(conn, link, order, actor, excluded)
 
@@ -113,7 +119,7 @@ class OrderDecisions:
             "captured_at": moment,
         }
         if entered.deducts:
-            landed["edits"] = {**order.edits, "stock": "none"}
+            landed["edits"] = {**order.edits, STOCK: NO_STOCK}
         self._decide(conn, link, order, actor, landed)
 
     def _decide(self, conn: Connection, link: str, order: Capture, actor: str, values: Values) -> None:

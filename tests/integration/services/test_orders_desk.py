@@ -19,7 +19,7 @@ from cogent_ops.sandbox.faults import FaultPlan, Kind, Rule
 from cogent_ops.services.orders.desk import GIVEN, Refused
 from cogent_ops.store import Store
 from cogent_ops.store.orders import CaptureState, Origin, Settled
-from cogent_ops.store.schema import order_capture, order_contact
+from cogent_ops.store.schema import kiosk_order, order_capture, order_contact
 
 Begin = Callable[..., Landed]
 MAIL = "kim@example.com"
@@ -459,6 +459,32 @@ def test_a_rejected_order_that_is_paid_after_all_comes_back(world: Landed) -> No
     world.run()
     assert world.row(order).state is CaptureState.CAPTURED
     assert world.moved() == {(ulid(order), Place(COAT, "berlin")): -2}
+
+
+def test_a_rejected_order_stays_out_where_placed_means_paid(begin: Begin) -> None:
+    world = begin(orders_settings={"placed_is_paid": True})
+    order = nowhere(world, status="PLACED")
+    world.reject(order, kind="order_location")
+    world.change(order, updatedAt=(world.now + timedelta(seconds=2)).isoformat(), discountCode="SPRING")
+    world.ahead = timedelta(seconds=3)
+    world.run()
+    assert world.row(order).state is CaptureState.EXCLUDED
+    assert world.effects() == world.moved("waiting", "review") == {}
+
+
+def test_what_was_purged_by_age_is_judged_no_more(world: Landed) -> None:
+    order = placed(world)
+    world.reject(order)
+    with world.store.begin() as conn:
+        conn.execute(sa.update(kiosk_order).values(content={}))
+    desk = world.desk()
+    for deed in (
+        lambda: desk.dry_run(order),
+        lambda: world.edit(order, {"paid": "yes"}),
+        lambda: world.replay(order),
+    ):
+        with pytest.raises(Refused, match="purged by age"):
+            deed()
 
 
 def test_a_rejection_can_be_taken_back(world: Landed) -> None:

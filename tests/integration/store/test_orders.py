@@ -10,9 +10,9 @@ import pytest
 import sqlalchemy as sa
 from tests.support.processes import together
 
+from cogent_ops.domain.order_states import REJECTED
 from cogent_ops.store import Store
 from cogent_ops.store.orders import (
-    REJECTED,
     WANTED,
     Accounting,
     Ahead,

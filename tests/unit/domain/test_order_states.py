@@ -15,10 +15,15 @@ from cogent_ops.domain.order_states import (
     EXCLUDED_INTERNAL,
     EXCLUDED_VOIDED,
     FOLLOWS,
+    NO_STOCK,
+    REJECTED,
     STATES,
+    STOCK,
     Decision,
     Outcome,
     decide,
+    is_rejected,
+    moves_stock,
     stock_effect,
     tells,
 )
@@ -171,3 +176,29 @@ def test_stock_and_orders_agree() -> None:
             assert row.outcome is not Outcome.EXCLUDE
         if status in rules.give_back:
             assert row.order_state == "Cancelled"
+
+
+@pytest.mark.parametrize(
+    ("rejected", "status", "counts"),
+    [
+        ("PLACED", "PLACED", True),
+        ("PLACED", "VOIDED", True),
+        ("PLACED", "PAID", False),  # a sale after all
+        ("VOIDED", "PAID", False),
+        ("PAID", "PAID", True),
+        ("PAID", "PLACED", True),  # PLACED was taken for paid when it was rejected
+        ("PAID", "REFUNDED", True),
+        ("PARTIALLY_REFUNDED", "PAID", True),
+    ],
+)
+def test_a_rejection_counts_until_the_order_becomes_a_sale(rejected: str, status: str, counts: bool) -> None:
+    edits = {REJECTED: rejected}
+    assert is_rejected(OrderStatus(status), edits) is counts
+    assert moves_stock(OrderStatus(status), edits) is not counts
+    assert not moves_stock(OrderStatus(status), {**edits, STOCK: NO_STOCK})
+
+
+@given(STATUSES)
+def test_what_nobody_rejected_moves_stock(status: OrderStatus) -> None:
+    assert not is_rejected(status, {})
+    assert moves_stock(status, {"location": "berlin"})

@@ -10,9 +10,10 @@ import pyarrow as pa
 
 from cogent_ops.clients.commercetools import MAX_PAGE
 from cogent_ops.domain.custom_types import INVENTORY, declared
+from cogent_ops.domain.order_states import moves_stock
 from cogent_ops.domain.orders import read_order
 from cogent_ops.domain.rules import OrderStatus
-from cogent_ops.domain.stock import Place, desired_effects, moves_stock
+from cogent_ops.domain.stock import Place, desired_effects
 from cogent_ops.errors import MissingScope
 from cogent_ops.services.drift.archive import Night
 from cogent_ops.services.drift.comparison import Parts

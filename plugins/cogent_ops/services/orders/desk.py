@@ -39,6 +39,7 @@ from cogent_ops.domain.order_edits import (
 )
 from cogent_ops.domain.order_payment import Balance
 from cogent_ops.domain.order_problems import Problem
+from cogent_ops.domain.order_states import REJECTED, effective
 from cogent_ops.domain.orders import KioskOrder, read_order
 from cogent_ops.domain.rules import OrderStatus
 from cogent_ops.domain.stock import Place
@@ -50,7 +51,7 @@ from cogent_ops.services.stock.entries import SUPPLY, known_skus
 from cogent_ops.services.stock.orders import UNKNOWN_BOTH, UNKNOWN_LOCATION, UNKNOWN_VARIANT
 from cogent_ops.store import Store
 from cogent_ops.store.order_decisions import Entered
-from cogent_ops.store.orders import REJECTED, Capture, CaptureState, Work
+from cogent_ops.store.orders import Capture, CaptureState, Work
 
 Raw = Mapping[str, Any]
 
@@ -120,8 +121,9 @@ class OrderDesk:
             raise EditError("Say what to correct, e.g. location=berlin-mitte.")
         with self.store.read() as conn:
             capture = self._known(conn, order_id)
-            order = read_order(self.store.captures.content(conn, self._link, order_id) or {})
+            content = self.store.captures.content(conn, self._link, order_id)
         self._require_editable(capture, edits)
+        order = read_order(_whole(capture, content))
         values = {name: self._checked(order, name, value) for name, value in edits.items()}
         self._require_paid(capture, values.get(REFUND_EDIT))
         return Edits(order_id, values, {name: _shown(name, value) for name, value in values.items()})
@@ -201,6 +203,7 @@ class OrderDesk:
         order = work.capture
         if order.ct_order_id is not None:
             return f"{_named(order)} is in commercetools already: order {order.ct_order_id}."
+        _whole(order, work.content)
         found = self.capture.preview(work)
         if isinstance(found, Draft):
             return described(found, is_addressed=work.email is not None)
@@ -212,6 +215,8 @@ class OrderDesk:
         One that was rejected goes on like any other, and takes its units again.
         """
         order = self._locked(conn, order_id)
+        if order.ct_order_id is None:
+            _whole(order, self.store.captures.content(conn, self._link, order_id))
         self.store.order_decisions.replay(conn, self._link, order, actor)
         if REJECTED in order.edits:
             self.store.stock.read_again(conn, self._link, order_id)
@@ -320,7 +325,8 @@ class OrderDesk:
                 "hears of it."
             )
         self._require_free(conn, order)
-        self.store.order_decisions.exclude(conn, self._link, order, reason, actor)
+        status = effective(OrderStatus(order.status), order.edits, self.config.orders)
+        self.store.order_decisions.exclude(conn, self._link, order, status, reason, actor)
         self._give_back(conn, order, "a person has rejected the order")
         self._close_others(conn, order, kind)
 
@@ -383,6 +389,15 @@ def _unknown(order_id: str) -> Refused:
 
 def _named(order: Capture) -> str:
     return f"Order {order.order_number}"
+
+
+def _whole(order: Capture, content: Raw | None) -> Raw:
+    """What is kept of an order."""
+    if not content:
+        raise Refused(
+            f"{_named(order)}: what it sold has been purged by age. See it in the Cloudshelf Manager."
+        )
+    return content
 
 
 def _shown(name: str, value: str | None) -> str:

@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from cogent_ops.domain.order_edits import PAID_EDIT
-from cogent_ops.domain.order_states import FOLLOWS, STATES, Decision, Outcome, decide, effective
+from cogent_ops.domain.order_states import FOLLOWS, STATES, Decision, Outcome, decide, effective, is_rejected
 from cogent_ops.domain.orders import KioskOrder
 from cogent_ops.domain.rules import OrderRules, OrderStatus
-from cogent_ops.store.orders import REJECTED, WANTED, Capture, CaptureState, Origin
+from cogent_ops.store.orders import WANTED, Capture, CaptureState, Origin
 
 BEFORE_START = "sold before the start"
 
@@ -33,7 +33,7 @@ def judge(
     decision = decide(order, rules, edits=edits, captured=None, now=now)
     if decision.outcome is Outcome.EXCLUDE:
         return decision
-    if capture is not None and _stays_rejected(capture, decision.status):
+    if capture is not None and is_rejected(decision.status, edits):
         return replace(decision, outcome=Outcome.EXCLUDE, reason=capture.reason or "", due_at=None)
     is_wanted = WANTED in edits or edits.get(PAID_EDIT) == "yes"
     if start is not None and order.created_at < start and not is_wanted:
@@ -64,11 +64,3 @@ def _judge_captured(order: KioskOrder, capture: Capture, rules: OrderRules, now:
         # It is being told at this moment, and this was read before.
         return Decision(Outcome.SETTLED, captured)
     return decide(order, rules, edits=capture.edits, captured=captured, now=now)
-
-
-def _stays_rejected(capture: Capture, status: OrderStatus) -> bool:
-    """Whether a person's rejection still counts: it does not for a sale that was none when it was rejected."""
-    rejected = capture.edits.get(REJECTED)
-    if rejected is None:
-        return False
-    return STATES[OrderStatus(rejected)].is_confirmed or not STATES[status].is_confirmed

@@ -24,6 +24,7 @@ from cogent_ops.clients.cloudshelf import CloudshelfClient
 from cogent_ops.config import LinkConfig
 from cogent_ops.domain.exceptions import Kind, NewException, Owner
 from cogent_ops.domain.order_edits import LOCATION_EDIT
+from cogent_ops.domain.order_states import moves_stock
 from cogent_ops.domain.orders import (
     NO_LOCATION,
     KioskOrder,
@@ -38,7 +39,6 @@ from cogent_ops.domain.stock import (
     Source,
     desired_effects,
     differences,
-    moves_stock,
     order_movement_id,
 )
 from cogent_ops.services.counts import Counts
