@@ -376,10 +376,11 @@ class Runtime:
         return Nights(parts, self.data_root)
 
     def exception_watch(self) -> ExceptionWatch:
-        """What tells whether an exception was opened since it said so last."""
+        """What tells whether those who tell people of exceptions, and ask them, should be woken."""
         from cogent_ops.services.alerts import ExceptionWatch
 
-        return ExceptionWatch(self.link, self.store)
+        # Made anew each time: a watch lives long, and what stands in the files may change meanwhile.
+        return ExceptionWatch(self.link, self.store, lambda now: self.alerts("watch").is_due(now))
 
     def retention(self) -> Retention:
         """What purges the link by age."""

@@ -90,7 +90,7 @@ class OrderWorkTrigger(WatchTrigger):
 
 
 class ExceptionWatchTrigger(WatchTrigger):
-    """Fires when an exception was opened since it fired last; the store is all that it looks at."""
+    """Fires when an exception was opened, or a message has become due; the store is all that it looks at."""
 
     def __init__(self, link: str, seconds: float = 2.0) -> None:
         super().__init__(link, seconds)

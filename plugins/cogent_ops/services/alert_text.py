@@ -102,7 +102,9 @@ def _cut(text: str) -> str:
 
 def waited(since: timedelta) -> str:
     """A time span as people say it: ``22 min``, ``5 h``, ``3 days``."""
-    minutes = max(0, int(since.total_seconds() // 60))
+    minutes = int(since.total_seconds() // 60)
+    if minutes < 1:
+        return "under a minute"
     if minutes < 90:
         return f"{minutes} min"
     return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60)} days"

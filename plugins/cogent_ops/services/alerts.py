@@ -7,10 +7,10 @@ and noting it sends once more: a message may come twice after a crash, and never
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection
 
@@ -33,6 +33,9 @@ LEASE = timedelta(minutes=10)
 #: Pause after the first failed delivery; it doubles each time, up to the longest.
 FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(hours=1)
+#: Pause between two looks of the watch for what has become due, and between two wake-ups because of it.
+LOOK = timedelta(seconds=15)
+WAKE = timedelta(minutes=1)
 #: So many failed deliveries of a message make an exception; a refusal does at once.
 TRIES = 3
 
@@ -56,19 +59,44 @@ class AlertCounts(Counts):
     obsolete: int = 0
 
 
+@dataclass(frozen=True)
+class _Due:
+    """Exceptions of one kind and owner that people should hear of now."""
+
+    told: Told
+    kind: str
+    owner: str
+    found: Sequence[Untold]
+
+
 class ExceptionWatch:
-    """Whether an exception was opened since the last time it said so. Keep one as long as you watch."""
+    """Whether those who tell people of exceptions, and ask them, should be woken. Keep one as long as you watch.
 
-    def __init__(self, link: str, store: Store) -> None:
+    :param is_due: whether something is to be told or sent by now; see :meth:`Alerting.is_due`.
+    """
+
+    def __init__(self, link: str, store: Store, is_due: Callable[[datetime], bool]) -> None:
         self.link, self.store = link, store
+        self._is_due = is_due
         self._seen: datetime | None = None
+        self._looked_at = self._woken_at = datetime.min.replace(tzinfo=UTC)
 
-    def has_news(self, _now: datetime) -> bool:
-        """Whether there is one; cheap enough to ask every second or two."""
+    def has_news(self, now: datetime) -> bool:
+        """Whether an exception was opened since the last time, or one that was collected has become due.
+
+        Cheap enough to ask every second or two. What stays due, because nobody can deal with it, wakes once a minute.
+        """
         newest = self.store.alerts.newest_opening(self.link)
-        if newest is None or (self._seen is not None and newest <= self._seen):
+        is_new = newest is not None and (self._seen is None or newest > self._seen)
+        if is_new:
+            self._seen = newest
+        elif now - self._looked_at < LOOK or now - self._woken_at < WAKE:
             return False
-        self._seen = newest
+        else:
+            self._looked_at = now
+            if not self._is_due(now):
+                return False
+        self._woken_at = now
         return True
 
 
@@ -87,30 +115,36 @@ class Alerting:
 
     def run(self, now: datetime) -> dict[str, int]:
         """Write the messages that are due and send whatever waits; what was done, in numbers."""
+        told = Counter[Told]()
+        for due in self._due(now):
+            told[due.told] += self._tell(due, now)
+        written = AlertCounts(told=told[Told.OPENED], escalated=told[Told.OVERDUE])
+        return asdict(written + self._deliver(now))
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether a run would write or send something."""
+        return bool(self._due(now)) or self.store.alerts.has_due(self.link, now)
+
+    def _due(self, now: datetime) -> list[_Due]:
+        """What is to be told now."""
         silences = self.store.alerts.silences(self.link, now)
-        counts = self._collect(now, silences) + self._escalate(now, silences)
-        return asdict(counts + self._deliver(now))
-
-    def _collect(self, now: datetime, silences: Collection[Silence]) -> AlertCounts:
         known = self.store.alerts.told_since(self.link, now - AGAIN)
-        told = 0
-        for (kind, owner), found in self._ready(self.store.alerts.untold(self.link), now, silences).items():
-            new = [one for one in found if (kind, one.cause_group) not in known]
-            batch = timedelta(minutes=self.policies.kind(kind).batch_minutes)
-            if new and min(one.since for one in new) + batch <= now:
-                told += self._tell(Told.OPENED, kind, owner, new, now)
-        return AlertCounts(told=told)
-
-    def _escalate(self, now: datetime, silences: Collection[Silence]) -> AlertCounts:
-        escalated = 0
-        for (kind, owner), found in self._ready(
-            self.store.alerts.overdue(self.link, now), now, silences
-        ).items():
+        untold = [
+            one for one in self.store.alerts.untold(self.link) if (one.kind, one.cause_group) not in known
+        ]
+        due = [
+            _Due(Told.OPENED, kind, owner, found)
+            for (kind, owner), found in self._ready(untold, now, silences).items()
+            if min(one.since for one in found) + timedelta(minutes=self.policies.kind(kind).batch_minutes)
+            <= now
+        ]
+        overdue = self.store.alerts.overdue(self.link, now)
+        for (kind, owner), found in self._ready(overdue, now, silences).items():
             grace = timedelta(minutes=self.policies.kind(kind).escalate_minutes)
             late = [one for one in found if one.since + grace <= now]
             if late and self.policies.escalation(kind, owner) is not None:
-                escalated += self._tell(Told.OVERDUE, kind, owner, late, now)
-        return AlertCounts(escalated=escalated)
+                due.append(_Due(Told.OVERDUE, kind, owner, late))
+        return due
 
     def _ready(
         self, found: Collection[Untold], now: datetime, silences: Collection[Silence]
@@ -128,32 +162,22 @@ class Alerting:
         is_critical = self.policies.severity(kind, now) is Severity.CRITICAL
         return is_critical or self.policies.business_hours.is_open(now)
 
-    def _tell(self, told: Told, kind: str, owner: str, chosen: Collection[Untold], now: datetime) -> int:
+    def _tell(self, due: _Due, now: datetime) -> int:
         """Mark exceptions as told of and write the message, together; how many it tells of."""
         with self.store.begin() as conn:
-            marked = self.store.alerts.mark(conn, self.link, kind, told, chosen, now)
+            marked = self.store.alerts.mark(conn, self.link, due.kind, due.told, due.found, now)
             if marked:
-                self.store.alerts.write(
-                    conn, self.link, self._message(conn, told, kind, owner, chosen, marked, now), now
-                )
+                self.store.alerts.write(conn, self.link, self._message(conn, due, marked, now), now)
         return len(marked)
 
-    def _message(
-        self,
-        conn: Connection,
-        told: Told,
-        kind: str,
-        owner: str,
-        chosen: Collection[Untold],
-        marked: list[int],
-        now: datetime,
-    ) -> NewAlert:
-        groups = {one.cause_group for one in chosen if one.id in set(marked)}
-        reader = self.policies.escalation(kind, owner) if told is Told.OVERDUE else None
+    def _message(self, conn: Connection, due: _Due, marked: list[int], now: datetime) -> NewAlert:
+        ids = set(marked)
+        groups = {one.cause_group for one in due.found if one.id in ids}
+        reader = self.policies.escalation(due.kind, due.owner) if due.told is Told.OVERDUE else None
         telling = Telling(
             link=self.link,
-            kind=kind,
-            owner=owner,
+            kind=due.kind,
+            owner=due.owner,
             first=self.store.alerts.exceptions(conn, marked[:NAMED]),
             count=len(marked),
             causes=len(groups),
@@ -161,10 +185,10 @@ class Alerting:
             escalated_to=reader,
         )
         return NewAlert(
-            channel=self._channel_for(kind, reader or owner, groups),
-            kind=kind,
+            channel=self._channel_for(due.kind, reader or due.owner, groups),
+            kind=due.kind,
             cause_group=groups.pop() if len(groups) == 1 else "",
-            urgency=self.policies.severity(kind, now),
+            urgency=self.policies.severity(due.kind, now),
             exceptions=marked,
             subject=subject(telling, self.policies, now),
             body=body(telling, self.policies, self.places, now),

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, select, update
 from sqlalchemy.engine import Row
 
 from cogent_ops.domain.exceptions import OPEN, Status
@@ -223,6 +223,13 @@ class Alerts:
         with self._database.begin() as conn:
             row = conn.execute(taking).one_or_none()
         return None if row is None else _alert(row)
+
+    def has_due(self, link: str, moment: datetime) -> bool:
+        """Whether a message waits that may be sent."""
+        a = alert.c
+        due = exists().where(a.link == link, a.state == AlertState.WAITING, a.due_at <= moment)
+        with self._database.read() as conn:
+            return bool(conn.execute(select(due)).scalar_one())
 
     def is_over(self, ids: Collection[int]) -> bool:
         """Whether none of the exceptions is open any more."""

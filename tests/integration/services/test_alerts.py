@@ -25,6 +25,7 @@ from cogent_ops.services.alerts import (
     AGAIN,
     FIRST_PAUSE,
     LEASE,
+    LOOK,
     PACE,
     TRIES,
     Alerting,
@@ -619,7 +620,7 @@ def test_every_opening_is_told_exactly_once_whatever_happens(store: Store, seed:
 
 
 def test_the_watch_says_once_that_something_was_opened(house: House) -> None:
-    watch = ExceptionWatch(LINK, house.store)
+    watch = ExceptionWatch(LINK, house.store, lambda now: False)
     assert not watch.has_news(house.now)
     house.open(PAYMENT)
     assert [watch.has_news(house.now) for _ in range(3)] == [True, False, False]
@@ -631,3 +632,25 @@ def test_the_watch_says_once_that_something_was_opened(house: House) -> None:
     assert not watch.has_news(house.now)
     house.open(PAYMENT)
     assert watch.has_news(house.now)
+
+
+def test_the_watch_wakes_when_what_was_collected_is_due_and_not_all_the_time(store: Store) -> None:
+    house = House(store, at_any_hour(ambiguous_payment={"batch_minutes": 2}))
+    watch = ExceptionWatch(LINK, store, house.alerting().is_due)
+    house.open(PAYMENT)
+    woken = [second for second in range(0, 400, 2) if watch.has_news(house.now + timedelta(seconds=second))]
+    assert woken[0] == 0
+    assert 120 <= woken[1] <= 120 + LOOK.total_seconds() + 4
+    assert 4 <= len(woken) <= 6
+    house.tell(timedelta(seconds=401))
+    assert len(house.desk.take()) == 1
+    assert not any(watch.has_news(house.now + timedelta(seconds=second)) for second in range(60, 300, 2))
+
+
+def test_the_watch_wakes_for_a_message_that_is_to_be_sent_again(house: House) -> None:
+    house.desk.errors["default"] = [TargetUnavailable("down", retry_after=300)]
+    house.open(PAYMENT)
+    house.tell()
+    alerting = house.alerting()
+    assert not alerting.is_due(house.now + timedelta(seconds=299))
+    assert alerting.is_due(house.now + timedelta(seconds=301))
