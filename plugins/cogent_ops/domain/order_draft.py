@@ -284,7 +284,7 @@ class _Builder:
             f"lines[{sold.number}].productVariantId",
             "is an article that commercetools has",
             f"Line {sold.number}{_called(sold)}: {what}.",
-            f"Publish the article in commercetools, or edit sku.{sold.number}: the SKU that was sold; then try again.",
+            f"Make the article in commercetools, or edit sku.{sold.number}: the SKU that was sold; then try again.",
             f"article/{given}",
         )
 
