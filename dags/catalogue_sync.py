@@ -23,13 +23,12 @@ from cogent_ops import operators as ops
 from cogent_ops.dag_defaults import catalogue_asset, flow_dag, for_each_link
 
 PARAMS = {
-    "full_refresh": Param(
-        False, type="boolean", description="Read the whole catalogue and find what is gone."
-    ),
+    "full_refresh": Param(False, type="boolean", description="Read everything, and find what is gone."),
     "skus": Param(
         [], type="array", items={"type": "string"}, description="Only the products that hold these SKUs."
     ),
     "dry_run": Param(False, type="boolean", description="Show what would change; send and store nothing."),
+    "resend": Param(False, type="boolean", description="Send again what kiosks show otherwise."),
     "accept_removals": Param(
         0, type="integer", minimum=0, description="How many held removals you have reviewed and accept."
     ),
@@ -47,7 +46,8 @@ def build(link: str) -> None:
         params=PARAMS,
         doc_md=__doc__,
     ):
-        run = {name: f"{{{{ params.{name} }}}}" for name in ("full_refresh", "skus", "accept_removals")}
+        names = ("full_refresh", "skus", "resend", "accept_removals")
+        run = {name: f"{{{{ params.{name} }}}}" for name in names}
         run |= {"link": link, "is_dry_run": "{{ params.dry_run }}"}
         extract = ops.CommercetoolsCatalogueExtractOperator(task_id="extract", **run)
         gate = ops.ProductMasterGateOperator(task_id="gate", **run)

@@ -41,10 +41,18 @@ class CatalogueOperator(BaseOperator):
     :param full_refresh: read the whole catalogue and find what is gone, instead of what changed. (templated)
     :param skus: read only the products that hold these SKUs. (templated)
     :param is_dry_run: gate and compare, send and store nothing. (templated)
+    :param resend: send what Cloudshelf has confirmed already, too. (templated)
     :param accept_removals: how many removals a person has reviewed and accepts. (templated)
     """
 
-    template_fields: Sequence[str] = ("link", "full_refresh", "skus", "is_dry_run", "accept_removals")
+    template_fields: Sequence[str] = (
+        "link",
+        "full_refresh",
+        "skus",
+        "is_dry_run",
+        "resend",
+        "accept_removals",
+    )
     ui_color: str = "#dbeafe"
     reads: ClassVar[bool] = False
     writes: ClassVar[bool] = False
@@ -57,13 +65,15 @@ class CatalogueOperator(BaseOperator):
         full_refresh: bool | str = False,
         skus: Sequence[str] | str = (),
         is_dry_run: bool | str = False,
+        resend: bool | str = False,
         accept_removals: int | str = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.link, self.flow = link, flow
         self.full_refresh, self.skus = full_refresh, skus
-        self.is_dry_run, self.accept_removals = is_dry_run, accept_removals
+        self.is_dry_run, self.resend = is_dry_run, resend
+        self.accept_removals = accept_removals
 
     def execute(self, context: Context) -> Any:
         """Run the stage.
@@ -97,6 +107,7 @@ class CatalogueOperator(BaseOperator):
             full_refresh=bool(self.full_refresh),
             skus=tuple(str(sku).strip() for sku in _listed(self.skus) if str(sku).strip()),
             dry_run=bool(self.is_dry_run),
+            resend=bool(self.resend),
             accept_removals=int(self.accept_removals),
             interval=backfilled(run),
         )

@@ -228,13 +228,17 @@ def test_a_price_that_begins_waits_for_the_full_pass(shop: Shop, clean: Dataset)
     product, state = clean.products[0], shop.products
     found = shop.link.product(product["id"])
     begins = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-    first, *others = found["masterVariant"]["prices"]
-    cheap = {**first, "id": "p-new", "validFrom": begins, "value": {**first["value"], "centAmount": 1}}
-    master = {**found["masterVariant"], "prices": [first, *others, cheap]}
+    money = {"type": "centPrecision", "currencyCode": "EUR", "centAmount": 123_456, "fractionDigits": 2}
+    dear = {"id": "p-new", "value": money, "country": "DE", "validFrom": begins}
+    master = {**found["masterVariant"], "prices": [*found["masterVariant"]["prices"], dear]}
     with state.lock:
         changed = state.replace("product-projections", found, {**found, "masterVariant": master})
         changed["lastModifiedAt"] = found["lastModifiedAt"]
-    assert shop.explained(hours=3) in ({"waits_for_the_full_pass": 1}, {"held_by_the_gate": 1})
+    assert shop.explained(minutes=59) == {}
+    assert shop.explained(hours=3) == {"waits_for_the_full_pass": 1}
+    (late,) = shop.found(hours=38).values()
+    assert (late.cause, late.subject) == (Cause.LATE, named(product, "price"))
+    assert "1234.56" in late.message
 
 
 # What is wrong is found
@@ -281,6 +285,26 @@ def test_what_cloudshelf_confirmed_and_lost_is_lost(shop: Shop, clean: Dataset) 
     left_out = shop.kiosk.get("Product", members[0])["platformProvidedId"]
     product = next(p for p in clean.products if product_gid(p["id"]) == left_out)
     assert shop.causes()[named(product, "category")] in (Cause.LOST, Cause.MANUAL_EDIT)
+
+
+def test_whatever_kiosks_show_instead_is_mended_by_sending_it_again(shop: Shop, clean: Dataset) -> None:
+    one, two, three, four = clean.products[:4]
+    sku = two["masterVariant"]["sku"]
+    group = group_gid(four["categories"][0]["id"])
+    before = shop.link.kiosk()
+    shop.shown("Product", product_gid(one["id"]), displayName="By hand")
+    shop.shown("ProductVariant", variant_gid(sku), currentPrice=1.5)
+    shop.delete(product_gid(three["id"]))
+    shop.shown("ProductGroup", group, displayName="By hand")
+    assert len(shop.found()) == 4
+    skus = tuple(variant["sku"] for product in (one, two, three) for variant in all_variants(product))
+    shop.link.sync(skus=skus)
+    assert len(shop.found()) == 4, "what was confirmed is not sent without being asked for"
+    shop.link.sync(skus=skus, resend=True, dry_run=True)
+    assert len(shop.found()) == 4
+    shop.link.sync(skus=skus, resend=True)
+    assert shop.found() == {}
+    assert shop.link.kiosk() == before
 
 
 def test_records_that_are_not_ours_are_extra(shop: Shop, clean: Dataset) -> None:

@@ -293,11 +293,9 @@ def test_an_old_order_that_changes_is_compared_too(world: Captures, night: Night
 
 
 def test_no_personal_data_is_kept(world: Captures, night: Night) -> None:
-    lines = [{"productID": None, "productVariantID": None, "quantity": 1, "price": 1.0}]
-    lines[0]["customAttributes"] = [{"key": "CS_EMAIL", "value": "ada@example.com"}]
-    world.raw_order(
-        lines, "PAID", {"locationId": world.location("berlin"), "salesAssistantName": "Grace Hopper"}
-    )
+    email = {"customAttributes": [{"key": "CS_EMAIL", "value": "ada@example.com"}]}
+    session = {"locationId": world.location("berlin"), "salesAssistantName": "Grace Hopper"}
+    world.raw_order([{"quantity": 1, "price": 1.0, **email}], "PAID", session)
     sell(world)
     world.run()
     nights = night.nights(**LATER)

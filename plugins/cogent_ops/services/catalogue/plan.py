@@ -50,6 +50,7 @@ class CatalogueRequest:
     :param full_refresh: read everything, find deletions.
     :param skus: read only the products that hold these SKUs.
     :param dry_run: gate and compare, send nothing.
+    :param resend: send records again that Cloudshelf has confirmed in this form, because it shows something else.
     :param accept_removals: the number of removals a person has reviewed and accepts.
     :param interval: the data interval of a backfill run, else ``None``.
     """
@@ -61,6 +62,7 @@ class CatalogueRequest:
     full_refresh: bool = False
     skus: tuple[str, ...] = ()
     dry_run: bool = False
+    resend: bool = False
     accept_removals: int = 0
     interval: tuple[datetime, datetime] | None = None
 
@@ -70,6 +72,7 @@ class CatalogueRequest:
             "full_refresh": self.full_refresh,
             "skus": list(self.skus),
             "dry_run": self.dry_run,
+            "resend": self.resend,
             "accept_removals": self.accept_removals,
         }
         return {name: value for name, value in wishes.items() if value}

@@ -132,6 +132,7 @@ class Push:
 
     :param began: when the run began to read; what the store noted later may be newer than what this run has read.
     :param dry_run: compare and count, send and store nothing.
+    :param resend: send what was confirmed in this form, too.
     """
 
     def __init__(
@@ -143,9 +144,10 @@ class Push:
         began: datetime,
         *,
         dry_run: bool,
+        resend: bool = False,
     ) -> None:
         self.config, self.store, self.client = config, store, client
-        self.run_key, self.began, self.dry_run = run_key, began, dry_run
+        self.run_key, self.began, self.dry_run, self.resend = run_key, began, dry_run, resend
         self.result = PushResult(
             watched=frozenset(store.exceptions.open_causes(config.name, Kind.RECORD_REFUSED))
         )
@@ -410,7 +412,8 @@ class Push:
             same: list[Change] = []
             for record, owner in chunk:
                 change = Change(record, known.get(record.id, ANNOUNCED) == ANNOUNCED, owner)
-                (same if known.get(record.id) == record.hash else changes).append(change)
+                is_same = known.get(record.id) == record.hash and not self.resend
+                (same if is_same else changes).append(change)
             for change in same:
                 self.result.unchanged(kind, change.id)
             if not self.dry_run:

@@ -78,7 +78,9 @@ class CatalogueSync:
             folder = self.folder(request)
             is_delta = folder.read_json("extract.json")["mode"] == Mode.DELTA
             stage = GateStage(self.config, self.store, folder, self.suite)
-            return stage.run(request.now, skip_unchanged=is_delta and not request.dry_run)
+            return stage.run(
+                request.now, skip_unchanged=is_delta and not request.dry_run and not request.resend
+            )
 
     def push(self, request: CatalogueRequest) -> Summary:
         """Bring what passed to Cloudshelf, remove what is gone, and close the run.
@@ -101,7 +103,15 @@ class CatalogueSync:
             known = self.store.fingerprints.ids(self.config.name, JUDGED)
             self.store.fingerprints.forget(self.config.name, JUDGED, known if is_full else judged)
         began = datetime.fromisoformat(extract["started"])
-        push = Push(self.config, self.store, client, request.run_key, began, dry_run=request.dry_run)
+        push = Push(
+            self.config,
+            self.store,
+            client,
+            request.run_key,
+            began,
+            dry_run=request.dry_run,
+            resend=request.resend,
+        )
         incomplete = {problem.value for problem in problems}
         leftovers = [key for key in push.locations(locations) if key not in incomplete]
         push.products(self._gated(folder))
