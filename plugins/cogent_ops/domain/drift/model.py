@@ -33,23 +33,15 @@ class Cause(StrEnum):
     COUNT_DIFFERENCE = "count_difference"
     KIOSK_FLAG = "kiosk_flag"
     UNEXPLAINED = "unexplained"
-    MISSING = "missing"
     EXTRA = "extra"
-    PRICE = "price"
-    TITLE = "title"
-    CATEGORY = "category"
-    IMAGE = "image"
-    IDENTIFIER = "identifier"
     ORPHANED = "orphaned"
-    TOTAL = "total"
-    STATE = "state"
 
 
 #: Causes as the report and the exceptions name them.
 TITLES: Mapping[Cause, str] = {
     Cause.LATE: "Waits longer than it should",
-    Cause.LOST: "Sold or moved, but not taken from stock",
-    Cause.DUPLICATED: "Taken from stock twice",
+    Cause.LOST: "Lost on the way",
+    Cause.DUPLICATED: "There twice",
     Cause.WRONG_IDENTIFIER: "Identifier that the other side does not know",
     Cause.MANUAL_EDIT: "Changed by a person or another system",
     Cause.MISSING_ENTRY: "Inventory entry is gone",
@@ -57,16 +49,8 @@ TITLES: Mapping[Cause, str] = {
     Cause.COUNT_DIFFERENCE: "The store counted otherwise",
     Cause.KIOSK_FLAG: "Kiosks say otherwise than they were told",
     Cause.UNEXPLAINED: "No cause was found",
-    Cause.MISSING: "Missing on the other side",
-    Cause.EXTRA: "There, and should not be",
-    Cause.PRICE: "Another price",
-    Cause.TITLE: "Another title",
-    Cause.CATEGORY: "Other categories",
-    Cause.IMAGE: "Other images",
-    Cause.IDENTIFIER: "Another identifier",
+    Cause.EXTRA: "There, and made by somebody else",
     Cause.ORPHANED: "Nobody knows where it came from",
-    Cause.TOTAL: "Another amount",
-    Cause.STATE: "Another state",
 }
 
 
