@@ -6,9 +6,9 @@ store, how much money waits, whose it is and until when, and what each choice do
 the name of the person who gave it; what is not possible is asked again, with the reason, and so is a dry run, with what
 would be sent. No answer within a day means *hold*: the exception waits on and is asked again later.
 
-An exception that is opened wakes it, the clock does every ten minutes. Questions that wait take no worker. The same can
-be done on the command line with `cogent-ops exceptions`, and only there may an e-mail address be given: Airflow keeps
-what is typed into its forms.
+An exception that is opened wakes it, and an answer; the clock does every ten minutes. Questions that wait take no
+worker. `cogent-ops exceptions` does the same, and only there may an e-mail address be given: Airflow keeps what is
+typed into its forms.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ FORM = {
 
 def build(link: str) -> None:
     """The DAG of one link."""
+    inbox = exception_inbox(link)
     with flow_dag(
         "exception_review",
         link,
-        schedule=on_clock("*/10 * * * *", exception_inbox(link)),
+        schedule=on_clock("*/10 * * * *", inbox),
         late_after=timedelta(hours=26),
         dagrun_timeout=timedelta(hours=28),
         # Runs that wait for answers must not keep others from asking.
@@ -45,11 +46,11 @@ def build(link: str) -> None:
 
         @task_group
         def ask(question: Any) -> None:
+            run = {"link": link, "question": question}
             waits = {"response_timeout": timedelta(hours=24), "execution_timeout": None}
-            decide = ops.AskPersonOperator(
-                task_id="decide", link=link, question=question, params=FORM, **waits
-            )
-            ops.ApplyAnswerOperator(task_id="apply", link=link, question=question, answer=decide.output)
+            decide = ops.AskPersonOperator(task_id="decide", params=FORM, **run, **waits)
+            # An answer may lead to the next question, such as what would be sent.
+            ops.ApplyAnswerOperator(task_id="apply", answer=decide.output, outlets=[inbox], **run)
 
         ask.expand(question=gather.output)
 

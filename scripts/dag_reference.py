@@ -62,7 +62,7 @@ def _facts(dag: Any) -> Iterator[str]:
 
 
 def _schedule(timetable: Any) -> str:
-    if getattr(timetable, "asset_condition", None) is not None:
+    if hasattr(timetable, "timetable"):  # the clock of one that assets wake, too
         names = ", ".join(f"`{asset.name}`" for asset in timetable.asset_condition.objects)
         return f"{_schedule(timetable.timetable)}; and at once on {names}"
     expression = getattr(timetable, "expression", None) or getattr(timetable, "_expression", None)

@@ -208,7 +208,7 @@ def _body(
     if more:
         yield f"- and {more} more"
     if one.outcome:
-        yield f"\n**Last answer:** {_plain(one.outcome)}".replace("\n", "\n\n")
+        yield f"\n**Last answer:** {_quoted(one.outcome)}"
     yield f"\n**Cure:** {_plain(one.cure)}\n\n**First:** {policy.first_response}\n"
     card = policy.playbook
     yield f"{card.effect} {card.safe_action} **{card.do_not}**\n"
@@ -221,6 +221,11 @@ def _body(
     if EMAIL in policy.editable:
         yield f"\nAn e-mail address is given on the command line only: `cogent-ops exceptions edit {one.id} email=…`"
     yield f"\nMore: `cogent-ops exceptions show {one.id}`, docs/exceptions.md#{policies.playbook(one.kind)}"
+
+
+def _quoted(text: str) -> str:
+    """An outcome: a sentence, or several lines as they are."""
+    return f"\n\n```\n{text.replace('```', '')}\n```" if "\n" in text else _plain(text)
 
 
 def _plain(text: str) -> str:

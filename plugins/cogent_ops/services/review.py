@@ -259,7 +259,8 @@ class Review:
         if found.kind == Kind.STOCK_REFUSED and decision.action is Action.REPLAY:
             project, place = self._project(), Place.named(found.cause_key)
             return _Prepared(
-                lambda conn: self._unpark(conn, project, place), outcome="It is tried again at once."
+                lambda conn: self._unpark(conn, project, place),
+                outcome="Tried again with the same key; it closes by itself when that has succeeded.",
             )
         return _Prepared()
 
@@ -306,7 +307,7 @@ class _Prepared:
 
 
 _ORDER_DEEDS = (Action.EDIT, Action.DRY_RUN, Action.APPROVE, Action.REPLAY, Action.LINK, Action.REJECT)
-_AGAIN = "It is tried again at once, with the same order number. It closes by itself when that has succeeded."
+_AGAIN = "Tried again with the same order number; it closes by itself when that has succeeded."
 
 
 def _same_cause(found: StoredException) -> Filter:

@@ -162,7 +162,7 @@ def test_a_dry_run_is_asked_again_at_once_with_what_would_be_sent(world: Reviewi
     assert world.ct_orders() == []
     again = the_question(world, "run 2")
     body = asking(world, "run 2").form(again.kind, ids(again), world.now).body
-    assert "**Last answer:** Order CS-" in body
+    assert "**Last answer:** \n\n```\nOrder CS-" in body
     assert "total: €9.50" in body
     answer(world, again, "Replay", run="run 2")
     assert world.finish().imported == 1
