@@ -120,7 +120,10 @@ def difference(night: Night, found: Difference, read: datetime, version: int | N
             for one in found.changes
         ),
         *(Fact("order of the web shop", f"{one.order}: {one.units:+d}", one.at) for one in found.sales),
-        *(Fact("changed by others", f"{one.before} to {one.after}", one.at) for one in found.edits or ()),
+        *(
+            Fact("change that is not in the ledger", f"{one.before} to {one.after}", one.at)
+            for one in found.edits or ()
+        ),
         Fact("the entry names batch", found.batch or "none"),
         Fact("changed last by", f"API client {found.changed_by}" if found.changed_by else "not known"),
     )
