@@ -297,6 +297,13 @@ class Captures:
         query = select(*FIELDS).where(_C.link == link, either)
         return map(as_capture, pages(self._database, query, _C.order_id))
 
+    def captured_between(self, link: str, start: datetime, end: datetime) -> int:
+        """How many orders that were placed at or after ``start`` and before ``end`` are in commercetools."""
+        captured = and_(_C.link == link, _C.state == CaptureState.CAPTURED)
+        query = select(func.count()).where(captured, _C.ordered_at >= start, _C.ordered_at < end)
+        with self._database.read() as conn:
+            return int(conn.execute(query).scalar_one())
+
     def claim(
         self,
         link: str,

@@ -360,6 +360,12 @@ def test_orders_of_a_window(store: Store) -> None:
     assert store.captures.changed_between(LINK, *window) == ["o1", "o2"]
 
 
+def test_captured_orders_of_a_window(store: Store) -> None:
+    queue(store, *(order(f"o{n}", ordered_at=NOON + timedelta(hours=n)) for n in range(4)))
+    settle(store, *(landed(work) for work in claim(store, only=["o1", "o3"])))
+    assert store.captures.captured_between(LINK, NOON + timedelta(hours=1), NOON + timedelta(hours=3)) == 1
+
+
 # Accounting
 
 

@@ -20,12 +20,15 @@ from tests.support.databases import Databases
 
 from cogent_ops.domain.availability import Wanted
 from cogent_ops.domain.exceptions import Action, Kind
+from cogent_ops.domain.rules import OrderStatus
 from cogent_ops.domain.stock import MovementState, NewMovement, Place, Source
 from cogent_ops.store import Filter, Store, open_store
 from cogent_ops.store.alerts import AlertState, NewAlert, Told, Untold
 from cogent_ops.store.availability import TURN as TURN_FLOW
 from cogent_ops.store.availability import Flag, Level, Shown
 from cogent_ops.store.engine import Database, database
+from cogent_ops.store.order_decisions import Entered
+from cogent_ops.store.order_news import Told as TellsOrder
 from cogent_ops.store.orders import Ahead, CaptureState, Landed, Origin, Queued, Settled
 from cogent_ops.store.schema import metadata, sync_run
 from cogent_ops.store.sql import Values, now, upsert
@@ -171,6 +174,7 @@ CALLS: dict[str, Call] = {
         lambda store, conn: store.captures.queue(conn, "de", [_queued(id_) for id_ in ("new", *SOME)])
     ),
     "captures.changed_between": lambda store: store.captures.changed_between("de", now(), now()),
+    "captures.captured_between": lambda store: store.captures.captured_between("de", now(), now()),
     "captures.claim and what follows": lambda store: _capture(store, "de"),
     "captures.claim of a window": lambda store: store.captures.claim(
         "de", "b", now(), limit=5, lease_seconds=-1, only=SOME
@@ -189,6 +193,26 @@ CALLS: dict[str, Call] = {
     "captures.content": _in_transaction(lambda store, conn: store.captures.content(conn, "de", SOME[0])),
     "captures.contact": _in_transaction(lambda store, conn: store.captures.contact(conn, "de", SOME[0])),
     "captures.accounting": lambda store: store.captures.accounting("de", now(), now()),
+    "order_news.has_news": lambda store: store.order_news.has_news("de", now()),
+    "order_news.claim and what follows": lambda store: _tell(store, "de"),
+    "order_news.saw_shop": _in_transaction(
+        lambda store, conn: store.order_news.saw_shop(
+            conn, "de", dict.fromkeys(SOME, OrderStatus.VOIDED), SOME[:5]
+        )
+    ),
+    "order_effects.in_review": _in_transaction(
+        lambda store, conn: store.order_effects.in_review(conn, "de", "p-de")
+    ),
+    "order_effects.in_review of an order": _in_transaction(
+        lambda store, conn: store.order_effects.in_review(conn, "de", "p-de", SOME[0])
+    ),
+    "order_effects.move": _in_transaction(
+        lambda store, conn: store.order_effects.move(conn, "de", "p-de", SOME[1], "t")
+    ),
+    "order_effects.give_back": _in_transaction(
+        lambda store, conn: store.order_effects.give_back(conn, "de", "p-de", SOME[2], "why")
+    ),
+    "order_decisions": _in_transaction(lambda store, conn: _decide(store, conn, "de", SOME[3])),
     "audit_log.entries": lambda store: store.audit_log.entries("subject-5"),
 }
 
@@ -335,6 +359,31 @@ def _capture(store: Store, link: str) -> None:
         outcomes = [Settled(id_, 1, CaptureState.REVIEW, "order line") for id_ in ids[:10]]
         captures.settle(conn, link, "a", outcomes)
     captures.hand_back(link, "a", ids[10:])
+
+
+def _tell(store: Store, link: str) -> None:
+    """Orders that are told of, and others that have to wait."""
+    news = store.order_news
+    claimed = news.claim(link, now(), limit=20, until=now())
+    assert len(claimed) > 10
+    news.about_to_tell(link, {one.order_id: OrderStatus.VOIDED for one in claimed})
+    with store.begin() as conn:
+        news.told(conn, link, [TellsOrder(one, told_status=OrderStatus.VOIDED) for one in claimed[:10]])
+        news.postpone(conn, link, [(one, now()) for one in claimed[10:]])
+
+
+def _decide(store: Store, conn: sa.Connection, link: str, order: str) -> None:
+    """All that people may say of an order."""
+    decisions, found = store.order_decisions, store.captures.get(conn, link, order, lock=True)
+    assert found is not None
+    decisions.is_held(conn, link, order)
+    decisions.edit(conn, link, found, {"paid": "yes"}, "ann")
+    decisions.set_contact(conn, link, order, "ann@example.com")
+    decisions.set_contact(conn, link, order, None)
+    decisions.replay(conn, link, found, "ann")
+    decisions.exclude(conn, link, found, OrderStatus.PLACED, "a test", "ann")
+    decisions.enter(conn, link, found, Entered(order, "ct", "HAND-1", "GBP", 1, deducts=True), "ann")
+    store.stock.read_again(conn, link, order)
 
 
 def _drain(store: Store, project: str) -> None:

@@ -11,7 +11,6 @@ from cogent_ops.services.orders.capture import CaptureCounts, OrderCapture
 from cogent_ops.services.orders.judgement import BEFORE_START
 from cogent_ops.services.stock.orders import OrderPoll
 from cogent_ops.store import Store
-from cogent_ops.store.orders import CaptureState
 
 log = logging.getLogger(__name__)
 
@@ -33,16 +32,16 @@ class OrderBackfill:
 
         Somebody has named the window, so orders that were sold before the link's start count, too.
 
-        :return: what was read, missed, captured, there already, and asked about.
+        :return: how many were read, missed, captured, changed, and asked about; ``orders_there_already``: those placed
+            in the window that commercetools had before, whenever they changed last.
         :raises RetryableError: when an API or the store is out of reach; what was done is done.
         :raises PermanentError: when a person must act before anything can be sent.
         """
-        polled = self.poll.read_between(start, end, self.clock())
         captures = self.store.captures
+        known = captures.captured_between(self.link, start, end)
+        polled = self.poll.read_between(start, end, self.clock())
         ids = captures.changed_between(self.link, start, end)
         with self.store.begin() as conn:
-            there = captures.by_ids(conn, self.link, ids).values()
-            known = sum(one.state is CaptureState.CAPTURED for one in there)
             captures.reopen(conn, self.link, ids, BEFORE_START, WANTED_BY_BACKFILL)
         total, counts = CaptureCounts(), self.capture.round(ids)
         while counts != CaptureCounts():
