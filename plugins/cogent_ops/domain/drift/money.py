@@ -109,15 +109,16 @@ class Ledger:
 
 def _count_captured(row: Takings, ledger: LedgerSide, shop: ShopSide | None) -> None:
     row.orders += 1
-    if ledger.currency == row.currency:
-        row.captured += ledger.total or 0
-    elif ledger.total is None and shop is not None:
+    if ledger.money is not None:
+        row.captured += ledger.money.cents
+    elif shop is not None:
         row.captured += shop.total  # captured without a total of its own: commercetools' counts
 
 
 def _currency(ledger: LedgerSide | None, shop: ShopSide | None) -> str:
-    own = ledger.currency if ledger else None
-    return own or (shop.currency if shop else "")
+    if ledger is not None and ledger.money is not None:
+        return ledger.money.currency
+    return shop.currency if shop is not None else ""
 
 
 def differences(facts: OrderFacts, moment: Moment) -> Iterator[Difference]:

@@ -68,6 +68,11 @@ class LedgerSide:
     changed_at: datetime
     captured_at: datetime | None
 
+    @property
+    def money(self) -> Money | None:
+        """What it comes to; ``None``: that is not known (yet)."""
+        return None if self.currency is None or self.total is None else Money(self.currency, self.total)
+
 
 @dataclass(frozen=True)
 class ShopSide:
@@ -227,8 +232,13 @@ def _not_captured(facts: OrderFacts, ledger: LedgerSide, moment: Moment) -> Iter
         return
     cause, why = _waiting_cause(ledger, moment)
     shown = f"{ledger.state}: {ledger.reason or 'no reason given'}"
-    amount = None if ledger.total is None else -ledger.total
-    yield OrderMismatch(Aspect.ORDER, wanted, shown, cause, why, -1, amount, ledger.currency)
+    yield OrderMismatch(Aspect.ORDER, wanted, shown, cause, why, -1, *_lacking(ledger))
+
+
+def _lacking(ledger: LedgerSide) -> tuple[int | None, str | None]:
+    """Amount and currency by which commercetools has too little without the order."""
+    amount = ledger.money
+    return (None, None) if amount is None else (-amount.cents, amount.currency)
 
 
 def _waiting_cause(ledger: LedgerSide, moment: Moment) -> Why:
@@ -253,10 +263,9 @@ def _captured(facts: OrderFacts, ledger: LedgerSide, moment: Moment) -> Iterator
     yield from _unread_change(facts, ledger, moment)
     shop = facts.shop
     if shop is None:
-        amount = None if ledger.total is None else -ledger.total
         wanted = f"order {facts.number} in commercetools"
         cause, why = _gone_cause(ledger, moment)
-        yield OrderMismatch(Aspect.ORDER, wanted, "none", cause, why, -1, amount, ledger.currency)
+        yield OrderMismatch(Aspect.ORDER, wanted, "none", cause, why, -1, *_lacking(ledger))
         return
     if shop.id != ledger.ct_order_id:
         text = "The order of this number is another one than was captured."
@@ -286,21 +295,16 @@ def _unread_change(facts: OrderFacts, ledger: LedgerSide, moment: Moment) -> Ite
 
 
 def _other_amounts(ledger: LedgerSide, shop: ShopSide, moment: Moment) -> Iterator[OrderMismatch]:
-    if ledger.total is not None and (ledger.currency, ledger.total) != (shop.currency, shop.total):
-        wanted, shown = Money(str(ledger.currency), ledger.total), Money(shop.currency, shop.total)
-        is_same = wanted.currency == shown.currency
-        yield OrderMismatch(
-            Aspect.TOTAL,
-            show(wanted),
-            show(shown),
-            *_edit_cause(ledger, shop, moment),
-            amount=(shown - wanted).cents if is_same else shown.cents,
-            currency=shown.currency,
-        )
+    wanted, shown = ledger.money, Money(shop.currency, shop.total)
+    if wanted is not None and wanted != shown:
+        cause, why = _edit_cause(ledger, shop, moment)
+        more = shown.cents - (wanted.cents if wanted.currency == shown.currency else 0)
+        amounts = show(wanted), show(shown)
+        yield OrderMismatch(Aspect.TOTAL, *amounts, cause, why, amount=more, currency=shown.currency)
     if ledger.origin == "kiosk" and ledger.units != shop.units:
-        difference = shop.units - ledger.units
-        why = _edit_cause(ledger, shop, moment)
-        yield OrderMismatch(Aspect.UNITS, str(ledger.units), str(shop.units), *why, units=difference)
+        cause, why = _edit_cause(ledger, shop, moment)
+        more = shop.units - ledger.units
+        yield OrderMismatch(Aspect.UNITS, str(ledger.units), str(shop.units), cause, why, more)
 
 
 def _edit_cause(ledger: LedgerSide, shop: ShopSide, moment: Moment) -> Why:
@@ -410,8 +414,8 @@ def _evidence(facts: OrderFacts) -> Iterator[Fact]:
         ledger = facts.ledger
         as_ = f", as {ledger.captured_status}" if ledger.captured_status else ""
         yield Fact("recorded", f"{ledger.state}{as_}: {ledger.status}", ledger.changed_at)
-        if ledger.total is not None:
-            yield Fact("captured total", show(Money(str(ledger.currency), ledger.total)), ledger.captured_at)
+        if ledger.money is not None:
+            yield Fact("captured total", show(ledger.money), ledger.captured_at)
     if facts.shop is not None:
         shop = facts.shop
         yield Fact(
