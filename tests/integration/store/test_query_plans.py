@@ -334,11 +334,14 @@ def _queued(id_: str, **more: Any) -> Queued:
 
 
 def _fill_captures(store: Store, link: str) -> None:
-    """Most orders are captured, some are due."""
+    """Most orders are captured and told of, some are due."""
     with store.begin() as conn:
         store.captures.queue(conn, link, map(_queued, PRODUCTS))
     done = store.captures.claim(link, "a", now(), limit=len(PRODUCTS) - 150, lease_seconds=60)
-    landed = [Landed(f"ct-{one.capture.order_id}", Origin.KIOSK, "PAID") for one in done]
+    landed = [
+        Landed(f"ct-{one.capture.order_id}", Origin.KIOSK, "PAID", tell=number < 200)
+        for number, one in enumerate(done)
+    ]
     with store.begin() as conn:
         outcomes = [
             Settled(one.capture.order_id, 1, CaptureState.CAPTURED, landed=there)
