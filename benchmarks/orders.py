@@ -37,6 +37,8 @@ from sandbox_talk import Sandbox
 LINK = "default"
 #: The shipped limit of 50 requests a second would be the only thing measured: an order takes three or four.
 LIMIT = {"rate": 400, "burst": 800, "timeout_seconds": 65}
+#: Pages of 50 let Cloudshelf's rate of 10 requests a second stand between the poll and such a peak.
+ORDERS_PAGE = 250
 GRACE_MINUTES = 1
 PATIENCE_SECONDS = 240.0
 #: What must be nowhere but in the table of addresses that captures need.
@@ -88,7 +90,10 @@ def _settings(folder: Path) -> Path:
     shutil.copytree(ROOT / "include", folder)
     path = folder / "mapping.yaml"
     settings = yaml.safe_load(path.read_text())
-    settings["links"][LINK]["orders"] = {"grace_minutes": GRACE_MINUTES, "email": "required"}
+    settings["links"][LINK] |= {
+        "orders": {"grace_minutes": GRACE_MINUTES, "email": "required"},
+        "movements": {"orders_page": ORDERS_PAGE},
+    }
     settings["defaults"]["limits"]["commercetools"] = LIMIT
     path.write_text(yaml.safe_dump(settings))
     return folder
