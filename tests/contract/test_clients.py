@@ -326,6 +326,8 @@ def _read_and_write(client: CommercetoolsClient, skus: list[str]) -> None:
     client.create("inventory", {"sku": "cs-new", "quantityOnStock": 3})
     client.create("orders/import", ORDER)
     client.get("orders", key="cs-1")
+    assert list(client.pages("payments", where=('lastModifiedAt >= "2020-01-01T00:00:00.000Z"',))) == []
+    assert list(client.by_values("orders", "paymentInfo(payments(id))", ["unknown"])) == []
 
 
 def test_every_request_is_what_the_api_describes(openapi: OpenApi) -> None:
