@@ -16,6 +16,7 @@ import os
 import resource
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -108,6 +109,44 @@ def run(control: str, name: str, *, full: bool, send: Any) -> None:
     send.send(Measured(seconds, requests, peak, counts))
 
 
+def night(control: str, send: Any) -> None:
+    """A night's comparison of the catalogue in this process."""
+    from upath import UPath
+
+    from cogent_ops.domain.priorities import Priority
+    from cogent_ops.runtime import Runtime
+    from cogent_ops.services.drift.archive import Archive
+    from cogent_ops.services.drift.catalogue import CatalogueComparison
+    from cogent_ops.services.drift.comparison import Parts
+
+    logging.disable(logging.INFO)
+    runtime = Runtime("default")
+    compared = CatalogueComparison(
+        Parts(
+            config=runtime.config,
+            store=runtime.store,
+            commercetools=runtime.commercetools(Priority.CATALOGUE),
+            cloudshelf=runtime.cloudshelf(Priority.CATALOGUE),
+            locations=runtime.files.locations,
+            project=runtime.project,
+            suite=runtime.suite,
+            run_key="night",
+            now=lambda: datetime.now(UTC),
+        )
+    )
+    archived = Archive(UPath(os.environ["AIRFLOW_HOME"]), "default").night("2026-11-24")
+    httpx.delete(f"{control}/counters")
+    began = time.perf_counter()
+    compared.snapshot(archived)
+    read = time.perf_counter()
+    found = compared.compare(archived, None)
+    seconds = {"read": read - began, "compare": time.perf_counter() - read}
+    requests = {"read": by_api(httpx.get(f"{control}/counters").json()), "compare": {}}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    counts = {"findings": len(found.findings), "checked": found.checked, **found.counts}
+    send.send(Measured(seconds, requests, peak, counts))
+
+
 def by_api(counters: Json) -> dict[str, int]:
     """Requests of each API, from the sandbox's own count."""
     sent: dict[str, int] = {}
@@ -119,11 +158,11 @@ def by_api(counters: Json) -> dict[str, int]:
     return sent
 
 
-def measure(control: str, name: str, *, full: bool) -> Measured:
+def measure(target: Callable[..., None], *args: Any, **kwargs: Any) -> Measured:
     """One run in a fresh process, so that its memory is its own."""
     context = multiprocessing.get_context("spawn")
     receive, send = context.Pipe(duplex=False)
-    process = context.Process(target=run, args=(control, name), kwargs={"full": full, "send": send})
+    process = context.Process(target=target, args=args, kwargs={**kwargs, "send": send})
     process.start()
     send.close()
     try:
@@ -136,7 +175,7 @@ def measure(control: str, name: str, *, full: bool) -> Measured:
 def report(name: str, measured: Measured) -> None:
     """Print one run."""
     print(f"\n{name}: {measured.wall:.1f} s, floor {measured.floor:.1f} s, peak {measured.peak_mb:.0f} MB")
-    for stage in STAGES:
+    for stage in measured.seconds:
         sent = (
             ", ".join(f"{count} to {api}" for api, count in sorted(measured.requests[stage].items()))
             or "none"
@@ -162,17 +201,20 @@ def main(arguments: list[str]) -> int:
                 "_AIRFLOW_PROCESS_CONTEXT": "server",
             }
             control = found["control_url"]
-            first = measure(control, "first", full=True)
-            again = measure(control, "again", full=True)
-            delta = measure(control, "delta", full=False)
-            quiet = measure(control, "quiet", full=False)
+            first = measure(run, control, "first", full=True)
+            again = measure(run, control, "again", full=True)
+            delta = measure(run, control, "delta", full=False)
+            quiet = measure(run, control, "quiet", full=False)
+            compared = measure(night, control)
             held = httpx.get(f"{control}/state", timeout=60).json()["cloudshelf"]
     report(f"Full sync of {first.counts['extract']['variants']:,} variants", first)
     report("Full pass again, nothing changed", again)
     report("First delta after it, nothing changed (held products are judged again)", delta)
     report("Every further delta, nothing changed", quiet)
+    report("A night's comparison with the kiosks, nothing changed", compared)
     accepted = first.counts["gate"]["variants_accepted"]
     print(f"\nwall / floor of the full sync   {first.wall / first.floor:.2f}")
     print(f"nothing-changed run / full      {quiet.wall / first.wall:.1%}")
     print(f"on the kiosks {held['ProductVariant']:,} of {accepted:,} accepted variants")
-    return 0 if held["ProductVariant"] == accepted else 1
+    print(f"the night's comparison          {compared.counts}")
+    return 0 if held["ProductVariant"] == accepted and not compared.counts["findings"] else 1
