@@ -21,10 +21,11 @@ from airflow.sdk import Param, task_group
 from cogent_ops import operators as ops
 from cogent_ops.dag_defaults import exception_inbox, flow_dag, for_each_link, on_clock
 
+TEXT = ["null", "string"]
 FORM = {
-    "note": Param("", type="string", description="Why. Everybody may read it, for ever: no personal data."),
-    "set": Param("", type="string", description="Corrections, such as location=store-leeds; price.2=12.50"),
-    "order_number": Param("", type="string", description="To link: the order's number in commercetools."),
+    "note": Param(None, type=TEXT, description="Why. Everybody may read it, for ever: no personal data."),
+    "set": Param(None, type=TEXT, description="Corrections, such as location=store-leeds; price.2=12.50"),
+    "order_number": Param(None, type=TEXT, description="To link: the order's number in commercetools."),
 }
 
 
