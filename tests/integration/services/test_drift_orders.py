@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +187,37 @@ def test_a_change_on_its_way_is_no_drift(world: Captures, night: Night) -> None:
     world.poll()
     assert night.explained(minutes=0) == {"on_its_way": 3}
     assert set(night.causes().values()) == {Cause.LATE}
+
+
+def test_nothing_is_invented_while_kiosks_sell(world: Captures, night: Night) -> None:
+    """Orders are placed, captured, refunded, cancelled and told of while nights are taken; none is behind."""
+    ended, failed = threading.Event(), list[BaseException]()
+
+    def sell_on() -> None:
+        try:
+            for number in count():
+                if ended.is_set():
+                    return
+                order = captured(world, store=("berlin", "hamburg")[number % 2])[0]
+                if number % 3 == 1:
+                    world.set_status(order, "REFUNDED")
+                elif number % 3 == 2:
+                    change(world, order, orderState="Cancelled")
+        except BaseException as error:
+            failed.append(error)
+            raise
+
+    kiosks = threading.Thread(target=sell_on)
+    kiosks.start()
+    try:
+        while len(world.ct_orders()) < 12 and not failed:
+            for kind in (OrderComparison, MoneyComparison):
+                found = night.nights(seconds=0).compare(kind).findings
+                assert [(one.cause, one.message) for one in found] == []
+    finally:
+        ended.set()
+        kiosks.join()
+    assert not failed
 
 
 # What is wrong is found

@@ -76,12 +76,14 @@ class _Sides:
     """What was read.
 
     :param kiosk: by the kiosk order's id, as the others.
-    :param shop: by the id of the commercetools order.
+    :param shop: by the id of the commercetools order, with the kiosk order that it is; empty: nobody says which.
+    :param in_review: ids of kiosk orders that a person has been told of.
     """
 
     kiosk: dict[str, KioskSide] = field(default_factory=dict)
     captures: dict[str, Capture] = field(default_factory=dict)
     shop: dict[str, tuple[ShopSide, str]] = field(default_factory=dict)
+    in_review: set[str] = field(default_factory=set)
 
 
 class OrderComparison:
@@ -112,15 +114,19 @@ class OrderComparison:
             yield "order", FACTS.dump_json(one).decode()
 
     def _read(self, since: datetime) -> _Sides:
-        """The store is read last: what it does not know then, although it is there, was there before."""
-        sides = _Sides(kiosk=self._kiosk(since))
-        where = f'lastModifiedAt >= "{timestamp(since)}"'
-        pages = self.parts.commercetools.pages("orders", where=(where,), params=_EXPANDED)
-        for page in pages:
-            self._note(sides, page, {})
+        """Read all sides while orders go on.
+
+        commercetools is read after the store, so what differs only because it moved on meanwhile is young there.
+        """
+        sides = _Sides(kiosk=self._kiosk(since), in_review=self._in_review())
         sides.captures = {one.order_id: one for one in self.store.captures.compared(self.link, since)}
-        self._note_others(sides)
-        self._look_up(sides)
+        where = f'lastModifiedAt >= "{timestamp(since)}"'
+        for page in self.parts.commercetools.pages("orders", where=(where,), params=_EXPANDED):
+            self._note(sides, page, {})
+        others = self._others(sides)
+        sides.captures.update((one.order_id, one) for one in others)
+        self._look_up(sides, others)
+        sides.in_review |= self._in_review()
         return sides
 
     def _kiosk(self, since: datetime) -> dict[str, KioskSide]:
@@ -154,7 +160,7 @@ class OrderComparison:
         fields = (order.get("custom") or {}).get("fields") or {}
         return next((str(fields[name]) for name in self._origins if fields.get(name)), "")
 
-    def _note_others(self, sides: _Sides) -> None:
+    def _others(self, sides: _Sides) -> list[Capture]:
         """Captures of orders that are older, and of which one side has changed lately."""
         ids = {named for _, named in sides.shop.values() if named} | sides.kiosk.keys()
         numbers = {side.number for side, named in sides.shop.values() if not named and side.number}
@@ -162,18 +168,22 @@ class OrderComparison:
             captures = self.store.captures
             found = captures.by_ids(conn, self.link, ids - sides.captures.keys())
             by_number = captures.by_numbers(conn, self.link, numbers)
-        sides.captures.update(found)
-        sides.captures.update((one.order_id, one) for one in by_number.values())
+        found |= {id_: one for one in by_number.values() if (id_ := one.order_id) not in sides.captures}
+        return list(found.values())
 
-    def _look_up(self, sides: _Sides) -> None:
-        """Read those of commercetools' orders that did not change lately: by id, and by number where that is ours."""
-        lacking = [
+    def _look_up(self, sides: _Sides, others: list[Capture]) -> None:
+        """Read those of commercetools' orders that did not change lately: by id, and by number where that is ours.
+
+        :param others: captures that were read after commercetools was; so it is read again for them.
+        """
+        again = {one.order_id for one in others}
+        wanted = [
             one
             for one in sides.captures.values()
-            if one.state == "captured" and one.ct_order_id not in sides.shop
+            if one.state == "captured" and (one.ct_order_id not in sides.shop or one.order_id in again)
         ]
-        client, by_id = self.parts.commercetools, {str(one.ct_order_id): one.order_id for one in lacking}
-        for some in batches(lacking, SOME):
+        client, by_id = self.parts.commercetools, {str(one.ct_order_id): one.order_id for one in wanted}
+        for some in batches(wanted, SOME):
             ids = [str(one.ct_order_id) for one in some if one.ct_order_id]
             numbers = [one.order_number for one in some if one.origin == "kiosk"]
             pages = chain(
@@ -187,7 +197,6 @@ class OrderComparison:
 
     def _facts(self, sides: _Sides) -> Iterator[OrderFacts]:
         """One entry for each kiosk order, one for each further commercetools order of it, and for each of nobody."""
-        in_review = self._in_review()
         belonging: dict[str, list[ShopSide]] = {}
         numbered = {one.order_number: one.order_id for one in sides.captures.values()}
         for side, named in sides.shop.values():
@@ -203,7 +212,7 @@ class OrderComparison:
                 kiosk=sides.kiosk.get(id_),
                 ledger=_ledger_side(capture) if capture else None,
                 shop=own,
-                in_review=id_ in in_review,
+                in_review=id_ in sides.in_review,
             )
             yield facts
             for side in others:
