@@ -84,9 +84,15 @@ def product_master() -> Pages:
 
 
 def exceptions() -> Pages:
-    """The released copy of ``include/exceptions.yaml``, for include folders that have none."""
-    text = (ROOT / "include" / "exceptions.yaml").read_text(encoding="utf-8")
-    return {Path("plugins/cogent_ops/shipped/exceptions.yaml"): text}
+    """The tables of ``docs/exceptions.md``, and the released copy of the file that they come from."""
+    from exception_reference import parts
+
+    released = (ROOT / "include" / "exceptions.yaml").read_text(encoding="utf-8")
+    page = Path("docs/exceptions.md")
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for name, content in parts(ROOT).items():
+        text = _between_marks(text, name, content)
+    return {page: text, Path("plugins/cogent_ops/shipped/exceptions.yaml"): released}
 
 
 def orders() -> Pages:
