@@ -20,7 +20,6 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, bindparam, case, exists, func, literal, or_, select, update
 from sqlalchemy.sql import ColumnElement
 
-from cogent_ops.domain.order_states import REJECTED
 from cogent_ops.store.engine import Database
 from cogent_ops.store.schema import kiosk_order, order_capture, order_contact
 from cogent_ops.store.sql import Values, chunks, now, pages, upsert
@@ -601,9 +600,10 @@ def _is_news(row: Row[Any], one: Queued) -> bool:
 
 def _requeued(row: Row[Any], one: Queued, moment: datetime) -> Values:
     """A known order that has changed. Only one that nobody has begun with, or judged, is where the order says."""
-    is_untouched = row.owner is None and (
-        row.state == CaptureState.WAITING
-        or (row.state == CaptureState.EXCLUDED and REJECTED not in row.edits)
+    is_untouched = (
+        row.owner is None
+        and row.decided_by is None
+        and row.state in (CaptureState.WAITING, CaptureState.EXCLUDED)
     )
     state, reason, due_at = (
         (one.state, one.reason, one.due_at) if is_untouched else (row.state, row.reason, moment)

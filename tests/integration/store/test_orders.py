@@ -178,9 +178,8 @@ def test_a_change_never_takes_an_order_from_under_a_worker(store: Store, held: b
 
 def test_a_rejection_is_not_undone_by_a_change(store: Store) -> None:
     queue(store, order("o1"))
-    change(
-        store, "o1", state=EXCLUDED, reason="rejected by a person: x", edits={REJECTED: "PAID"}, due_at=None
-    )
+    rejected = {"edits": {REJECTED: "PAID"}, "decided_by": "ann", "due_at": None}
+    change(store, "o1", state=EXCLUDED, reason="rejected by a person: x", **rejected)
     queue(store, order("o1"))
     found = row(store, "o1")
     assert (found.state, found.reason) == (EXCLUDED, "rejected by a person: x")

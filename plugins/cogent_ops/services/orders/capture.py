@@ -255,7 +255,7 @@ class OrderCapture:
             return _Result(task, settled, "excluded", closes=_CLOSED)
         if decision.outcome is Outcome.WAIT:
             settled = self._to(task, CaptureState.WAITING, decision.reason, decision.due_at)
-            return _Result(task, settled, "waiting")
+            return _Result(task, settled, "waiting", closes=_CLOSED)
         if decision.outcome is Outcome.ASK:
             return self._asked(task, (state_problem(task.order, decision),))
         if decision.outcome is Outcome.REFUSE:
@@ -271,10 +271,11 @@ class OrderCapture:
 
     def _drafted(self, tasks: Sequence[_Task]) -> tuple[list[_Task], list[_Result]]:
         """Tasks with their drafts, and what became of those that have none."""
+        self.context.require_type()
         ours, results = self._sorted_out(tasks)
         drafted: list[_Task] = []
         self.context.prepare(
-            Wanted(task.order, task.capture.edits, is_afresh=_was_asked(task.capture)) for task in ours
+            Wanted(task.order, task.capture.edits, is_afresh=_is_known(task.capture)) for task in ours
         )
         for task in ours:
             made = build(
@@ -458,8 +459,7 @@ class OrderCapture:
         for one in results:
             raised += self._exceptions(one)
             kinds = {problem.kind for problem in one.problems}
-            # Nothing can be open about an order that nobody was ever asked about.
-            for kind in set(one.closes) - kinds if _was_asked(one.task.capture) else ():
+            for kind in set(one.closes) - kinds if _is_known(one.task.capture) else ():
                 closed.setdefault(kind, []).append(f"order/{one.task.id}")
         for kind, causes in sorted(closed.items()):
             exceptions.resolve(conn, link, kind, causes, self.owner)
@@ -478,9 +478,9 @@ class OrderCapture:
         )
 
 
-def _was_asked(capture: Capture) -> bool:
-    """Whether an exception about the order may be open."""
-    return capture.state in (CaptureState.REVIEW, CaptureState.CAPTURED) or capture.decided_by is not None
+def _is_known(capture: Capture) -> bool:
+    """Whether somebody may have been asked about the order: all that is sure of is one that is still as it came."""
+    return capture.state is not CaptureState.WAITING or capture.revision > 1
 
 
 def _same(capture: Capture, status: str) -> Landed:

@@ -13,9 +13,11 @@ from typing import Any
 
 from cogent_ops.clients.commercetools import CommercetoolsClient
 from cogent_ops.config import LinkConfig
+from cogent_ops.domain.custom_types import ORDER, declared
 from cogent_ops.domain.order_draft import Article, DraftContext, wanted_skus
 from cogent_ops.domain.orders import KioskOrder
 from cogent_ops.domain.taxes import TaxRate
+from cogent_ops.errors import PermanentError
 from cogent_ops.services.stock.entries import SUPPLY, carriers
 from cogent_ops.services.stock.locations import Places
 
@@ -72,6 +74,24 @@ class OrderContext:
         self.config, self.client, self.places = config, client, places
         self._shop: _Shop | None = None
         self._articles: dict[str, tuple[float, Article | None]] = {}
+        self._has_type = False
+
+    def require_type(self) -> None:
+        """See that the project has the Type whose fields say which kiosk order an order is.
+
+        :raises PermanentError: with the command that installs it.
+        """
+        if self._has_type:
+            return
+        types = declared(order_key=self.config.custom_types.order)
+        wanted = next(kind for kind in types if kind.resource == ORDER)
+        found = self.client.get("types", key=wanted.key)
+        if found is None or wanted.missing(found):
+            raise PermanentError(
+                f"The project has no custom Type '{wanted.key}' with all its fields, by which an order is recognised "
+                "after a lost answer. Install it: cogent-ops bootstrap. Kiosk orders wait meanwhile."
+            )
+        self._has_type = True
 
     def prepare(self, orders: Iterable[Wanted]) -> None:
         """Read what the drafts of orders need, in as few requests as possible."""
