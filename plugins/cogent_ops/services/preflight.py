@@ -13,11 +13,11 @@ from typing import Any
 from cogent_ops.clients.cloudshelf import CloudshelfClient
 from cogent_ops.clients.commercetools import CommercetoolsClient, CommercetoolsRefused
 from cogent_ops.clients.graphql_api import RoleRefused
-from cogent_ops.config import LinkConfig, LocationOverride
+from cogent_ops.config import LinkConfig, LocationOverride, load_policies
 from cogent_ops.domain.catalogue import SUPPLY_ROLE, Problem, map_locations
 from cogent_ops.domain.commercetools import Channel
 from cogent_ops.domain.completeness import check_mapping
-from cogent_ops.domain.custom_types import INVENTORY, CustomType, declared
+from cogent_ops.domain.custom_types import INVENTORY, ORDER, CustomType, declared
 from cogent_ops.errors import CogentOpsError, ConfigError, MissingScope, PermanentError, UnsupportedProject
 from cogent_ops.quality import Gate
 from cogent_ops.services.catalogue.extract import require_classic
@@ -35,8 +35,11 @@ ADD_ROLE = "Add the role to it (Merchant Center, Settings, Project settings, Cha
 CONFIGURATION, SUITE, STORE = "configuration", "product master schema", "store"
 #: Problems of the mapping that checks of their own tell.
 PROJECT_FIELDS = ("country", "currency", "locales")
-OF_PROJECT = ("scopes", "access", "project settings", "channels", "locations", "custom Types", "mapping")
-OF_LINK = ("country, currency, languages", "channels", "locations", "custom Types", "mapping")
+OF_PROJECT = (
+    *("scopes", "access", "project settings", "channels", "locations"),
+    *("custom Types", "orders", "mapping"),
+)
+OF_LINK = ("country, currency, languages", "channels", "locations", "custom Types", "orders", "mapping")
 OF_ORGANISATION = ("role", "location form", "currency", "safety stock")
 
 
@@ -64,9 +67,10 @@ class Preflight:
     def _configuration(self) -> Iterator[Check]:
         config = self.parts.config()
         self.overrides, self.link = config.locations, config.link(self.parts.link)
+        load_policies()
         yield passed(
             CONFIGURATION,
-            f"{config.source} and locations.yaml load and describe the link '{self.link.name}'.",
+            f"{config.source}, locations.yaml and exceptions.yaml load and describe the link '{self.link.name}'.",
         )
 
     def _suite(self) -> Iterator[Check]:
@@ -151,6 +155,7 @@ class ProjectChecks:
         yield from self._with(("channels",), "channel roles", lambda: self._roles(link))
         yield from self._with(("channels",), "locations", lambda: self._locations(link))
         yield from guarded("custom Types", lambda: self._types(link))
+        yield from self._with(("tax-categories",), "orders", lambda: self._orders(link))
         yield from self._with(("", *REFERENCE_RESOURCES.values()), "mapping", lambda: self._mapping(link))
 
     def _with(
@@ -182,6 +187,9 @@ class ProjectChecks:
         if stock:
             cure = f"Until the client has {', '.join(least(Flow.STOCK))}, leave stock_deltas paused."
             yield warned("scopes for stock", f"The API client lacks {_names(stock)}.", cure)
+        if lacking := missing(Flow.ORDERS, granted, project):
+            cure = f"Until the client has {', '.join(least(Flow.ORDERS))}, leave kiosk_order_capture paused."
+            yield warned("scopes for orders", f"The API client lacks {_names(lacking)}.", cure)
         if lacking := missing(Flow.BOOTSTRAP, granted, project):
             cure = "Only bootstrap needs it: run that with an API client of its own, see docs/go-live.md."
             yield warned("scopes for bootstrap", f"The API client lacks {_names(lacking)}.", cure)
@@ -315,6 +323,8 @@ class ProjectChecks:
             yield type_conflict(wanted, present) or _type_check(wanted, present, link.name)
             if wanted.resource == INVENTORY and "inventory" in self.found:
                 yield from self._foreign(wanted, present)
+            if wanted.resource == ORDER:
+                yield from _basket_check(link.orders.basket_field, wanted, present)
 
     def _foreign(self, wanted: CustomType, present: Iterable[Raw]) -> Iterator[Check]:
         """Types of others on inventory entries that leave no room for our field. Orders are our own."""
@@ -333,6 +343,9 @@ class ProjectChecks:
         where = f"custom(type(id={self.client.literal(type_id)}))"
         return next(self.client.pages("inventory", where=(where,), page_size=1), None) is not None
 
+    def _orders(self, link: LinkConfig) -> Iterator[Check]:
+        yield from OrderChecks(self.client, link, self.found["tax-categories"]).run()
+
     def _mapping(self, link: LinkConfig) -> Iterator[Check]:
         names = {"project": "", **REFERENCE_RESOURCES}
         reference = {name: self.found[resource] for name, resource in names.items()}
@@ -341,6 +354,59 @@ class ProjectChecks:
         yield from map(_mapping_check, problems)
         if not problems:
             yield passed("mapping", f"The project has everything else that {MAPPING} names.")
+
+
+class OrderChecks:
+    """What a project must have before kiosk orders can be captured as the link says; the catalogue does without.
+
+    :param categories: the project's tax categories.
+    """
+
+    def __init__(self, client: CommercetoolsClient, link: LinkConfig, categories: Iterable[Raw]) -> None:
+        self.client, self.link, self.rules, self.categories = client, link, link.orders, categories
+
+    def run(self) -> Iterator[Check]:
+        """Look for what the settings name."""
+        found = [*self._taxes(), *self._store()]
+        yield from found
+        if not found:
+            yield passed("orders", f"The project has what 'orders' in {MAPPING} names.")
+
+    def _taxes(self) -> Iterator[Check]:
+        country, wanted = self.link.country, self.rules.shipping_tax_category
+        taxed = {
+            one.get("key") or one["id"]: any(rate["country"] == country for rate in one["rates"])
+            for one in self.categories
+        }
+        if wanted is not None and not taxed.get(wanted, False):
+            why = f"has no rate for {country}" if wanted in taxed else "does not exist"
+            yield warned(
+                "orders.shipping_tax_category",
+                f"The tax category '{wanted}' {why}, so orders with shipping will wait for a person.",
+                f"Give it a rate for {country} in commercetools, or correct the key in {MAPPING}.",
+            )
+        lacking = [key for key, is_taxed in sorted(taxed.items()) if not is_taxed]
+        if lacking and self.rules.tax_required:
+            yield warned(
+                "tax rates",
+                f"Without a rate for {country}: {', '.join(lacking)}. Orders of their products will wait for a person.",
+                f"Add the rates in commercetools, or set orders.tax_required to false in {MAPPING}.",
+            )
+
+    def _store(self) -> Iterator[Check]:
+        key, name = self.rules.store, "orders.store"
+        if key in ("channel", "none"):
+            return
+        try:
+            found = self.client.get("stores", key=key)
+        except MissingScope as error:
+            yield warned(
+                name, f"It cannot be seen. {error.problem}.", "To have it checked, grant view_stores."
+            )
+            return
+        if found is None:
+            cure = f"Correct it in {MAPPING}; channel takes the Store that has the kiosk's Channel."
+            yield warned(name, f"There is no Store '{key}', so that no order can be captured.", cure)
 
 
 class OrganisationChecks:
@@ -496,10 +562,24 @@ def _type_check(wanted: CustomType, present: list[Raw], link: str) -> Check:
     name, cure = f"custom Type {wanted.key}", f"Run: cogent-ops bootstrap --link {link}"
     own = next((kind for kind in present if kind["key"] == wanted.key), None)
     if own is None:
-        return warned(name, "Not installed. The catalogue does not need it, other flows will.", cure)
+        return warned(name, "Not installed. The catalogue does not need it; stock and orders do.", cure)
     if lacking := wanted.missing(own):
         return warned(name, f"It lacks {', '.join(field.name for field in lacking)}.", cure)
     return passed(name, "Installed and complete.")
+
+
+def _basket_check(name: str, ours: CustomType, present: Iterable[Raw]) -> Iterator[Check]:
+    """Whether an order can say which kiosk basket it was: commercetools refuses to look for an unknown field."""
+    fields = {field.name for field in ours.fields}
+    for kind in present:
+        if ORDER in kind["resourceTypeIds"]:
+            fields.update(definition["name"] for definition in kind["fieldDefinitions"])
+    if name not in fields:
+        yield warned(
+            "orders.basket_field",
+            f"No Type for orders has the field '{name}', by which a basket that the web shop sold is recognised.",
+            f"Correct it in {MAPPING}, or add the field to the web shop's Type.",
+        )
 
 
 def _mapping_check(problem: Problem) -> Check:

@@ -18,6 +18,7 @@ class Flow(StrEnum):
     CATALOGUE = "catalogue"
     STOCK = "stock"
     AVAILABILITY = "availability"
+    ORDERS = "orders"
     PREFLIGHT = "preflight"
     BOOTSTRAP = "bootstrap"
 
@@ -64,6 +65,16 @@ SCOPES: Mapping[Flow, tuple[Need, ...]] = MappingProxyType(
         Flow.AVAILABILITY: (
             Need("inventory", ("view_products",)),
             Need("channels", ("view_channels", "view_products")),
+        ),
+        # No scope of a single Store is enough: imports belong to the project.
+        Flow.ORDERS: (
+            Need("orders", ("manage_orders",)),
+            Need("payments", ("manage_payments",)),
+            Need("product-projections", ("view_products",)),
+            Need("tax-categories", ("view_tax_categories", "view_products")),
+            Need("channels", ("view_channels", "view_products")),
+            Need("stores", ("view_stores",)),
+            Need("types", ("view_types",)),
         ),
         # Beyond what it checks for the catalogue.
         Flow.PREFLIGHT: (Need("types", ("view_types",)),),

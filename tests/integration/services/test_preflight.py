@@ -84,6 +84,8 @@ def test_the_least_scopes_are_enough(start: Start) -> None:
     assert report.failed == []
     assert report["commercetools scopes"].message == "They allow all that the catalogue flow reads."
     assert "manage_types" in report["scopes for bootstrap"].message
+    assert "manage_orders, manage_payments" in report["scopes for orders"].message
+    assert "leave kiosk_order_capture paused" in report["scopes for orders"].cure
 
 
 def test_types_that_cannot_be_seen_are_no_failure(start: Start) -> None:
@@ -263,6 +265,53 @@ def test_a_store_without_an_address(start: Start, dataset: Dataset) -> None:
     assert report["locations"].message.startswith("5 are complete")
 
 
+# Orders
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "words"),
+    [
+        ({"shipping_tax_category": "freight"}, "orders.shipping_tax_category", "does not exist"),
+        ({"store": "atlantis"}, "orders.store", "There is no Store 'atlantis'"),
+        ({"basket_field": "kioskBasket"}, "orders.basket_field", "'kioskBasket'"),
+    ],
+)
+def test_what_orders_need_and_the_project_does_not_have(
+    link: LinkUnderTest, settings: dict[str, Any], name: str, words: str
+) -> None:
+    link.configure(orders=settings)
+    report = link.preflight()
+    assert report.failed == []
+    check_project(report, name, Outcome.WARN, words, "include/mapping.yaml")
+
+
+def test_what_orders_need_and_the_project_has(link: LinkUnderTest) -> None:
+    link.add_type("web-shop", "order", {"kioskBasket": TEXT})
+    orders = {"shipping_tax_category": "standard", "store": "store-berlin", "basket_field": "kioskBasket"}
+    link.configure(orders=orders)
+    assert link.preflight()["orders"].outcome is Outcome.PASS
+
+
+def test_a_store_that_cannot_be_seen_is_no_failure(start: Start) -> None:
+    link = start(behaviour=Behaviour(scopes=in_project(least(Flow.CATALOGUE))))
+    link.configure(orders={"store": "store-berlin"})
+    report = link.preflight()
+    assert report.failed == []
+    assert "view_stores" in report["orders.store"].cure
+
+
+def test_products_whose_tax_category_has_no_rate_for_the_country(start: Start, dataset: Dataset) -> None:
+    categories = [
+        {**one, "rates": [rate for rate in one["rates"] if rate["country"] != "DE"]}
+        if one["key"] == "reduced"
+        else one
+        for one in dataset.tax_categories
+    ]
+    report = start(data=replace(dataset, tax_categories=categories)).preflight()
+    assert report["tax rates"].outcome is Outcome.WARN
+    assert "for DE: reduced." in report["tax rates"].message
+
+
 # Custom Types
 
 
@@ -270,7 +319,7 @@ def test_types_that_are_incomplete(link: LinkUnderTest) -> None:
     link.add_type("cogent-ops-order", "order", {"CS_Device": TEXT, "CS_Cloudshelf": TEXT, "other": NUMBER})
     found = link.preflight()["custom Type cogent-ops-order"]
     assert found.outcome is Outcome.WARN
-    assert found.message == "It lacks CS_OriginatingStore, CS_SalesAssistant, CS_SessionId."
+    assert found.message == "It lacks CS_OrderId, CS_OriginatingStore, CS_SalesAssistant, CS_SessionId."
 
 
 def test_a_field_that_another_type_has_with_another_type(link: LinkUnderTest) -> None:
@@ -392,6 +441,17 @@ def test_a_configuration_that_cannot_be_read_leaves_the_accounts_to_check(link: 
         assert report[name].outcome is Outcome.PASS
     assert report["link"].message.startswith("Not checked: country, currency")
     assert report["Cloudshelf currency"].outcome is Outcome.WARN
+
+
+def test_a_mistake_about_exceptions_is_told_and_hides_nothing_else(
+    link: LinkUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (link.include / "exceptions.yaml").write_text("kinds: {oversell: {owner: nobody}}", encoding="utf-8")
+    monkeypatch.setenv("COGENT_OPS_INCLUDE", str(link.include))
+    report = link.preflight()
+    assert report.failed == ["configuration"]
+    assert "exceptions.yaml, line 1: kinds.oversell.owner" in report["configuration"].message
+    assert report["mapping"].outcome is Outcome.PASS
 
 
 def test_a_link_that_is_not_configured(link: LinkUnderTest) -> None:
