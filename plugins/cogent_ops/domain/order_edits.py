@@ -50,13 +50,22 @@ def check_edit(order: KioskOrder, name: str, value: str, currency: str) -> str:
     :param currency: of the link.
     :raises EditError: when there is no such name, or the value does not fit it.
     """
+    check_name(name)
     what, dot, number = name.partition(".")
-    if dot and what in LINE_EDITS:
+    if dot:
         return _LINE_CHECKS[what](_line(order, name, number), value.strip(), currency)
-    if name not in _CHECKS:
+    return _CHECKS[name](order, value.strip(), currency)
+
+
+def check_name(name: str) -> None:
+    """See that a name is one of a correction.
+
+    :raises EditError: when it is not.
+    """
+    what, dot, _ = name.partition(".")
+    if name not in _CHECKS and not (dot and what in LINE_EDITS):
         known = ", ".join((*_CHECKS, *(f"{one}.<line>" for one in LINE_EDITS)))
         raise EditError(f"An order has no '{name[:40]}' to correct. There are: {known}.")
-    return _CHECKS[name](order, value.strip(), currency)
 
 
 def of_line(edits: Mapping[str, str], what: str, number: int) -> str | None:

@@ -185,6 +185,8 @@ def test_a_partial_refund_needs_its_amount(world: Landed) -> None:
 BAD: tuple[tuple[dict[str, str], str], ...] = (
     ({}, "what to correct"),
     ({"colour": "red"}, "no 'colour'"),
+    ({"stock": ""}, "no 'stock'"),  # a mark of ours is nobody's to take back
+    ({"rejected": ""}, "no 'rejected'"),
     ({"location": "nowhere"}, "no Channel with the key 'nowhere'"),
     ({"location": "erp"}, "InventorySupply"),
     ({"location": ""}, "cannot be taken back"),
@@ -268,6 +270,13 @@ def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(world: Landed) -> N
     assert world.writes() == {}
     assert world.ct_orders() == []
     assert world.row(order).attempts == before[0].attempts
+
+
+def test_a_dry_run_says_what_an_order_waits_for(world: Landed) -> None:
+    order, draft = placed(world), world.sell((COAT, 1), status="DRAFT_BASKET")
+    world.run()
+    assert "at present: ambiguous payment" in world.desk().dry_run(order)
+    assert "excluded, so nothing is sent: draft basket" in world.desk().dry_run(draft)
 
 
 def test_a_dry_run_of_a_captured_order_names_what_is_there(world: Landed) -> None:
@@ -478,8 +487,8 @@ def test_what_was_purged_by_age_is_judged_no_more(world: Landed) -> None:
     with world.store.begin() as conn:
         conn.execute(sa.update(kiosk_order).values(content={}))
     desk = world.desk()
+    assert "rejected by a person" in desk.dry_run(order)
     for deed in (
-        lambda: desk.dry_run(order),
         lambda: world.edit(order, {"paid": "yes"}),
         lambda: world.replay(order),
     ):

@@ -12,12 +12,13 @@ _NOTHING = "Nothing was sent."
 _STATES = ("orderState", "paymentState", "shipmentState")
 
 
-def described(draft: Draft, *, is_addressed: bool) -> str:
+def described(draft: Draft, standing: str, *, is_addressed: bool) -> str:
     """What would be sent.
 
+    :param standing: what the order waits for, or is asked about, at present; empty: nothing.
     :param is_addressed: whether the customer's e-mail address is known.
     """
-    return "\n".join(_described(draft, is_addressed))
+    return "\n".join(_described(draft, standing, is_addressed))
 
 
 def lacking(number: str, problems: Iterable[Problem]) -> str:
@@ -29,7 +30,7 @@ def lacking(number: str, problems: Iterable[Problem]) -> str:
     return "\n".join((f"Order {number} cannot be sent yet:", *rows, _NOTHING))
 
 
-def _described(draft: Draft, is_addressed: bool) -> Iterator[str]:
+def _described(draft: Draft, standing: str, is_addressed: bool) -> Iterator[str]:
     body = draft.body
     yield f"Order {draft.number} would be sent to commercetools:"
     yield from (f"- {_line(line)}" for line in draft.lines)
@@ -38,6 +39,8 @@ def _described(draft: Draft, is_addressed: bool) -> Iterator[str]:
     yield f"- store: {(body.get('store') or {}).get('key') or 'none'}"
     yield f"- e-mail address: {'given' if is_addressed else 'none'}"
     yield f"- states: {', '.join(str(body[name]) for name in _STATES if body.get(name))}"
+    if standing:
+        yield f"- at present: {standing}"
     yield _NOTHING
 
 

@@ -35,6 +35,7 @@ from cogent_ops.domain.order_edits import (
     SKU_EDIT,
     EditError,
     check_edit,
+    check_name,
     refund_of,
 )
 from cogent_ops.domain.order_payment import Balance
@@ -129,6 +130,7 @@ class OrderDesk:
         return Edits(order_id, values, {name: _shown(name, value) for name, value in values.items()})
 
     def _checked(self, order: KioskOrder, name: str, value: str) -> str | None:
+        check_name(name)
         if not value.strip():
             if name == LOCATION_EDIT:
                 raise EditError("A location cannot be taken back; give the key of the right supply Channel.")
@@ -203,10 +205,11 @@ class OrderDesk:
         order = work.capture
         if order.ct_order_id is not None:
             return f"{_named(order)} is in commercetools already: order {order.ct_order_id}."
-        _whole(order, work.content)
+        if order.state is CaptureState.EXCLUDED:
+            return f"{_named(order)} is excluded, so nothing is sent: {order.reason}."
         found = self.capture.preview(work)
         if isinstance(found, Draft):
-            return described(found, is_addressed=work.email is not None)
+            return described(found, order.reason or "", is_addressed=work.email is not None)
         return lacking(order.order_number, found)
 
     def replay(self, conn: Connection, order_id: str, actor: str) -> None:
