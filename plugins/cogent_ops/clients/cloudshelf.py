@@ -50,8 +50,8 @@ LocationForm = Literal["structured", "address"]
 
 #: Keeps an id scan within the complexity limit even if the API multiplies by the page size.
 SCAN_PAGE = 100
-#: Products read with all that a shopper sees of them; fewer where the API finds that too complex.
-SHOWN_PAGE = 50
+#: Products in a page with all their stock levels; of a variant there are as many as stores.
+LEVELS_PAGE = 25
 #: Products whose variants are read in one call; the document has so many places.
 PRODUCTS_READ = 8
 NOT_FOUND = "ENTITY_NOT_FOUND"
@@ -294,7 +294,7 @@ class CloudshelfClient:
 
     def shown_products(self) -> Iterator[list[Json]]:
         """Every product as shoppers see it, with its groups and variants, in pages, oldest id first."""
-        return self._scan("shown_products", SHOWN_PAGE)
+        return self._scan("shown_products")
 
     def shown_product(self, id_: str) -> Json | None:
         """One product in the form of :meth:`shown_products`; ``None`` when there is none."""
@@ -304,6 +304,15 @@ class CloudshelfClient:
     def shown_groups(self) -> Iterator[list[Json]]:
         """Every product group's ``platformProvidedId``, ``displayName`` and ``updatedAt``, in pages."""
         return self._scan("shown_groups")
+
+    def shown_levels(self) -> Iterator[list[Json]]:
+        """Every product's variants with their two flags and stock levels, in pages, oldest id first."""
+        return self._scan("shown_levels", LEVELS_PAGE)
+
+    def shown_levels_of(self, product: str) -> Json | None:
+        """One product in the form of :meth:`shown_levels`; ``None`` when there is none."""
+        found: Json | None = self._api.query("shown_levels_of", id=product)["product"]
+        return found
 
     def _scan(self, name: str, page_size: int = SCAN_PAGE) -> Iterator[list[Json]]:
         """All nodes of a list, which has the name of its document."""

@@ -171,6 +171,7 @@ def test_what_the_web_shop_sells_is_its_own_affair(world: Captures, night: Night
 
 
 def test_what_a_person_left_out_is_explained(world: Captures, night: Night) -> None:
+    captured(world)
     order = sell(world, ("unknown", 1))
     world.run()
     assert night.explained() == {"in_review": 1}
@@ -220,10 +221,20 @@ def test_nothing_is_invented_while_kiosks_sell(world: Captures, night: Night) ->
     assert not failed
 
 
+def test_a_link_that_captures_no_orders_lacks_none(world: Captures, night: Night) -> None:
+    sell(world)
+    for _ in range(2):
+        for kind in (OrderComparison, MoneyComparison):
+            compared = night.nights(hours=20).compare(kind)
+            assert (compared.checked, list(compared.findings)) == (0, [])
+        world.poll()
+
+
 # What is wrong is found
 
 
 def test_an_order_that_no_poll_read_is_lost(world: Captures, night: Night) -> None:
+    captured(world)
     order = sell(world, (COAT, 2))
     assert night.explained(minutes=59) == {"changed_a_moment_ago": 1}
     (found,) = night.found().values()
@@ -234,6 +245,7 @@ def test_an_order_that_no_poll_read_is_lost(world: Captures, night: Night) -> No
 
 
 def test_an_order_that_nobody_looks_at_any_more_is_late(world: Captures, night: Night) -> None:
+    captured(world)
     order = sell(world)
     world.poll()
     assert night.explained(minutes=30) == {"on_its_way": 1}

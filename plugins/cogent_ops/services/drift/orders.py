@@ -62,10 +62,13 @@ class Reading:
     """When the sides were read.
 
     :param since: orders that were placed or changed since then are compared.
+    :param in_use: whether the link has ever captured an order, or asked a person about one. Who has not begun with that
+        lacks nothing.
     """
 
     moment: Moment
     since: datetime
+    in_use: bool
 
 
 READING, FACTS = TypeAdapter(Reading), TypeAdapter(OrderFacts)
@@ -109,9 +112,12 @@ class OrderComparison:
         today = now.replace(hour=0, minute=0, second=0, microsecond=0)
         since = today - timedelta(days=rules.order_days)
         moment = Moment(now, timedelta(seconds=rules.lag_seconds), timedelta(minutes=rules.order_minutes))
-        yield "reading", READING.dump_json(Reading(moment, since)).decode()
-        for one in self._facts(self._read(since)):
-            yield "order", FACTS.dump_json(one).decode()
+        accounts = self.store.captures.accounting(self.link)
+        reading = Reading(moment, since, in_use=bool(accounts.captured or accounts.review))
+        yield "reading", READING.dump_json(reading).decode()
+        if reading.in_use:
+            for one in self._facts(self._read(since)):
+                yield "order", FACTS.dump_json(one).decode()
 
     def _read(self, since: datetime) -> _Sides:
         """Read all sides while orders go on.
@@ -229,8 +235,10 @@ class OrderComparison:
         if not night.has(TABLE):
             return Compared(0, ())
         rows = read_facts(night, TABLE)
-        moment = READING.validate_json(next(rows)[1]).moment
-        counts: Counter[str] = Counter()
+        reading = READING.validate_json(next(rows)[1])
+        if not reading.in_use:
+            return Compared(0, (), {"orders_are_not_captured": 1})
+        moment, counts = reading.moment, Counter[str]()
         found: list[Finding] = []
         for checked, (_, facts) in enumerate(rows, start=1):
             one = FACTS.validate_json(facts)
