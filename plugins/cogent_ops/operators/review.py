@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from cogent_ops.operators.common import Summary, run_key
 if TYPE_CHECKING:
     from cogent_ops.services.asking import Asking
 
-#: What a question with nothing to choose from would show; a form needs options before it is known what it asks.
+#: Airflow wants to know while it parses what may be chosen, when it is not known yet what will be asked.
 _HOLD = "Hold"
 
 
@@ -53,7 +53,7 @@ class ExceptionQuestionsOperator(BaseOperator):
 class AskPersonOperator(HITLOperator):
     """Ask a person under *Required Actions* about the exceptions of one cause, and wait for the answer.
 
-    No answer in time means hold, and so does one that cannot be read.
+    No answer in time means hold.
 
     :param link: the link. (templated)
     :param question: one of those that :class:`ExceptionQuestionsOperator` found. (templated)
@@ -68,15 +68,19 @@ class AskPersonOperator(HITLOperator):
 
     def execute(self, context: Context) -> Any:
         """Show the form, and park until somebody answers or the time is over."""
-        self._fill(context)
+        self._show(context)
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Take the answer. See :meth:`HITLOperator.execute_complete`."""
-        self._fill(context)
+        # Airflow has held the choice against what was offered; whether it is allowed by now, carrying it out tells.
+        self.options = list(event.get("chosen_options") or self.options)
         return super().execute_complete(context, event)
 
-    def _fill(self, context: Context) -> None:
+    def validate_params_input(self, params_input: Mapping[str, Any]) -> None:
+        """Take what was typed as it is: what cannot be used is asked again with the reason; a failed task were not."""
+
+    def _show(self, context: Context) -> None:
         asking = _asking(self.link, context)
         form = asking.form(self.question["kind"], self.question["ids"], datetime.now(UTC))
         self.subject, self.body, self.options = form.subject, form.body, list(form.options)
