@@ -6,7 +6,7 @@ import heapq
 import random
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -183,10 +183,13 @@ class OrderBurst:
         sale = _sale(id_, case, order["lines"], place)
         with self._lock:
             self.sales[id_] = sale
-        at = time.monotonic()
-        for wait, (_, step) in zip(waits, case.steps, strict=True):
-            at += wait
-            self._schedule(at, partial(self._step, sale, step))
+        self._live(sale, deque(zip(waits, (step for _, step in case.steps), strict=True)))
+
+    def _live(self, sale: Sale, left: deque[tuple[float, str]]) -> None:
+        """Let the next step of its life come; one after the other, however late the first one was."""
+        if left:
+            wait, step = left.popleft()
+            self._schedule(time.monotonic() + wait, partial(self._step, sale, step, left))
 
     def _order(self, shelf: _Shelf) -> Json:
         rng, who = self._rng, self._rng.randrange(10**6)
@@ -224,7 +227,7 @@ class OrderBurst:
             "fulfilmentMethod": "SHIP_TO_HOME",
         }
 
-    def _step(self, sale: Sale, step: str) -> None:
+    def _step(self, sale: Sale, step: str, left: deque[tuple[float, str]]) -> None:
         if step == "bought":
             bought = {"order": sale.id, "orderNumber": f"web-{sale.ulid}", "inventoryMode": "None"}
             self._sandbox.change("basket-purchase", **bought)
@@ -232,7 +235,8 @@ class OrderBurst:
             sale.paid_at = time.time() if step == "PAID" else sale.paid_at
             self._sandbox.change("kiosk-status", order=sale.id, status=step)
         elif not self._cancel(sale):
-            self._schedule(time.monotonic() + _TRY_AGAIN_SECONDS, partial(self._step, sale, step))
+            left.appendleft((_TRY_AGAIN_SECONDS, step))
+        self._live(sale, left)
 
     def _cancel(self, sale: Sale) -> bool:
         """Cancel in commercetools; false while the order is not there yet."""
