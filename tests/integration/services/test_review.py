@@ -168,6 +168,23 @@ def test_a_rejected_order_is_excluded_by_name_and_stays_so(world: Reviewing) -> 
     assert EMAIL not in str(world.store.audit_log.entries())
 
 
+def test_a_rejection_can_be_taken_back(world: Reviewing) -> None:
+    (order,) = world.nowhere()
+    number = world.one(order).id
+    world.do(Action.REJECT, [number], note="a test sale")
+    assert not world.do(Action.REPLAY, [number])[0].is_done
+    assert world.do(Action.REOPEN, [number], actor="bob")[0].is_done
+    assert world.do(Action.REPLAY, [number], edits={"location": "berlin"})[0].is_done
+    assert world.finish().imported == 1
+    assert world.one(order).status is Status.FIXED
+    assert history(world, number) == [
+        ("ann", "reject"),
+        ("bob", "reopen"),
+        ("ann", "edit"),
+        ("ann", "replay"),
+    ]
+
+
 def test_an_email_address_is_kept_for_the_order_alone(begin: Callable[..., Reviewing]) -> None:
     world = begin(orders_settings={"email": "required"})
     order = world.sell((COAT, 1), **PAID_HERE)
