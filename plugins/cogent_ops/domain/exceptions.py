@@ -73,6 +73,8 @@ class Status(StrEnum):
 
 
 OPEN = (Status.NEW, Status.ACKNOWLEDGED, Status.IN_PROGRESS)
+#: A person leaves it as it is, however often it is seen again.
+DECIDED = (Status.EXPECTED, Status.REJECTED)
 _CLOSED = frozenset({Status.FIXED, Status.EXPECTED, Status.REJECTED})
 
 #: The life of an exception: what may follow what. A status may always be confirmed.

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Row
 
-from cogent_ops.domain.exceptions import OPEN, Action, NewException, Status, may_follow
+from cogent_ops.domain.exceptions import DECIDED, OPEN, Action, NewException, Status, may_follow
 from cogent_ops.domain.policies import Policies
 from cogent_ops.errors import PermanentError
 from cogent_ops.store.engine import Database
@@ -228,10 +228,13 @@ class Exceptions:
         """Exceptions that still need somebody, the oldest first."""
         return self.find(link, Filter(kind=kind))
 
-    def open_causes(self, link: str, kind: str) -> Iterator[str]:
-        """Cause keys of the open exceptions of a kind; no transaction stays open between pages."""
-        e = exception.c
-        query = select(e.cause_key).where(e.link == link, e.kind == kind, e.status.in_(OPEN))
+    def open_causes(self, link: str, kind: str, *, decided: bool = False) -> Iterator[str]:
+        """Cause keys of the open exceptions of a kind; no transaction stays open between pages.
+
+        :param decided: also of those that a person has decided to leave as they are.
+        """
+        e, wanted = exception.c, (*OPEN, *DECIDED) if decided else OPEN
+        query = select(e.cause_key).where(e.link == link, e.kind == kind, e.status.in_(wanted))
         return (row.cause_key for row in pages(self._database, query, e.cause_key))
 
 

@@ -19,6 +19,7 @@ from tests.support.kiosks import Json, ulid
 
 from cogent_ops.clients.transport import close_sessions
 from cogent_ops.domain.drift.model import Cause, Finding
+from cogent_ops.domain.exceptions import Action, Status
 from cogent_ops.sandbox.server import SandboxServer
 from cogent_ops.services.drift.comparison import MoneyLine
 from cogent_ops.services.drift.money import MoneyComparison
@@ -177,6 +178,23 @@ def test_what_a_person_left_out_is_explained(world: Captures, night: Night) -> N
     assert night.explained() == {"in_review": 1}
     world.leave_out(order, "a test of the till")
     assert night.explained() == {"excluded_by_name": 1}
+
+
+def test_what_a_person_has_decided_to_leave_so_is_not_found_every_night(
+    world: Captures, night: Night
+) -> None:
+    (order,) = captured(world)
+    world.set_status(order, "REFUNDED")
+    world.run()
+    world.set_status(order, "PAID")
+    world.run()
+    (waiting,) = world.store.exceptions.open(world.name)
+    assert (waiting.kind, night.explained()) == ("order_state", {"in_review": 1})
+    with world.store.begin() as conn:
+        world.store.exceptions.decide(
+            conn, world.name, waiting.id, Action.EXPECTED, Status.EXPECTED, actor="ann", detail={}
+        )
+    assert night.explained() == {"in_review": 1}
 
 
 def test_a_change_on_its_way_is_no_drift(world: Captures, night: Night) -> None:

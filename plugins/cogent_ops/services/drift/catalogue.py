@@ -49,7 +49,7 @@ from cogent_ops.services.catalogue.read import CatalogueReader, parsed
 from cogent_ops.services.drift.archive import Night
 from cogent_ops.services.drift.comparison import Compared, Parts
 from cogent_ops.services.drift.facts import Row, read_facts, write_facts
-from cogent_ops.services.drift.suspects import Suspects, newest
+from cogent_ops.services.drift.suspects import Suspects, newest, refused_records
 from cogent_ops.services.pipeline import batches, ordered_map
 
 log = logging.getLogger(__name__)
@@ -157,7 +157,7 @@ class CatalogueComparison:
     def _groups(self, context: CatalogueContext, changed_at: datetime | None) -> Iterator[GroupSuspect]:
         """Groups of ours that are shown under another name, or whose category is gone."""
         wanted = {group.id: group for group in map_groups(context)}
-        refused = frozenset(self.store.exceptions.open_causes(self.link, Kind.RECORD_REFUSED))
+        refused = refused_records(self.store, self.link)
         for page in self.parts.cloudshelf.shown_groups():
             shown = {
                 one["platformProvidedId"]: one for one in page if is_ours(one["platformProvidedId"], GROUP)

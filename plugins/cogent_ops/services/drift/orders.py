@@ -28,7 +28,7 @@ from cogent_ops.domain.drift.orders import (
     findings,
     judge,
 )
-from cogent_ops.domain.exceptions import Kind
+from cogent_ops.domain.exceptions import ORDER_KINDS, Kind
 from cogent_ops.domain.money import Money, MoneyError, minor_units
 from cogent_ops.domain.order_changes import shop_status
 from cogent_ops.domain.order_draft import GOODS
@@ -46,13 +46,7 @@ TABLE = "orders"
 #: Orders looked up or written at once.
 SOME = 500
 #: Kinds of exception whose cause is ``order/<id>``: a person knows of the order.
-KINDS = (
-    *(kind for kind in Kind if kind.startswith("order_")),
-    Kind.AMBIGUOUS_PAYMENT,
-    Kind.REFUND_AMOUNT,
-    Kind.STATUS_REFUSED,
-    Kind.BAD_MOVEMENT,
-)
+KINDS = (*ORDER_KINDS, Kind.ORDER_UNREADABLE, Kind.BAD_MOVEMENT)
 _EXPANDED = {"expand": "paymentInfo.payments[*]"}
 _USERS = {"clientId": "an API client", "associate": "an associate", "customer": "a customer"}
 
@@ -225,7 +219,8 @@ class OrderComparison:
                 yield replace(facts, number=side.number, kiosk=None, shop=side, twin_of=facts.number)
 
     def _in_review(self) -> set[str]:
-        causes = (self.store.exceptions.open_causes(self.link, kind) for kind in KINDS)
+        exceptions = self.store.exceptions
+        causes = (exceptions.open_causes(self.link, kind, decided=True) for kind in KINDS)
         return {cause.removeprefix("order/") for cause in chain.from_iterable(causes)}
 
     # Judging

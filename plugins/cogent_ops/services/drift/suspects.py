@@ -18,7 +18,7 @@ from cogent_ops.services.catalogue.push import ANNOUNCED, UNSURE
 from cogent_ops.services.catalogue.read import CatalogueReader, parsed, skus_of, variants_of
 from cogent_ops.services.drift.comparison import Parts
 from cogent_ops.services.pipeline import ordered_map
-from cogent_ops.store import ProductState
+from cogent_ops.store import ProductState, Store
 
 Raw = dict[str, Any]
 
@@ -49,7 +49,7 @@ class Suspects:
     @cached_property
     def refused(self) -> frozenset[str]:
         """Ids of records that Cloudshelf refused, which a person knows."""
-        return frozenset(self.store.exceptions.open_causes(self.link, Kind.RECORD_REFUSED))
+        return refused_records(self.store, self.link)
 
     def look(self, gids: Sequence[str]) -> list[Suspect]:
         """Look at some products.
@@ -157,6 +157,11 @@ class Suspects:
         given = (price[name] for name in ("validFrom", "validUntil") if price.get(name))
         now = self.context.scope.now
         return max((at for at in map(datetime.fromisoformat, given) if at <= now), default=None)
+
+
+def refused_records(store: Store, link: str) -> frozenset[str]:
+    """Ids of records that Cloudshelf refused, which a person knows."""
+    return frozenset(store.exceptions.open_causes(link, Kind.RECORD_REFUSED, decided=True))
 
 
 def newest(resources: Iterable[Mapping[str, Any]]) -> datetime | None:
