@@ -85,7 +85,7 @@ class OrderFlow:
             beat.end()
         return {
             "orders_read": polled.read,
-            "orders_changed": polled.changed,
+            "orders_stored": polled.changed,
             **{f"orders_{name}": number for name, number in asdict(captured).items()},
             "orders_told": told.told,
             "told_refused": told.refused,
