@@ -70,7 +70,7 @@ FORBIDDEN = re.compile(r"(?i)payment|secret|token|apikey|email|phone|telephone|f
 #: How a kiosk was paid is no secret, and an order needs it; nothing else of a payment is read.
 PAID_HOW = {"paymentMethod", "paymentAttemptId"}
 #: Pages that are as long as the API lets them be, see ``CloudshelfClient.orders``; the worst case is what fits then.
-SMALLER_PAGES = {"orders": 10, "shown_products": 20}
+SMALLER_PAGES = {"orders": 10, "shown_levels": 49, "shown_products": 20}
 #: All that may be read of an organisation, and where.
 ORGANISATION = {"owningOrganisation": {"displayName", "defaultCurrencyCode", "safetyStockNumber"}}
 
@@ -237,6 +237,9 @@ def _use_everything(client: CloudshelfClient) -> None:
     assert shown == client.shown_product(PRODUCT.id)
     assert [one["platformProvidedId"] for one in shown["productGroups"]] == [GROUP.id]
     assert client.shown_product(unknown) is None
+    (shown,) = [one for page in client.shown_levels() for one in page]
+    assert shown == client.shown_levels_of(PRODUCT.id)
+    assert [one["isInStock"] for one in shown["productVariants"][0]["stockLevels"]] == [True]
     assert GROUP.id in [one["platformProvidedId"] for page in client.shown_groups() for one in page]
     client.delete_groups([GROUP.id])
     client.delete_products([PRODUCT.id])

@@ -10,7 +10,7 @@ Times in the store are the clocks of the machines that work on it; they order an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -35,7 +35,7 @@ from cogent_ops.domain.availability import Wanted
 from cogent_ops.errors import RetryableError
 from cogent_ops.store.engine import Database
 from cogent_ops.store.schema import stock_level, variant_flag, watermark
-from cogent_ops.store.sql import Values, chunks, now, take_turns, upsert
+from cogent_ops.store.sql import Values, chunks, now, pages, take_turns, upsert
 
 #: Flow under whose name the watermarks hold when the youngest collection began.
 TURN = "availability_turn"
@@ -85,6 +85,30 @@ class Flag:
     in_stock: bool
     purchasable: bool
     refusals: int = 0
+
+
+@dataclass(frozen=True)
+class Told:
+    """What kiosks should be told, and were told last.
+
+    :param channel: key of the store's Channel; ``None``: these are the variant's flags, see :func:`in_one`.
+    :param wanted: units, or flags.
+    :param told: ``None``: nobody knows.
+    :param read_due: by when its inventory entries were to be read again, of flags.
+    """
+
+    sku: str
+    channel: str | None
+    wanted: int
+    told: int | None
+    wanted_at: datetime
+    told_at: datetime | None
+    read_due: datetime | None = None
+
+
+def in_one(in_stock: bool, purchasable: bool) -> int:
+    """Both flags as a number."""
+    return 2 * in_stock + purchasable
 
 
 @dataclass(frozen=True)
@@ -489,6 +513,18 @@ class Availability:
         )
         with self._database.read() as conn:
             return any(conn.execute(query.limit(1)).first() is not None for query in queries)
+
+    def told(self, link: str) -> Iterator[Told]:
+        """What kiosks should be told and were told of every variant, stores first; no transaction stays open."""
+        levels = select(_L.link, _L.sku, _L.channel, _L.wanted, _L.told, _L.wanted_at, _L.told_at)
+        for row in pages(self._database, levels.where(_L.link == link), _L.link, _L.sku, _L.channel):
+            yield Told(row.sku, row.channel, row.wanted, row.told, row.wanted_at, row.told_at)
+        flags = select(variant_flag).where(_F.link == link)
+        for row in pages(self._database, flags, _F.link, _F.sku):
+            wanted = in_one(row.in_stock, row.purchasable)
+            unknown = row.told_in_stock is None or row.told_purchasable is None
+            told = None if unknown else in_one(row.told_in_stock, row.told_purchasable)
+            yield Told(row.sku, None, wanted, told, row.wanted_at, row.told_at, row.read_due)
 
     def backlog(self, link: str) -> Backlog:
         """What kiosks do not know yet."""
