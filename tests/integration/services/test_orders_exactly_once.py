@@ -234,7 +234,7 @@ def work_for_ever(story: Story) -> None:
                 time.sleep(0.005)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(20 if WANTED else 2))
 def test_two_processes_killed_at_random(shared: Shared, seed: int) -> None:
     chance = random.Random(seed)
     story = begin(shared)
