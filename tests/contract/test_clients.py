@@ -327,6 +327,9 @@ def _read_and_write(client: CommercetoolsClient, skus: list[str]) -> None:
     client.create("channels", {"key": "cs-store", "roles": ["InventorySupply"], "name": {"en": "Store"}})
     client.get("channels", key="cs-store")
     client.create("inventory", {"sku": "cs-new", "quantityOnStock": 3})
+    payment = client.ensure("payments", {"key": "cs-1", "amountPlanned": MONEY}).resource
+    client.delete("payments", payment["id"], payment["version"])
+    list(client.by_values("orders", "custom(fields(csOrder))", ["a", "b"]))
     client.create("orders/import", ORDER)
     client.get("orders", key="cs-1")
     assert list(client.pages("payments", where=('lastModifiedAt >= "2020-01-01T00:00:00.000Z"',))) == []

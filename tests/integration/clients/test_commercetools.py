@@ -265,6 +265,21 @@ def test_a_login_that_stays_down_is_no_fault_of_the_connection(start: Start) -> 
         shop(server, replace(QUICK, attempts=2)).project()
 
 
+# Removing
+
+
+def test_a_resource_is_removed_at_its_version_only(sandbox: SandboxServer) -> None:
+    client = shop(sandbox)
+    made = client.ensure("types", TYPE).resource
+    assert client.delete("types", made["id"], made["version"] + 7) == Conflict(made["version"])
+    assert client.get("types", made["id"]) is not None
+    gone = client.delete("types", made["id"], made["version"])
+    assert isinstance(gone, Updated)
+    assert gone.resource["id"] == made["id"]
+    assert client.get("types", made["id"]) is None
+    assert client.delete("types", made["id"], made["version"]) == Conflict(None)
+
+
 # What a user is told
 
 

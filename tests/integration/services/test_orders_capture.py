@@ -571,6 +571,22 @@ def test_a_refusal_of_commercetools_concerns_one_order_alone(begin: Begin) -> No
     assert world.exceptions() == {}
 
 
+def test_an_order_that_is_corrected_after_its_payment_was_made_gets_another_one(begin: Begin) -> None:
+    """The first import was refused, so the payment hangs on nothing; it is over the amount before the correction."""
+    world = begin()
+    order = sell(world, (COAT, 2))
+    world.poll()
+    refusal = Rule(kind=Kind.ERROR, operation="orders.import", status=400, limit=1)
+    world.server.set_faults(faults(refusal))
+    assert world.finish() == CaptureCounts(review=1)
+    world.decide(order, **{"price.1": "9.00", "total": "18.00"})
+    assert world.finish() == CaptureCounts(imported=1)
+    assert world.ct_order(order)["totalPrice"]["centAmount"] == 1800
+    assert world.transactions(order) == [("Charge", "Success", 1800)]
+    assert world.payment(order)["key"] == f"CS-{ulid(order)}"
+    assert len(list(world.server.state.commercetools["payments"])) == 1
+
+
 # Later states
 
 

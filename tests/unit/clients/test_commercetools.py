@@ -84,6 +84,15 @@ def _values(predicate: str) -> list[str]:
     return list(parsed.node.values)
 
 
+def test_a_nested_field_is_asked_for_where_it_is() -> None:
+    (part,) = predicates("custom(fields(CS_OrderId))", ["a", "b"], 200)
+    assert unquote(part) == 'custom(fields(CS_OrderId in ("a","b")))'
+    parts = list(
+        predicates("custom(fields(CS_OrderId))", [f"gid://cloudshelf/Order/{n}" for n in range(99)], 300)
+    )
+    assert all(len(part) <= 300 and part.endswith(")))") for part in parts)
+
+
 def test_predicates_use_the_room() -> None:
     parts = list(predicates("sku", [f"SKU-{number:06}" for number in range(10_000)], MAX_URI_BYTES))
     assert all(len(part) > MAX_URI_BYTES - 30 for part in parts[:-1])

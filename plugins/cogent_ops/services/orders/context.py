@@ -136,12 +136,6 @@ class OrderContext:
             type_key=config.custom_types.order,
         )
 
-    def is_supplier(self, channel: str) -> bool:
-        """Whether a key is that of a supply Channel."""
-        if channel not in self._current().channels:
-            self._look_again()
-        return channel in self._current().channels
-
     def _article(self, sku: str) -> Article | None:
         return self._articles.get(sku, _UNREAD)[1]
 
