@@ -6,6 +6,7 @@ a trace: errors name the connection and what was answered, nothing else.
 
 from __future__ import annotations
 
+import logging
 import re
 import smtplib
 from collections.abc import Callable
@@ -79,7 +80,8 @@ def _post(conn_id: str, payload: dict[str, Any]) -> None:
 
 
 def _mask(found: Connection, path: str) -> None:
-    """Have Airflow blot the address out wherever a library logs it nevertheless."""
+    """Keep the address out of logs: urllib3 writes it at DEBUG, and Airflow does not blot it out everywhere."""
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
     for secret in (path, urlsplit(found.host or "").path):
         if len(secret.strip("/")) > 8:
             mask_secret(secret)
