@@ -23,19 +23,15 @@ from cogent_ops.domain.drift.catalogue import (
     Known,
     Mismatch,
     Moment,
-    ProductView,
-    Shelf,
     Suspect,
-    VariantView,
     differences,
     findings,
     group_finding,
     judge,
     judge_group,
-    shown_view,
-    wanted_view,
 )
 from cogent_ops.domain.drift.model import TITLES, Cause
+from cogent_ops.domain.drift.shelf import ProductView, Shelf, VariantView, shown_view, wanted_view
 from cogent_ops.domain.identifiers import group_gid, product_gid, variant_gid
 from cogent_ops.domain.kiosk import KioskImage, KioskProduct, KioskVariant
 

@@ -321,12 +321,10 @@ def _other_state(
     facts: OrderFacts, ledger: LedgerSide, shop: ShopSide, moment: Moment
 ) -> Iterator[OrderMismatch]:
     wanted, shown = _effective(ledger.status), shop.status
-    if wanted == shown == ledger.captured_status:
-        return
     if shown is None and ledger.origin != "kiosk":
         return  # somebody else's order may be paid where its payments do not show
     if wanted == shown:
-        return  # both sides agree; what the store says comes with its next change
+        return
     why = _state_cause(facts, ledger, shop, moment)
     yield OrderMismatch(Aspect.STATE, wanted, shown or "not paid", *why)
 

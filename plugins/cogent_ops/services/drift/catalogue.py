@@ -29,18 +29,14 @@ from cogent_ops.domain.drift.catalogue import (
     GroupSuspect,
     Mismatch,
     Moment,
-    ProductView,
-    Shelf,
     Suspect,
     findings,
     group_finding,
-    is_ours,
     judge,
     judge_group,
-    shown_view,
-    wanted_view,
 )
 from cogent_ops.domain.drift.model import Area, Finding
+from cogent_ops.domain.drift.shelf import ProductView, Shelf, is_ours, shown_view, wanted_view
 from cogent_ops.domain.exceptions import Kind
 from cogent_ops.domain.identifiers import GROUP, product_gid
 from cogent_ops.services.catalogue.gated import GatedRecord

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
 from cogent_ops.domain.catalogue import CatalogueContext, map_product
-from cogent_ops.domain.drift.catalogue import Known, ProductView, Suspect, is_ours, shown_view, wanted_view
+from cogent_ops.domain.drift.catalogue import Known, Suspect
+from cogent_ops.domain.drift.shelf import ProductView, is_ours, shown_view, wanted_view
 from cogent_ops.domain.exceptions import Kind
 from cogent_ops.domain.identifiers import PRODUCT, parse_gid
 from cogent_ops.quality import Gate
@@ -24,6 +26,25 @@ Raw = dict[str, Any]
 
 #: Reference data whose changes reach products with the nightly full pass only, and such that every run looks at.
 NIGHTLY_REFERENCE, REFERENCE = ("categories", "product_types"), ("tax_categories",)
+
+
+@dataclass(frozen=True)
+class _Gathered:
+    """What is known of some products, by their ids.
+
+    :param lines: those that are published, joined with stock and prices.
+    :param stocked: when the newest inventory entry was made, by SKU, where that may have ended a hold.
+    :param confirmed: see :class:`Suspect`, as ``told``.
+    :param listed: those that the last full pass still saw.
+    """
+
+    lines: Mapping[str, Raw]
+    gated: Mapping[str, GatedProduct]
+    states: Mapping[str, ProductState]
+    stocked: Mapping[str, datetime]
+    confirmed: Set[str]
+    told: Set[str]
+    listed: Set[str]
 
 
 class Suspects:
@@ -57,42 +78,49 @@ class Suspects:
         :param gids: as Cloudshelf knows them; also such that are not ours.
         """
         ids = {gid: parse_gid(gid).id for gid in gids if is_ours(gid, PRODUCT)}
-        lines = {one["projection"]["id"]: one for one in self._lines(list(ids.values()))}
-        mapped = [map_product(parsed(line), self.context) for line in lines.values()]
-        gated = (
-            {one.product_id: one for one in admitted(self.gate, self.store, self.link, mapped)}
-            if mapped
-            else {}
-        )
-        states = self.store.catalogue.states(self.link, ids.values())
-        stocked = self._stocked_at([line for id_, line in lines.items() if _was_held(states.get(id_))])
-        confirmed, told = self._told(gated.values())
-        listed = {product_id for product_id, _ in self.store.catalogue.previous_skus(self.link, ids.values())}
+        found = self._gather(list(ids.values()))
         shown = ordered_map(self.parts.cloudshelf.shown_product, gids, workers=self.config.concurrency)
-        found = []
-        for gid, node in zip(gids, shown, strict=True):
-            id_ = ids.get(gid, "")
-            line, judged, state = lines.get(id_), gated.get(id_), states.get(id_)
-            view = None if node is None else shown_view(node, self.config.currency)
-            records = _records(gid, judged, view)
-            found.append(
-                Suspect(
-                    gid=gid,
-                    name=_name(gid, id_, judged, state, node),
-                    is_published=line is not None,
-                    wanted=self._wanted(judged),
-                    held_skus=judged.held_skus if judged else (),
-                    shown=view,
-                    known=_known(state),
-                    told=tuple(record for record in records if record in told),
-                    confirmed=tuple(record for record in records if record in confirmed),
-                    refused=tuple(record for record in records if record in self.refused),
-                    changed_at=self._changed_at(line, stocked),
-                    nightly_at=self._changed_at_night(line),
-                    was_listed=id_ in listed,
-                )
-            )
-        return found
+        return [
+            self._suspect(gid, ids.get(gid, ""), node, found) for gid, node in zip(gids, shown, strict=True)
+        ]
+
+    def _gather(self, ids: Sequence[str]) -> _Gathered:
+        """All that is known of some products of ours on this side of Cloudshelf."""
+        lines = {one["projection"]["id"]: one for one in self._lines(ids)}
+        mapped = [map_product(parsed(line), self.context) for line in lines.values()]
+        judged = admitted(self.gate, self.store, self.link, mapped) if mapped else ()
+        gated = {one.product_id: one for one in judged}
+        states = self.store.catalogue.states(self.link, ids)
+        confirmed, told = self._told(gated.values())
+        return _Gathered(
+            lines=lines,
+            gated=gated,
+            states=states,
+            stocked=self._stocked_at([line for id_, line in lines.items() if _was_held(states.get(id_))]),
+            confirmed=confirmed,
+            told=told,
+            listed={product_id for product_id, _ in self.store.catalogue.previous_skus(self.link, ids)},
+        )
+
+    def _suspect(self, gid: str, id_: str, node: Raw | None, found: _Gathered) -> Suspect:
+        line, judged, state = found.lines.get(id_), found.gated.get(id_), found.states.get(id_)
+        view = None if node is None else shown_view(node, self.config.currency)
+        records = _records(gid, judged, view)
+        return Suspect(
+            gid=gid,
+            name=_name(gid, id_, judged, state, node),
+            is_published=line is not None,
+            wanted=self._wanted(judged),
+            held_skus=judged.held_skus if judged else (),
+            shown=view,
+            known=_known(state),
+            told=tuple(record for record in records if record in found.told),
+            confirmed=tuple(record for record in records if record in found.confirmed),
+            refused=tuple(record for record in records if record in self.refused),
+            changed_at=self._changed_at(line, found.stocked),
+            nightly_at=self._changed_at_night(line),
+            was_listed=id_ in found.listed,
+        )
 
     def _lines(self, ids: Sequence[str]) -> list[Raw]:
         """Those of the products that are published, joined with stock and prices."""
