@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,8 +82,11 @@ def main(options: list[str]) -> int:
     args = parser.parse_args(options)
     with tempfile.TemporaryDirectory() as name:
         include = _settings(Path(name) / "include")
-        with running("stock_deltas", "kiosk_order_capture", store_url=args.url, include=include) as run:
-            return _measure(args, run)
+        with (
+            running("stock_deltas", "kiosk_order_capture", store_url=args.url, include=include) as run,
+            closing(Sandbox(run.sandbox)) as sandbox,
+        ):
+            return _measure(args, run, sandbox)
 
 
 def _settings(folder: Path) -> Path:
@@ -99,8 +103,8 @@ def _settings(folder: Path) -> Path:
     return folder
 
 
-def _measure(args: argparse.Namespace, run: Running) -> int:
-    sandbox, store = Sandbox(run.sandbox), open_store(run.store_url)
+def _measure(args: argparse.Namespace, run: Running, sandbox: Sandbox) -> int:
+    store = open_store(run.store_url)
     burst, meter, began = OrderBurst(sandbox), Meter(run), time.monotonic()
     sandbox.misbehave(FAULTS)
     burst.sell(_arrivals(args.orders, args.rate))

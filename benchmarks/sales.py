@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from contextlib import closing
 
 from benchmarks.in_airflow import Meter, Running, percentiles, running
 from order_burst import OrderBurst
@@ -28,12 +29,14 @@ def main(options: list[str]) -> int:
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--url", help="store on PostgreSQL instead of SQLite")
     args = parser.parse_args(options)
-    with running("stock_deltas", "availability_push", store_url=args.url) as run:
-        return _measure(args, run)
+    with (
+        running("stock_deltas", "availability_push", store_url=args.url) as run,
+        closing(Sandbox(run.sandbox)) as sandbox,
+    ):
+        return _measure(args, run, sandbox)
 
 
-def _measure(args: argparse.Namespace, run: Running) -> int:
-    sandbox = Sandbox(run.sandbox)
+def _measure(args: argparse.Namespace, run: Running, sandbox: Sandbox) -> int:
     burst, meter, began = OrderBurst(sandbox, [PAID_AT_ONCE]), Meter(run), time.monotonic()
     burst.sell(number / args.rate for number in range(int(args.rate * args.seconds)))
     run.progress.step(f"{len(burst.sales)} sales in {time.monotonic() - began:.0f} s")

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -373,9 +373,8 @@ def carry(airflow: Airflow, progress: Progress) -> None:
     airflow.watch("catalogue_sync", airflow.run("catalogue_sync"), progress, airflow.approve)
 
 
-def sell(airflow: Airflow, sandbox: Json, store: Store, progress: Progress) -> Recount:
+def sell(airflow: Airflow, talk: Sandbox, store: Store, progress: Progress) -> Recount:
     """Kiosk orders, good and bad, while both APIs misbehave; what a recount of both sides finds afterwards."""
-    talk = Sandbox(sandbox)
     burst = OrderBurst(talk, KINDS_OF_ORDER, pace=PACE)
     progress.step(
         f"stock_deltas, kiosk_order_capture: {ORDERS} orders, good and bad, while requests fail and answers are lost"
@@ -404,12 +403,12 @@ def sell(airflow: Airflow, sandbox: Json, store: Store, progress: Progress) -> R
     return recount(talk, burst)
 
 
-def summarise(store: Store, sandbox: Json) -> None:
+def summarise(store: Store, talk: Sandbox) -> None:
     """What was pushed, skipped and held, and why; beside it what the simulated Cloudshelf says that it holds."""
     run, audit = (store.runs.latest("default", flow) for flow in ("catalogue_sync", "catalogue_audit"))
     if run is None or audit is None:
         raise DemoFailed("The store knows of no finished run.")
-    print_run(run.counts, Sandbox(sandbox).control("GET", "/state")["cloudshelf"], store)
+    print_run(run.counts, talk.control("GET", "/state")["cloudshelf"], store)
     print("\nReports")
     print(f"  audit  file://{local_path(audit.report_path)}")
     print(f"  sync   file://{local_path(run.report_path)}")
@@ -449,10 +448,11 @@ def main() -> int:
             processes.run("bootstrap", "cogent-ops", "bootstrap")
             airflow.wait_until_ready(*FLOWS)
             store = open_store(f"sqlite:///{home / 'cogent_ops.db'}")
-            # With --keep kiosks and the web shop sell all the time, and nothing can be recounted.
-            found = None if args.keep else sell(airflow, sandbox, store, progress)
-            progress.step("Done")
-            summarise(store, sandbox)
+            with closing(Sandbox(sandbox)) as talk:
+                # With --keep kiosks and the web shop sell all the time, and nothing can be recounted.
+                found = None if args.keep else sell(airflow, talk, store, progress)
+                progress.step("Done")
+                summarise(store, talk)
             if found is not None:
                 print_orders(store)
                 print_recount(found)

@@ -33,6 +33,10 @@ class Sandbox:
         )
         self._own_failures = 0
 
+    def close(self) -> None:
+        """Hang up."""
+        self._http.close()
+
     # Control
 
     def change(self, what: str, **given: Any) -> Json:

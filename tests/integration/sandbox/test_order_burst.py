@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from urllib.parse import unquote
 
 import pytest
@@ -88,7 +89,7 @@ def fee(line: Json) -> Json:
 
 
 @pytest.fixture
-def talk(shop: Shop, kiosk: Kiosk, dataset: Dataset) -> Sandbox:
+def talk(shop: Shop, kiosk: Kiosk, dataset: Dataset) -> Iterator[Sandbox]:
     """A sandbox with a kiosk in Berlin that shows everything."""
     place = {"id": location_gid(STORE), "displayName": "Berlin", "countryCode": "DE", "address1": "Street 1"}
     kiosk.locations(place)
@@ -99,7 +100,9 @@ def talk(shop: Shop, kiosk: Kiosk, dataset: Dataset) -> Sandbox:
     shown = [{**variant(sku), "id": variant_gid(sku)} for sku in skus]
     kiosk.data(mutation, inputs=[{"productId": product_gid("all"), "variants": shown}])
     announced = connections(shop.server)
-    return Sandbox({"control_url": shop.server.control_url, "connections": announced})
+    told = {"control_url": shop.server.control_url, "connections": announced}
+    with closing(Sandbox(told)) as talk:
+        yield talk
 
 
 @pytest.fixture
