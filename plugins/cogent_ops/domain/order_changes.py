@@ -281,12 +281,18 @@ def shop_status(ct_order: Raw, payment: Raw | None) -> OrderStatus | None:
     return OrderStatus.PAID if charged or ct_order.get("paymentState") == "Paid" else None
 
 
+def source_of(ct_order: Raw) -> str | None:
+    """The kiosk order that an order says it is; ``None``: it says nothing."""
+    found: str | None = ((ct_order.get("custom") or {}).get("fields") or {}).get(ORDER_ID)
+    return found
+
+
 def not_ours(ct_order: Raw, order_id: str, draft: Draft) -> str | None:
     """Why an order with our number is not provably the one that we sent; ``None``: it is.
 
     :param order_id: the kiosk order's.
     """
-    origin = ((ct_order.get("custom") or {}).get("fields") or {}).get(ORDER_ID)
+    origin = source_of(ct_order)
     if origin != order_id:
         named = f"the kiosk order '{origin}'" if origin else "no kiosk order"
         return f"its field {ORDER_ID} names {named}"

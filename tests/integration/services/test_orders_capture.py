@@ -290,6 +290,60 @@ def test_killed_after_the_import_and_before_it_is_recorded(world: Captures) -> N
     assert world.row(order).ct_order_id == there["id"]
 
 
+def send_and_lose(world: Captures, *lines: tuple[str, int]) -> str:
+    """An order that is in commercetools, and nobody knows."""
+    order = sell(world, *lines)
+    world.poll()
+    lost = Rule(kind=Kind.RESET, operation="orders.import", when="after")
+    down = Rule(kind=Kind.ERROR, operation="orders.get", status=503)
+    world.server.set_faults(faults(lost, down))
+    with pytest.raises(RetryableError):
+        world.capture().round()
+    world.server.set_faults(None)
+    assert (world.row(order).state, len(world.ct_orders())) == (CaptureState.SENDING, 1)
+    return order
+
+
+def test_an_order_that_is_voided_while_nobody_knows_that_it_was_sent_is_cancelled(world: Captures) -> None:
+    order = send_and_lose(world, (COAT, 2))
+    world.set_status(order, "VOIDED")
+    world.poll()
+    world.let_time_pass()
+    assert world.finish() == CaptureCounts(found=1, changed=1)
+    assert world.ct_order(order)["orderState"] == "Cancelled"
+    assert world.transactions(order) == [("Charge", "Success", 1900), ("Refund", "Pending", 1900)]
+    row = world.row(order)
+    assert (row.state, row.captured_status, row.total) == (CaptureState.CAPTURED, "VOIDED", 1900)
+
+
+def test_an_order_that_cannot_be_built_any_more_is_found_where_it_was_sent(world: Captures) -> None:
+    order = send_and_lose(world)
+    world.set_lines(order, (COAT, 0))
+    world.poll()
+    world.let_time_pass()
+    world.finish()
+    assert world.row(order).ct_order_id == world.ct_order(order)["id"]
+    assert "order_line" not in world.kinds([order])[0]
+    assert "order_state" in world.kinds([order])[0], "somebody compares both"
+
+
+def test_an_order_that_never_arrived_is_left_out_when_it_is_voided(world: Captures) -> None:
+    order = sell(world)
+    world.poll()
+    world.server.set_faults(
+        faults(Rule(kind=Kind.ERROR, api="commercetools", operation="orders.*", status=503))
+    )
+    with pytest.raises(RetryableError):
+        world.capture().round()
+    world.server.set_faults(None)
+    assert world.row(order).state is CaptureState.SENDING
+    world.set_status(order, "VOIDED")
+    world.poll()
+    world.let_time_pass()
+    assert world.finish() == CaptureCounts(excluded=1)
+    assert world.ct_orders() == []
+
+
 def test_workers_at_the_same_time_share_the_orders(world: Captures) -> None:
     orders = [sell(world) for _ in range(12)]
     world.poll()

@@ -20,11 +20,12 @@ from cogent_ops.clients.commercetools import CommercetoolsClient
 from cogent_ops.config import LinkConfig
 from cogent_ops.domain.exceptions import ORDER_KINDS, Kind, NewException
 from cogent_ops.domain.money import Money, MoneyError, money
-from cogent_ops.domain.order_changes import shop_status
+from cogent_ops.domain.order_changes import shop_status, source_of
 from cogent_ops.domain.order_draft import DRAFT_KINDS, Draft, build
 from cogent_ops.domain.order_problems import Problem, exceptions_of, state_problem
 from cogent_ops.domain.order_states import Decision, Outcome
 from cogent_ops.domain.orders import KioskOrder, capture_hash, read_order
+from cogent_ops.domain.rules import OrderStatus
 from cogent_ops.errors import ApiRejected, CogentOpsError, RetryableError
 from cogent_ops.services.counts import Counts
 from cogent_ops.services.orders.context import OrderContext, Wanted
@@ -101,6 +102,7 @@ class _Task:
     """A claimed order on its way.
 
     :param there: an order of its number that was found before anything was sent.
+    :param otherwise: what becomes of it unless commercetools has it already.
     """
 
     work: Work
@@ -108,6 +110,7 @@ class _Task:
     decision: Decision
     draft: Draft | None = None
     there: Json | None = None
+    otherwise: _Result | None = None
 
     @property
     def capture(self) -> Capture:
@@ -209,16 +212,18 @@ class OrderCapture:
         """What became of orders, in portions that are worth a transaction."""
         start = started_at(self.config, self.store)
         tasks = [self._task(work, start) for work in works]
-        if at_once := [result for task in tasks if (result := self._at_once(task)) is not None]:
+        at_once, unsure = _parted(result for task in tasks if (result := self._at_once(task)) is not None)
+        if at_once:
             yield at_once
         sending = [task for task in tasks if task.decision.outcome is Outcome.CAPTURE]
         drafted, undrafted = self._drafted(sending) if sending else ([], [])
-        if undrafted:
-            yield undrafted
+        asked, more_unsure = _parted(undrafted)
+        if asked:
+            yield asked
         kept = self._written_ahead(drafted) if drafted else set()
-        working = [task for task in drafted if task.id in kept]
-        working += [task for task in tasks if task.decision.outcome is Outcome.CHANGE]
-        yield from self._portions(working)
+        changing = [task for task in tasks if task.decision.outcome is Outcome.CHANGE]
+        written = [task for task in drafted if task.id in kept]
+        yield from self._portions([*unsure, *more_unsure, *written, *changing])
 
     def _portions(self, tasks: Sequence[_Task]) -> Generator[list[_Result], None, None]:
         if not tasks:
@@ -336,6 +341,9 @@ class OrderCapture:
 
     def _carried(self, task: _Task) -> _Result:
         capture, status = task.capture, task.decision.status
+        if task.otherwise is not None:
+            there = self.lander.lookup(capture.order_number)
+            return task.otherwise if there is None else self._recovered(task, there, task.otherwise)
         if task.draft is not None:
             done = self.lander.land(
                 task.order,
@@ -383,6 +391,25 @@ class OrderCapture:
         what = "changed" if is_known else "imported" if done.is_new else "found"
         return _Result(task, settled, what, problems, closes=_CLOSED)
 
+    def _recovered(self, task: _Task, there: Json, otherwise: _Result) -> _Result:
+        """It is not to be sent any more, but an answer was lost, and it had been: so it is captured, and goes on."""
+        if source_of(there) != task.id:
+            return otherwise
+        total, payments = (
+            Money.of(there["totalPrice"]),
+            (there.get("paymentInfo") or {}).get("payments") or (),
+        )
+        landed = Landed(
+            there["id"],
+            Origin.KIOSK,
+            OrderStatus.PAID,
+            payments[0]["id"] if payments else None,
+            total.currency,
+            total.cents,
+        )
+        settled = replace(self._to(task, CaptureState.CAPTURED, due_at=self.clock()), landed=landed)
+        return _Result(task, settled, "found", closes=_CLOSED)
+
     def _sold_elsewhere(self, task: _Task, there: Json) -> _Result:
         """The web shop has sold it: its order stands for it, and takes the units."""
         total = Money.of(there["totalPrice"])
@@ -425,9 +452,10 @@ class OrderCapture:
     def _later(self, task: _Task) -> _Result:
         """It is tried again, from the same place: what may have been sent is looked up first."""
         capture = task.capture
+        was_begun = task.draft is not None or task.otherwise is not None
         pause = min(BUSY_SECONDS * 2 ** min(capture.attempts - 1, 10), LONGEST_BUSY_SECONDS)
         due_at = self.clock() + timedelta(seconds=pause)
-        state = CaptureState.SENDING if task.draft is not None else capture.state
+        state = CaptureState.SENDING if was_begun else capture.state
         reason = None if state is CaptureState.CAPTURED else OUT_OF_REACH
         return _Result(task, replace(self._to(task, state, reason, due_at), is_retry=True), "waiting")
 
@@ -476,6 +504,18 @@ class OrderCapture:
             place=place_name(task.order),
             amount=amount,
         )
+
+
+def _parted(results: Iterable[_Result]) -> tuple[list[_Result], list[_Task]]:
+    """Results that hold, and tasks of which commercetools must be asked first: they may have been sent before."""
+    sure: list[_Result] = []
+    unsure: list[_Task] = []
+    for one in results:
+        if one.task.capture.state is CaptureState.SENDING:
+            unsure.append(replace(one.task, otherwise=one))
+        else:
+            sure.append(one)
+    return sure, unsure
 
 
 def _is_known(capture: Capture) -> bool:

@@ -21,10 +21,9 @@ from sqlalchemy import Connection
 
 from cogent_ops.clients.commercetools import CommercetoolsClient
 from cogent_ops.config import LinkConfig
-from cogent_ops.domain.custom_types import ORDER_ID
 from cogent_ops.domain.exceptions import ORDER_KINDS, Kind
 from cogent_ops.domain.money import Money, show
-from cogent_ops.domain.order_changes import shop_status
+from cogent_ops.domain.order_changes import shop_status, source_of
 from cogent_ops.domain.order_draft import Draft
 from cogent_ops.domain.order_edits import (
     EMAIL_EDIT,
@@ -253,7 +252,7 @@ class OrderDesk:
         found = self._shop_order(number)
         if found is None:
             raise Refused(f"commercetools has no order with the number or id '{number[:80]}'.")
-        named = ((found.get("custom") or {}).get("fields") or {}).get(ORDER_ID)
+        named = source_of(found)
         if named not in (None, order_id):
             raise Refused(f"Order {number} belongs to another kiosk order: {named}.")
         total = Money.of(found["totalPrice"])
