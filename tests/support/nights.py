@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -57,6 +59,8 @@ class NightWorld:
 
     def __post_init__(self) -> None:
         self.stock = StockWorld(self.server, self.store)
+        #: Whoever polls and carries, one at a time, where something must happen in between.
+        self.polling = threading.Lock()
         self.kiosks = Kiosks(self.server, self.store)
         self.kiosks.install()
         client = shop(self.server)
@@ -153,8 +157,9 @@ class NightWorld:
 
     def carry(self) -> None:
         """What the stock flow does."""
-        self.kiosks.poll()
-        self.stock.finish()
+        with self.polling:
+            self.kiosks.poll()
+            self.stock.finish()
 
     def move(self, place: Place, delta: int) -> None:
         """A movement from a store's system that is carried."""
@@ -166,7 +171,15 @@ class NightWorld:
 
     def _carry(self, one: NewMovement) -> None:
         self.stock.add(replace(one, occurred_at=datetime.now(UTC)))
-        self.stock.finish()
+        mine = sa.select(movement.c.state).where(movement.c.source_id == one.source_id)
+        for _ in range(500):
+            self.stock.finish()
+            with self.store.read() as conn:
+                if conn.execute(mine).scalar_one() not in ("waiting", "batched"):
+                    return
+            # Another drain is carrying it.
+            time.sleep(0.01)
+        raise AssertionError(f"not carried: {one}")
 
     def sell_online(self, place: Place, units: int) -> None:
         """The web shop sells; its order takes the units from stock."""
@@ -222,10 +235,12 @@ class NightWorld:
         assert entry is not None
         shop(self.server).delete("inventory", entry["id"], entry["version"])
 
-    def lose_movements(self, order: str) -> None:
-        """Movements of an order vanish from the inbox before they are sent."""
-        with self.store.begin() as conn:
-            conn.execute(sa.delete(movement).where(movement.c.source_id.startswith(f"{order}/")))
+    def poll_and_lose(self, order: str) -> None:
+        """An order is polled, and its movements vanish from the inbox before they are sent."""
+        with self.polling:
+            self.kiosks.poll()
+            with self.store.begin() as conn:
+                conn.execute(sa.delete(movement).where(movement.c.source_id.startswith(f"{order}/")))
 
     def make_old(self, minutes: int) -> None:
         """Movements that wait have waited so long."""

@@ -93,13 +93,20 @@ class Judgement:
 def judge(found: Difference) -> Judgement:
     """The cause of a difference."""
     return (
-        _by_others(found) or _forgotten(found) or _last_change(found) or _told(found) or _unexplained(found)
+        _replaced(found)
+        or _forgotten(found)
+        or _by_others(found)
+        or _last_change(found)
+        or _told(found)
+        or _unexplained(found)
     )
 
 
+def _replaced(found: Difference) -> Judgement | None:
+    return Judgement(Cause.MANUAL_EDIT, "The entry was deleted and made anew.") if found.is_replaced else None
+
+
 def _by_others(found: Difference) -> Judgement | None:
-    if found.is_replaced:
-        return Judgement(Cause.MANUAL_EDIT, "The entry was deleted and made anew.")
     if found.changed_by is not None and found.changed_by != found.us:
         return Judgement(
             Cause.MANUAL_EDIT, f"The API client '{found.changed_by}' changed it last.{_hint(found)}"
@@ -122,7 +129,10 @@ def _hint(found: Difference) -> str:
 
 
 def _forgotten(found: Difference) -> Judgement | None:
-    """The entry has lost changes that it had confirmed: it names none, or an older one."""
+    """The entry has lost changes that it had confirmed: it names none, or an older one, and they are the difference.
+
+    Who sets a quantity leaves our mark alone, so this is an older state of the whole entry, whoever it says changed it.
+    """
     moving = [change for change in found.changes if change.delta]
     if not moving or moving[-1].batch == found.batch:
         return None
