@@ -16,6 +16,7 @@ NAMES = (
     "launch",
     "sales",
     "orders",
+    "drift",
 )
 
 
