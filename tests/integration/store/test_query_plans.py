@@ -97,6 +97,7 @@ CALLS: dict[str, Call] = {
         lambda store, conn: store.alerts.mark(conn, "de", HELD.kind, Told.OPENED, [UNTOLD], TURN)
     ),
     "alerts.claim": lambda store: store.alerts.claim("de", TURN, timedelta(minutes=1), without=()),
+    "alerts.has_due": lambda store: store.alerts.has_due("de", TURN),
     "alerts.waiting": lambda store: store.alerts.waiting("de"),
     "alerts.is_over": lambda store: store.alerts.is_over([12_500]),
     "alerts.kinds_since": lambda store: store.alerts.kinds_since("de", TURN),
