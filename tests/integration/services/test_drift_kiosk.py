@@ -27,6 +27,8 @@ from cogent_ops.services.drift.nights import Nights
 from cogent_ops.store import Store
 from cogent_ops.store.schema import stock_level, variant_flag
 
+Json = dict[str, Any]
+
 
 class KioskNights:
     """Nights that compare kiosks only."""
@@ -63,21 +65,22 @@ class KioskNights:
                 conn.execute(sa.update(one).values(wanted_at=moment))
                 conn.execute(sa.update(one).where(one.c.told_at.is_not(None)).values(told_at=moment))
 
-    def level(self, sku: str, channel: str) -> dict[str, Any]:
+    def level(self, sku: str, channel: str) -> Json:
         """A stock level as Cloudshelf has it, to be spoilt."""
         state = self.shelves.carrier.server.state.cloudshelf
-        variant, location = (
-            state.get("ProductVariant", variant_gid(sku)),
-            state.get("Location", location_gid(channel)),
-        )
-        found: dict[str, Any] = state.stock[variant["id"]][location["id"]]
+        variant, location = self.entity("ProductVariant", variant_gid(sku)), location_gid(channel)
+        found: Json = state.stock[variant["id"]][self.entity("Location", location)["id"]]
+        return found
+
+    def entity(self, kind: str, gid: str) -> Json:
+        """A record as Cloudshelf has it."""
+        found = self.shelves.carrier.server.state.cloudshelf.get(kind, gid)
+        assert found is not None
         return found
 
 
 @pytest.fixture
-def kiosks(
-    begin: Callable[..., Carrier], store: Store, quick_gate: None, tmp_path: Path
-) -> KioskNights:
+def kiosks(begin: Callable[..., Carrier], store: Store, quick_gate: None, tmp_path: Path) -> KioskNights:
     """A catalogue on the kiosks, with its stock, told an hour ago."""
     mix = VariantMix(((1, 1, 3),))
     data = generate(seed=31, products=6, now=datetime.now(UTC), dirty_share=0, variants=mix)
@@ -117,10 +120,10 @@ def test_a_flag_that_somebody_turned_is_found_and_one_told_a_moment_ago_is_not(k
 def test_a_variant_that_shows_other_flags_and_a_level_that_is_gone(kiosks: KioskNights) -> None:
     sku, store = a_level(kiosks)
     state = kiosks.shelves.carrier.server.state.cloudshelf
-    variant = state.get("ProductVariant", variant_gid(sku))
+    variant = kiosks.entity("ProductVariant", variant_gid(sku))
     assert variant["isInStock"] is True
     variant["isInStock"] = False
-    location = state.get("Location", location_gid(store))
+    location = kiosks.entity("Location", location_gid(store))
     del state.stock[variant["id"]][location["id"]]
     found = {one.subject: one for one in kiosks.night()}
     assert {subject: one.cause for subject, one in found.items()} == {

@@ -16,7 +16,6 @@ from cogent_ops.clients.transport import close_sessions
 from cogent_ops.domain.stock import Place
 from cogent_ops.sandbox.generator import generate
 from cogent_ops.sandbox.server import SandboxServer
-from cogent_ops.sandbox.state import Behaviour
 from cogent_ops.store import Store
 from cogent_ops.store.drift import FindingState
 
@@ -27,13 +26,12 @@ A_WHILE = 0.5
 
 @pytest.fixture
 def make(store: Store, tmp_path: Path) -> Iterator[Make]:
-    """Starts a sandbox with a link: ``make(behaviour=…, **rules)``."""
+    """Starts a sandbox with a link: ``make(**rules)``."""
     with ExitStack() as stack:
 
-        def begin(*, behaviour: Behaviour | None = None, **rules: Any) -> NightWorld:
+        def begin(**rules: Any) -> NightWorld:
             data = generate(seed=1, products=3, now=datetime.now(UTC), dirty_share=0.0)
-            named = {"behaviour": behaviour} if behaviour else {}
-            server = stack.enter_context(SandboxServer(data, **named))
+            server = stack.enter_context(SandboxServer(data))
             return NightWorld(server, store, tmp_path / "root", rules=rules)
 
         yield begin
@@ -87,6 +85,7 @@ def test_a_change_that_the_entry_has_forgotten_is_found_and_mended(make: Make) -
     world.night()
     before = world.stock.entry(place)
     world.sell(place, 2)
+    assert before is not None
     world.forget_last(place, before)
     (found,) = world.night()
     assert (found.cause, found.units, found.heal) == ("lost", 2, -2)
