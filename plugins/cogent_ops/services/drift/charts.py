@@ -65,10 +65,10 @@ def _axis(top: int, plot: int) -> Markup:
 
 
 def _round_up(number: int) -> int:
-    """The next of 2, 4, 10, 20, 40, 100 …: axes that people can halve in their head."""
+    """The next of 2, 4, 6, 8, 10, 20, 40 …: axes that people can halve in their head."""
     scale = 1
     while True:
-        for step in (2, 4, 10):
+        for step in (2, 4, 6, 8, 10):
             if number <= step * scale:
                 return step * scale
         scale *= 10

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
@@ -126,7 +127,9 @@ def as_csv(report: NightReport) -> str:
             one.subject,
             one.place,
             one.units,
-            None if one.amount is None or not one.currency else major(Money(one.currency, one.amount)),
+            None
+            if one.amount is None or not one.currency
+            else Decimal(major(Money(one.currency, one.amount))),
             one.currency,
             one.owner,
             one.message,
@@ -138,7 +141,11 @@ def as_csv(report: NightReport) -> str:
         # A number with its sign is no formula.
         writer.writerow(
             [
-                cell if isinstance(cell, int) else spreadsheet_cell(cell) if cell is not None else ""
+                cell
+                if isinstance(cell, int | Decimal)
+                else spreadsheet_cell(cell)
+                if cell is not None
+                else ""
                 for cell in row
             ]
         )
