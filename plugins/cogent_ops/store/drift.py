@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, select, update
+from sqlalchemy import Connection, and_, delete, select, update
 from sqlalchemy.engine import Row
 
 from cogent_ops.domain.drift.model import Area, Cause, Fact, Finding
@@ -193,7 +193,7 @@ class Drift:
             moved += conn.execute(update(drift_finding).where(_F.id.in_(chunk)).values(values)).rowcount
         return moved
 
-    def moves(self, conn: Connection, ids: Sequence[int], state: FindingState) -> set[int]:
+    def lock(self, conn: Connection, ids: Sequence[int], state: FindingState) -> set[int]:
         """Lock those of the findings that are in a state, so that two do not decide about them at once."""
         found: set[int] = set()
         for chunk in chunks(sorted(ids)):
@@ -244,12 +244,6 @@ class Drift:
                 )
                 for row in conn.execute(query)
             ]
-
-    def count(self, link: str, night: str) -> dict[FindingState, int]:
-        """Findings of a night that are kept one by one, by state."""
-        query = select(_F.state, func.count()).where(_F.link == link, _F.night == night).group_by(_F.state)
-        with self._database.read() as conn:
-            return {FindingState(state): number for state, number in conn.execute(query)}
 
 
 def _row(finding: Finding, state: FindingState, moment: datetime) -> dict[str, Any]:

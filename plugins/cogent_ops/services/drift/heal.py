@@ -117,7 +117,7 @@ class Healer:
     ) -> list[StoredFinding]:
         """Add the movements; notes in ``overtaken`` what another link has mended."""
         history, store = self.parts.store.stock_history, self.parts.store
-        still = self.drift.moves(conn, [one.id for one in ready], FindingState.PROPOSED)
+        still = self.drift.lock(conn, [one.id for one in ready], FindingState.PROPOSED)
         mine = [one for one in ready if one.id in still]
         plain = [one for one in mine if not one.finding.reference]
         done = {

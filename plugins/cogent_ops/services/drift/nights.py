@@ -115,6 +115,8 @@ class Nights:
         if not backfilled and stock is not None:
             chosen = plan(stock.findings, stock.checked, self.rules, self.parts.config.currency)
             proposed = {*chosen.at_once, *chosen.asked}
+            if chosen.asked:
+                log.info("%d differences wait for a person. %s", len(chosen.asked), chosen.why)
         ranked = sorted(findings, key=lambda one: (one not in proposed, not one.heal, -abs(one.amount or 0)))
         kept = [one for place, one in enumerate(ranked) if one in proposed or place < self.rules.listed]
         states = {True: FindingState.PROPOSED, False: FindingState.REPORTED}
@@ -160,7 +162,7 @@ class Nights:
             counts = self.healer.heal(found, actor)
         elif choice == "Decline":
             with self.parts.store.begin() as conn:
-                mine = self.parts.store.drift.moves(conn, [one.id for one in found], FindingState.PROPOSED)
+                mine = self.parts.store.drift.lock(conn, [one.id for one in found], FindingState.PROPOSED)
                 declined = self.parts.store.drift.decide(
                     conn, sorted(mine), FindingState.DECLINED, actor=actor, outcome=f"{actor} declined"
                 )

@@ -1,0 +1,63 @@
+"""What the store keeps of nights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.unit.services.test_drift_report import NIGHT, finding
+
+from cogent_ops.domain.drift.model import Area, Cause
+from cogent_ops.services.drift.nights import totals
+from cogent_ops.store import Store
+from cogent_ops.store.drift import FindingState
+
+LINK = "default"
+
+
+def record(store: Store, *kept: tuple[str, FindingState], night: str = NIGHT) -> None:
+    found = [(replace(finding(subject), night=night), state) for subject, state in kept]
+    with store.begin() as conn:
+        store.drift.record(conn, LINK, night, totals(night, [one for one, _ in found]), found)
+
+
+def test_a_finding_comes_back_as_it_was_kept(store: Store) -> None:
+    record(store, ("A", FindingState.PROPOSED))
+    (kept,) = store.drift.findings(LINK, NIGHT)
+    assert kept.finding == finding("A")
+    assert (kept.state, kept.decided_by, kept.outcome) == (FindingState.PROPOSED, None, None)
+    assert store.drift.findings("other") == []
+
+
+def test_a_repeated_night_finds_anew_and_keeps_decisions(store: Store) -> None:
+    record(store, ("A", FindingState.PROPOSED), ("B", FindingState.PROPOSED), ("C", FindingState.REPORTED))
+    (first, *_) = store.drift.findings(LINK, NIGHT)
+    with store.begin() as conn:
+        assert store.drift.lock(conn, [first.id], FindingState.PROPOSED) == {first.id}
+        store.drift.decide(conn, [first.id], FindingState.HEALING, actor="ada", outcome="done")
+        assert store.drift.lock(conn, [first.id], FindingState.PROPOSED) == set()
+    record(store, ("A", FindingState.PROPOSED), ("D", FindingState.REPORTED))
+    kept = {one.finding.subject: one for one in store.drift.findings(LINK, NIGHT)}
+    assert {subject: one.state for subject, one in kept.items()} == {"A": "healing", "D": "reported"}
+    assert (kept["A"].decided_by, kept["A"].outcome) == ("ada", "done")
+
+
+def test_the_trend_has_the_youngest_nights_and_the_totals_of_all_findings(store: Store) -> None:
+    nights = [f"2026-11-{day:02d}" for day in range(1, 6)]
+    for night in nights:
+        store.drift.begin(LINK, night, "run", backfilled=False)
+    record(store, ("A", FindingState.REPORTED), night=nights[0])
+    record(store, ("A", FindingState.REPORTED), ("B", FindingState.REPORTED), night=nights[3])
+    assert [(one.night, one.findings) for one in store.drift.trend(LINK)] == [(nights[0], 1), (nights[3], 2)]
+    (total,) = store.drift.trend(LINK, 2, until=nights[3])
+    assert (total.area, total.cause, total.currency) == (Area.STOCK, Cause.LOST, "GBP")
+    assert (total.units, total.amount) == (4, 2100)
+    assert store.drift.trend(LINK, 1) == []
+    assert store.drift.of_run(LINK, "run") == nights[-1]
+    assert store.drift.of_run(LINK, "another") is None
+
+
+def test_what_a_later_night_says_of_the_same_place(store: Store) -> None:
+    record(store, ("A", FindingState.PROPOSED), night="2026-11-01")
+    record(store, ("A", FindingState.REPORTED), night="2026-11-02")
+    assert store.drift.at(LINK, ["A", "B"], "2026-11-01") == {"A"}
+    assert store.drift.at(LINK, ["A", "B"], "2026-11-02") == set()

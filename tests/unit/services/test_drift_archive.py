@@ -1,0 +1,66 @@
+"""The archive: a table is there whole or not at all, and nights are found in their order."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from upath import UPath
+
+from cogent_ops.errors import PermanentError
+from cogent_ops.services.drift.archive import Archive, night_name
+
+NOW = datetime(2026, 11, 24, 1, 30, tzinfo=UTC)
+DATA = pa.table({"sku": ["A", "B"]})
+
+
+def test_a_table_that_was_not_finished_is_not_there(tmp_path: Path) -> None:
+    night = Archive(UPath(tmp_path), "default").night("2026-11-24")
+    with pytest.raises(RuntimeError), night.writer("inventory", DATA.schema) as writer:
+        writer.write_table(DATA)
+        raise RuntimeError("killed")
+    assert not night.has("inventory")
+    assert list(night.path.iterdir()) == []
+    with pytest.raises(PermanentError, match=r"2026-11-24 has no inventory\.parquet"):
+        night.read("inventory")
+    night.write("inventory", DATA)
+    assert night.read("inventory", ["sku"]).to_pydict() == DATA.to_pydict()
+
+
+def test_a_night_that_died_goes_on_from_when_it_began(tmp_path: Path) -> None:
+    night = Archive(UPath(tmp_path), "default").night("2026-11-24")
+    assert night.begin(NOW) == NOW
+    assert night.begin(NOW + timedelta(hours=1)) == NOW
+    assert night.taken is None
+    night.complete(NOW, NOW + timedelta(minutes=5))
+    assert night.taken is not None
+    assert (night.taken.began, night.taken.ended) == (NOW, NOW + timedelta(minutes=5))
+
+
+def test_only_complete_nights_count_and_the_oldest_snapshots_go_first(tmp_path: Path) -> None:
+    archive = Archive(UPath(tmp_path), "default")
+    names = ["2026-11-22", "2026-11-23", "2026-11-23T140512", "2026-11-24"]
+    for name in names:
+        night = archive.night(name)
+        night.write("inventory", DATA)
+        (night.path / "report").mkdir()
+        if name != "2026-11-23":
+            night.complete(NOW, NOW)
+    assert [night.name for night in archive.nights()] == ["2026-11-22", "2026-11-23T140512", "2026-11-24"]
+    previous = archive.previous(archive.night("2026-11-24"))
+    assert previous is not None
+    assert previous.name == "2026-11-23T140512"
+    assert archive.previous(archive.night("2026-11-22")) is None
+    assert archive.prune(2) == 1
+    assert [night.name for night in archive.nights()] == names[2:]
+    assert (archive.night("2026-11-22").path / "report").is_dir()
+    assert not archive.night("2026-11-22").has("inventory")
+
+
+def test_nights_sort_as_time_goes_on() -> None:
+    clock, beside = night_name(NOW, scheduled=True), night_name(NOW, scheduled=False)
+    tomorrow = night_name(NOW + timedelta(days=1), scheduled=True)
+    assert (clock, beside) == ("2026-11-24", "2026-11-24T013000")
+    assert sorted([tomorrow, beside, clock]) == [clock, beside, tomorrow]
