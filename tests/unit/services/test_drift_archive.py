@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pyarrow as pa
+import pyarrow as pa  # noqa: TID253 - the tables of an archive are these
 import pytest
 from upath import UPath
 
 from cogent_ops.errors import PermanentError
-from cogent_ops.services.drift.archive import Archive, night_name
+from cogent_ops.services.drift.archive import Archive, Night, night_name
 
 NOW = datetime(2026, 11, 24, 1, 30, tzinfo=UTC)
 DATA = pa.table({"sku": ["A", "B"]})
@@ -18,15 +18,20 @@ DATA = pa.table({"sku": ["A", "B"]})
 
 def test_a_table_that_was_not_finished_is_not_there(tmp_path: Path) -> None:
     night = Archive(UPath(tmp_path), "default").night("2026-11-24")
-    with pytest.raises(RuntimeError), night.writer("inventory", DATA.schema) as writer:
-        writer.write_table(DATA)
-        raise RuntimeError("killed")
+    with pytest.raises(RuntimeError):
+        _die_writing(night)
     assert not night.has("inventory")
     assert list(night.path.iterdir()) == []
     with pytest.raises(PermanentError, match=r"2026-11-24 has no inventory\.parquet"):
         night.read("inventory")
     night.write("inventory", DATA)
     assert night.read("inventory", ["sku"]).to_pydict() == DATA.to_pydict()
+
+
+def _die_writing(night: Night) -> None:
+    with night.writer("inventory", DATA.schema) as writer:
+        writer.write_table(DATA)
+        raise RuntimeError("killed")
 
 
 def test_a_night_that_died_goes_on_from_when_it_began(tmp_path: Path) -> None:

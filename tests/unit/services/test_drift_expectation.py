@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cogent_ops.services.drift import expectation
 from cogent_ops.services.drift.expectation import expect
 from cogent_ops.services.drift.tables import ENTRIES, LEDGER, SALES, table
 
@@ -102,3 +104,24 @@ def test_an_entry_that_is_gone_is_told_and_a_new_one_is_not_judged() -> None:
     assert (new.checked, new.differing.num_rows, new.gone.num_rows) == (0, 0, 0)
     first = expect(None, history.entry(), LEDGER.empty_table(), SALES.empty_table(), LAG)
     assert (first.checked, first.differing.num_rows) == (0, 0)
+
+
+def test_where_very_many_differ_the_largest_are_looked_at_and_the_others_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(expectation, "MOST", 2)
+    asked = START
+
+    def entries(*units: int | None) -> Any:
+        rows = [
+            (f"S{at}", "leeds", "e", 1, one, one, None, asked, "us", asked) for at, one in enumerate(units)
+        ]
+        return table(ENTRIES, rows)
+
+    nothing = LEDGER.empty_table(), SALES.empty_table(), LAG
+    found = expect(entries(10, 10, 10, 10), entries(11, 19, 2, 10), *nothing)
+    assert sorted(found.differing["sku"].to_pylist()) == ["S1", "S2"]
+    assert (found.checked, found.further) == (4, 1)
+    gone = expect(entries(1, 5, 3), entries(None, None, None), *nothing)
+    assert sorted(gone.gone["base"].to_pylist()) == [3, 5]
+    assert gone.further == 1

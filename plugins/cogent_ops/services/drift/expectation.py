@@ -21,6 +21,8 @@ import pyarrow.compute as pc
 from cogent_ops.services.drift.tables import ENTRIES, PLACE
 
 _KEYS = list(PLACE)
+#: So many places are looked at one by one at most: all of them become rows, and are read again.
+MOST = 20_000
 #: Rows are told apart by these names once both snapshots stand side by side.
 _BEFORE = {"on_stock": "base", "batch": "base_batch", "asked": "base_asked"}
 _NOW = ("on_stock", "batch", "asked")
@@ -36,6 +38,7 @@ class Expectation:
     :param differing: of those that differ: place, both snapshots, ``expected``, ``ours``, ``sold`` and ``doubt``
         (units of orders that may show or not).
     :param gone: places that had an entry, and have none.
+    :param further: places that differ or are gone besides; where so many do, it is one cause, and the largest show it.
     :param included: our changes since the snapshot before, of the places in ``differing``.
     :param sales: what orders may have taken from the places in ``differing``; ``sure`` where they show for certain.
     """
@@ -43,6 +46,7 @@ class Expectation:
     checked: int
     differing: pa.Table
     gone: pa.Table
+    further: int
     included: pa.Table
     sales: pa.Table
 
@@ -69,11 +73,14 @@ def expect(
     off = known.filter(pc.not_equal(known["expected"], known["on_stock"]))
     alike = _unmoved(changed)
     differing = pa.concat_tables([alike, off.select(alike.column_names)])
-    lost = pc.and_(pc.is_valid(places["base"]), pc.is_null(places["on_stock"]))
+    lost = places.filter(pc.and_(pc.is_valid(places["base"]), pc.is_null(places["on_stock"])))
+    further = max(0, differing.num_rows - MOST) + max(0, lost.num_rows - MOST)
+    differing = _largest(differing, pc.abs(pc.subtract(differing["on_stock"], differing["expected"])))
     return Expectation(
         checked=_sum(both) + known.num_rows,
         differing=_detailed(differing, before, now),
-        gone=places.filter(lost),
+        gone=_largest(lost, lost["base"]),
+        further=further,
         included=included.join(differing.select(PLACE), keys=_KEYS, join_type="left semi"),
         sales=sold.join(differing.select(PLACE), keys=_KEYS, join_type="left semi"),
     )
@@ -164,6 +171,14 @@ def _unmoved(quiet: pa.Table) -> pa.Table:
     for name in ("ours", "sold", "doubt"):
         quiet = quiet.append_column(name, nothing)
     return quiet.append_column("expected", quiet["base"])
+
+
+def _largest(data: pa.Table, size: pa.ChunkedArray) -> pa.Table:
+    """At most so many rows, the largest, and of equal ones always the same."""
+    if data.num_rows <= MOST:
+        return data
+    order = [("size", "descending"), *((name, "ascending") for name in PLACE)]
+    return data.append_column("size", size).sort_by(order).slice(0, MOST).drop_columns(["size"])
 
 
 def _detailed(differing: pa.Table, before: pa.Table | None, now: pa.Table) -> pa.Table:

@@ -157,6 +157,7 @@ class StockComparison:
             "inventory_entries": now.num_rows,
             "our_changes_since_the_night_before": ledger.num_rows,
             "places_in_motion_all_the_time": len(unclear),
+            "further_differences_not_listed": found.further,
         }
         return Compared(found.checked, findings, counts)
 
