@@ -294,6 +294,21 @@ def test_two_processes_killed_at_random(shared: Shared, seed: int) -> None:
     story.check()
 
 
+def test_a_kiosk_that_takes_back_what_it_was_told_is_asked_about(shared: Shared) -> None:
+    """Its word came after ours, so it is no echo and no older one."""
+    story = begin(shared)
+    story.sell_and_see(0, PAID)
+    for _ in range(2):
+        story.work_in_shop(0, "refund")
+    for name in ("look", "tell", "poll", "capture"):
+        story.do(name)
+    assert story.shown(story.told[0])[0] is OrderStatus.REFUNDED
+    story.order(0, OrderStatus.PARTIALLY_REFUNDED)
+    story.end()
+    story.check()
+    assert story.kinds([story.told[0].id]) == [{"order_state", "refund_quantity"}]
+
+
 def test_what_was_mended_elsewhere_is_settled_although_an_answer_was_lost(shared: Shared) -> None:
     """A person is asked; the cause goes away; the import needs two rounds."""
     story = begin(shared)

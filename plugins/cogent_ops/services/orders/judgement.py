@@ -60,7 +60,7 @@ def _judge_captured(order: KioskOrder, capture: Capture, rules: OrderRules, now:
     if capture.origin is Origin.SHOP or order.status is told:
         # The shop's own order follows the shop; and what we told Cloudshelf, commercetools said first.
         return Decision(Outcome.SETTLED, order.status)
-    if told in FOLLOWS.get(order.status, frozenset()):
-        # It is being told at this moment, and this was read before.
+    if told is not captured and told in FOLLOWS.get(order.status, frozenset()):
+        # It is being told at this moment, and this was read before. Once it has been told, it is what was captured.
         return Decision(Outcome.SETTLED, captured)
     return decide(order, rules, edits=capture.edits, captured=captured, now=now)
