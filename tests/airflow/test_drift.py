@@ -17,6 +17,7 @@ from tests.airflow.test_runs import run, states
 from cogent_ops.domain.custom_types import LAST_BATCH
 from cogent_ops.domain.drift.model import TITLES
 from cogent_ops.domain.stock import NewMovement, Source
+from cogent_ops.operators.drift import night_of
 from cogent_ops.sandbox.command import connections
 from cogent_ops.sandbox.generator import generate
 from cogent_ops.sandbox.server import SandboxServer
@@ -197,6 +198,48 @@ def test_a_person_is_asked_and_what_they_answer_is_done_in_their_name(sandbox: S
     (found,) = runtime.store.drift.findings("default")
     assert (found.state, found.decided_by) == ("healing", "ada")
     assert runtime.store.exceptions.open("default", "drift_heal") == []
+
+
+@pytest.mark.parametrize(
+    ("run_type", "night"),
+    [("scheduled", "2026-11-02"), ("backfill", "2026-11-02"), ("manual", "2026-11-05T140000")],
+)
+def test_a_run_by_the_clock_is_about_its_day_and_another_about_its_moment(run_type: str, night: str) -> None:
+    assert night_of(_run(run_type)) == night
+
+
+def test_a_backfill_needs_the_archived_snapshot_and_asks_nobody(sandbox: SandboxServer) -> None:
+    from airflow.sdk import Context
+
+    from cogent_ops.errors import PermanentError
+    from cogent_ops.operators import DriftCompareOperator, DriftSnapshotOperator
+
+    context = Context(dag_run=_run("backfill"))
+    sandbox.app.forget()
+    assert DriftSnapshotOperator(task_id="snapshot").execute(context) == {"night": "2026-11-02"}
+    with pytest.raises(PermanentError, match="No complete snapshot of 2026-11-02"):
+        DriftCompareOperator(task_id="compare").execute(context)
+    assert sandbox.counters()["requests"] == {}
+
+
+def _run(run_type: str) -> Any:
+    from airflow.sdk.api.datamodels._generated import DagRun, DagRunState, DagRunType
+
+    start, end = datetime(2026, 11, 1, 1, 30, tzinfo=UTC), datetime(2026, 11, 2, 1, 30, tzinfo=UTC)
+    return DagRun(
+        dag_id="drift_reconciliation",
+        run_id=f"{run_type}__2026-11-01",
+        logical_date=start,
+        data_interval_start=start,
+        data_interval_end=end,
+        run_after=datetime(2026, 11, 5, 14, tzinfo=UTC),
+        start_date=datetime(2026, 11, 5, 15, tzinfo=UTC),
+        end_date=None,
+        run_type=DagRunType(run_type),
+        state=DagRunState.RUNNING,
+        consumed_asset_events=[],
+        partition_key=None,
+    )
 
 
 def test_every_page_of_nights_refuses_without_login() -> None:
