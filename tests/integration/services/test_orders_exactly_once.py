@@ -294,6 +294,35 @@ def test_two_processes_killed_at_random(shared: Shared, seed: int) -> None:
     story.check()
 
 
+def test_a_void_that_nobody_noted_is_told_to_a_kiosk_that_has_gone_on(shared: Shared) -> None:
+    """commercetools has it, and says so, although the worker died and the kiosk says something else by then."""
+
+    def voided() -> Story:
+        story = begin(shared)
+        story.sell_and_see(0, PAID)
+        story.order(0, OrderStatus.VOIDED)
+        story.do("poll")
+        return story
+
+    with Boundaries().watched() as counted:
+        story = voided()
+        before = counted.passed
+        story.steps["capture"]()
+        moments = counted.passed - before
+    unnoted = 0
+    for moment in range(moments - 3, moments):
+        story = voided()
+        story.do("capture", moment)
+        row = story.row(story.told[0].id)
+        unnoted += story.ct_orders()[0]["orderState"] == "Cancelled" and row.captured_status == "PAID"
+        for name in ("look", "tell"):
+            story.do(name)
+        story.order(0, OrderStatus.PARTIALLY_REFUNDED)
+        story.end()
+        story.check()
+    assert unnoted
+
+
 def test_a_kiosk_that_takes_back_what_it_was_told_is_asked_about(shared: Shared) -> None:
     """Its word came after ours, so it is no echo and no older one."""
     story = begin(shared)

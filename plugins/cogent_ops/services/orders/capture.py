@@ -23,7 +23,7 @@ from cogent_ops.domain.money import Money, MoneyError, money
 from cogent_ops.domain.order_changes import shop_status, source_of
 from cogent_ops.domain.order_draft import DRAFT_KINDS, Draft, build
 from cogent_ops.domain.order_problems import Problem, exceptions_of, state_problem
-from cogent_ops.domain.order_states import Decision, Outcome
+from cogent_ops.domain.order_states import Decision, Outcome, tells
 from cogent_ops.domain.orders import KioskOrder, capture_hash, read_order
 from cogent_ops.domain.rules import OrderStatus
 from cogent_ops.errors import ApiRejected, CogentOpsError, RetryableError
@@ -377,7 +377,14 @@ class OrderCapture:
         """It is in commercetools, in its state as far as nobody has to be asked."""
         is_known = task.draft is None
         if is_known:
-            landed = replace(_same(task.capture, task.decision.status), payment_id=done.payment_id)
+            status = task.decision.status
+            landed = replace(
+                _same(task.capture, status),
+                payment_id=done.payment_id,
+                shop_status=done.shop_status,
+                # It may be further than this: by people there, or by a worker that died before it noted what it did.
+                tell=tells(status, done.shop_status) is not None,
+            )
         else:
             landed = Landed(
                 done.ct_order["id"],
