@@ -21,7 +21,7 @@ from cogent_ops.services.review import Decision, Done, Review
 from cogent_ops.store import Question, Store, StoredException
 
 #: Questions that one run asks at most; the next run asks the others.
-QUESTIONS = 20
+QUESTIONS = 50
 #: So many exceptions of a cause are named in a question; of the others it gives the number.
 NAMED = 10
 EMAIL = "email"
@@ -58,7 +58,7 @@ class Form:
 class Answer:
     """What a person chose and typed.
 
-    :param actor: who; ``None``: nobody answered in time.
+    :param actor: who; ``None``: nobody answered in time, so the next run asks.
     :param corrections: ``location=store-leeds; price.2=12.50``.
     """
 
@@ -124,7 +124,7 @@ class Asking:
         """
         left = self._store.questions.asked(self._link, self.asked_by, ids)
         if answer.actor is None:
-            self._answered(left, now)
+            self._answered(left, None)
             return {"done": 0, "refused": 0, "unanswered": len(left)}
         decision = self._decision(answer)
         if isinstance(decision, str):
@@ -224,8 +224,13 @@ def _body(
 
 
 def _quoted(text: str) -> str:
-    """An outcome: a sentence, or several lines as they are."""
-    return f"\n\n```\n{text.replace('```', '')}\n```" if "\n" in text else _plain(text)
+    """An outcome: a sentence; or several lines, of which those with a dash are a list."""
+    if "\n" not in text:
+        return _plain(text)
+    lines = text.splitlines()
+    return "\n" + "\n".join(
+        f"- {_plain(one[2:])}" if one.startswith("- ") else f"\n{_plain(one)}\n" for one in lines
+    )
 
 
 def _plain(text: str) -> str:

@@ -17,7 +17,7 @@ from cogent_ops.store.sql import chunks, take_turns
 #: How long an answer that left things as they are keeps a question from being asked again.
 HOLD = timedelta(hours=4)
 #: After so long a run that asked, and did not say what came of it, is taken for dead. Longer than any run waits.
-LOST = timedelta(hours=26)
+LOST = timedelta(hours=3)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Questions:
         """Let exceptions be asked about again by others.
 
         :param at: when a person answered: it is asked again when :data:`HOLD` has passed, or when what was tried again
-            has failed again. ``None``: at once.
+            has failed again. ``None``: at once, as when nobody did.
         """
         e = exception.c
         for chunk in chunks(sorted(ids)):
