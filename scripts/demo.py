@@ -49,7 +49,7 @@ KINDS_OF_ORDER = [case for case in CASES if case.end != "cancelled" and case.nam
 #: How much faster than in reality these orders live.
 PACE = 0.3
 #: What runs besides the catalogue while the demo is kept.
-FLOWS = ("stock_deltas", "availability_push", "kiosk_order_capture", "exception_review")
+FLOWS = ("stock_deltas", "availability_push", "kiosk_order_capture", "exception_review", "sync_health")
 
 Json = dict[str, Any]
 

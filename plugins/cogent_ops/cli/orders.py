@@ -87,7 +87,7 @@ def show(args: argparse.Namespace) -> int:
             "total": total,
             "placed (UTC)": minute(found.ordered_at),
             "captured (UTC)": minute(found.captured_at) if found.captured_at else "",
-            "e-mail": "kept until it is captured" if has_contact else "",
+            "e-mail": "kept for now; see retention in mapping.yaml" if has_contact else "",
             "corrections": ", ".join(f"{name}={value}" for name, value in sorted(found.edits.items())),
             "decided by": found.decided_by or "",
         }

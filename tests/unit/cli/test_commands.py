@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -372,3 +373,12 @@ def _movement(
         state=state,
         reason=reason,
     )
+
+
+def test_whoever_reads_only_the_beginning_gets_no_error() -> None:
+    asked = [sys.executable, "-m", "cogent_ops.cli", "sandbox", "--help"]
+    with subprocess.Popen(asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        _, said = process.communicate(timeout=60)
+    assert said == b""

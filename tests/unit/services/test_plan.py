@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cogent_ops.config import LinkConfig
+from cogent_ops.domain.commercetools import timestamp
 from cogent_ops.services.catalogue.plan import (
     CatalogueRequest,
     Flow,
@@ -16,7 +17,6 @@ from cogent_ops.services.catalogue.plan import (
     full_pass_due,
     next_watermark,
     plan,
-    timestamp,
 )
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
