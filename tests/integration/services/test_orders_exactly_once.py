@@ -338,6 +338,22 @@ def test_a_kiosk_that_takes_back_what_it_was_told_is_asked_about(shared: Shared)
     assert story.kinds([story.told[0].id]) == [{"order_state", "refund_quantity"}]
 
 
+@pytest.mark.parametrize("back", [PAID, OrderStatus.VOIDED])
+def test_what_was_told_long_ago_excuses_nothing(shared: Shared, back: OrderStatus) -> None:
+    """It was told that the sale was void, was refunded after that, and then the kiosk says something older."""
+    story = begin(shared)
+    story.sell_and_see(0, PAID)
+    story.work_in_shop(0, "cancel")
+    for name in ("look", "tell", "poll", "capture"):
+        story.do(name)
+    assert story.shown(story.told[0])[0] is OrderStatus.VOIDED
+    story.sell_and_see(0, OrderStatus.REFUNDED)
+    story.order(0, back)
+    story.end()
+    story.check()
+    assert story.row(story.told[0].id).captured_status == "REFUNDED"
+
+
 def test_what_was_mended_elsewhere_is_settled_although_an_answer_was_lost(shared: Shared) -> None:
     """A person is asked; the cause goes away; the import needs two rounds."""
     story = begin(shared)

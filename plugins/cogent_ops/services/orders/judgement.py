@@ -57,10 +57,14 @@ def sold_at(order: KioskOrder, rules: OrderRules) -> datetime | None:
 def _judge_captured(order: KioskOrder, capture: Capture, rules: OrderRules, now: datetime) -> Decision:
     captured = OrderStatus(capture.captured_status) if capture.captured_status else OrderStatus.PAID
     told = OrderStatus(capture.told_status) if capture.told_status else None
-    if capture.origin is Origin.SHOP or order.status is told:
-        # The shop's own order follows the shop; and what we told Cloudshelf, commercetools said first.
+    if capture.origin is Origin.SHOP:
+        # The shop's own order follows the shop.
         return Decision(Outcome.SETTLED, order.status)
-    if told is not captured and told in FOLLOWS.get(order.status, frozenset()):
-        # It is being told at this moment, and this was read before. Once it has been told, it is what was captured.
-        return Decision(Outcome.SETTLED, captured)
+    # What we tell Cloudshelf becomes what was captured as soon as it is known to be told.
+    if told in FOLLOWS.get(captured, FOLLOWS.keys()):
+        if order.status is told:
+            return Decision(Outcome.SETTLED, told)
+        if told in FOLLOWS.get(order.status, frozenset()):
+            # This was read before it was told.
+            return Decision(Outcome.SETTLED, captured)
     return decide(order, rules, edits=capture.edits, captured=captured, now=now)
