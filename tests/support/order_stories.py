@@ -238,7 +238,9 @@ class Story(Captures):
             return
         with suppress(PermanentError, RetryableError), self.store.begin() as conn:
             self.desk().approve(conn, known.id, PERSON)
-            known.is_approved = True
+            # Of an order that is not PLACED nobody asks whether it was paid; then it is only looked at again.
+            row = self.store.captures.get(conn, self.name, known.id)
+            known.is_approved = row is not None and row.edits.get("paid") == "yes"
             known.is_rejected = False
 
     def edit(self, which: int, edits: Mapping[str, str]) -> bool:
