@@ -34,6 +34,7 @@ COUNTRY, CURRENCY = "DE", "EUR"
 #: Stands before an order's id in its number in commercetools.
 PREFIX = "CS-"
 _WORKERS = 8
+_MOST_LINES = 3
 _TRY_AGAIN_SECONDS = 2.0
 _OURS = "gid://external/CommercetoolsSku/"
 _DISCONTINUED = "gid://external/CommercetoolsProduct/discontinued"
@@ -78,10 +79,12 @@ class _Shelf:
 
     :param prices: by external id of the variant.
     :param places: name of the location and key of its Channel, by internal id of the location.
+    :param stocked: variants that were in stock at the beginning, by internal id of the location.
     """
 
     prices: Mapping[str, float]
     places: Mapping[str, tuple[str, str]]
+    stocked: Mapping[str, Sequence[str]]
 
 
 @dataclass(order=True)
@@ -151,7 +154,15 @@ class OrderBurst:
         self._sandbox.graphql(_PRODUCTS, input=[{"id": _DISCONTINUED, "displayName": "Discontinued"}])
         self._sandbox.graphql(_VARIANTS, inputs=[{"productId": _DISCONTINUED, "variants": strange}])
         self.stock_before, self.faults_before = self._sandbox.inventory(), self._sandbox.faults()
-        return _Shelf(prices, places)
+        stocked = {
+            location: [
+                gid for gid in sorted(prices) if self.stock_before.get(f"{_sku(gid)}@{channel}", 0) > 0
+            ]
+            for location, (_, channel) in sorted(places.items())
+        }
+        return _Shelf(
+            prices, places, {place: gids for place, gids in stocked.items() if len(gids) >= _MOST_LINES}
+        )
 
     def _drawn(self) -> Iterator[Case]:
         """Every case once, then as often as its weight says."""
@@ -193,6 +204,8 @@ class OrderBurst:
 
     def _order(self, shelf: _Shelf) -> Json:
         rng, who = self._rng, self._rng.randrange(10**6)
+        location = rng.choice(list(shelf.stocked))
+        articles = rng.choices(range(1, _MOST_LINES + 1), (60, 30, 10))[0]
         customer = [
             {"key": "CS_EMAIL", "value": f"kiosk-{who}{EMAIL}"},
             {"key": "CS_CUSTOMER", "value": f"{NAME}{who}, {PHONE}{who:06}"},
@@ -205,17 +218,17 @@ class OrderBurst:
                 "currencyCode": CURRENCY,
                 "customAttributes": customer,
             }
-            for gid in rng.sample(sorted(shelf.prices), rng.choices((1, 2, 3), (60, 30, 10))[0])
+            for gid in rng.sample(shelf.stocked[location], articles)
         ]
         if rng.random() < 0.1:
             lines.append({"quantity": 1, "price": 4.95, "currencyCode": CURRENCY})
-        return {"lines": lines, "session": self._session(shelf)}
+        return {"lines": lines, "session": self._session(location, shelf.places[location][0])}
 
-    def _session(self, shelf: _Shelf) -> Json:
-        number, location = self._rng.randrange(40), self._rng.choice(sorted(shelf.places))
+    def _session(self, location: str, name: str) -> Json:
+        number = self._rng.randrange(40)
         return {
             "locationId": location,
-            "locationName": shelf.places[location][0],
+            "locationName": name,
             "deviceId": f"gid://cloudshelf/Device/{number}",
             "deviceName": f"Kiosk {number}",
             "cloudshelfId": "gid://cloudshelf/Cloudshelf/1",
@@ -255,12 +268,16 @@ def _is_over(running: Future[None]) -> bool:
     return True
 
 
+def _sku(gid: str) -> str:
+    return unquote(gid.removeprefix(_OURS))
+
+
 def _sale(id_: str, case: Case, lines: list[Json], place: str) -> Sale:
     units = Counter[str]()
     for line in lines:
         gid = line.get("productVariantID", "")
         if gid.startswith(_OURS) and gid != GONE and line["quantity"] > 0:
-            units[unquote(gid.removeprefix(_OURS))] += line["quantity"]
+            units[_sku(gid)] += line["quantity"]
     stock = Counter({f"{sku}@{place}": pieces for sku, pieces in units.items() if case.takes_stock})
     cents = sum(round((line["price"] or 0) * 100) * line["quantity"] for line in lines)
     return Sale(id_, case, cents, units, stock)

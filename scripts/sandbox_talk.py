@@ -47,6 +47,11 @@ class Sandbox:
         """All that one of the two systems holds."""
         return self.control("GET", f"/state/{api}")
 
+    def sizes(self, api: str) -> dict[str, int]:
+        """How many of what one of the two systems holds."""
+        found: dict[str, int] = self.control("GET", "/state")[api]
+        return found
+
     def inventory(self) -> dict[str, int]:
         """Units on stock by ``<SKU>@<Channel>``."""
         return {place: stock[0] for place, stock in self.state("commercetools")["inventory"].items()}
