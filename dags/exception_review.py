@@ -4,7 +4,7 @@
 broken kiosk with forty orders is one decision. For each question **decide** asks: the form says what happened, in which
 store, how much money waits, whose it is and until when, and what each choice does. **apply** carries the answer out in
 the name of the person who gave it; what is not possible is asked again, with the reason, and so is a dry run, with what
-would be sent. No answer within an hour means *hold*: the exception waits on, and a new run asks about all of them again.
+would be sent. No answer within an hour means *hold*: the exception waits on, and a new run asks about all again.
 
 An exception that is opened wakes it, and an answer; the clock does every ten minutes. Questions that wait take no
 worker. `cogent-ops exceptions` does the same, and only there may an e-mail address be given: Airflow keeps what is
@@ -38,7 +38,7 @@ def build(link: str) -> None:
         schedule=on_clock("*/10 * * * *", inbox),
         late_after=timedelta(hours=2),
         dagrun_timeout=timedelta(hours=3),
-        # Airflow's scheduler looks at 20 runs at a time, and at those of a backfill last: more that wait would starve it.
+        # Airflow's scheduler looks at 20 runs at a time, those of a backfill last: more that wait would starve it.
         max_active_runs=8,
         tags=["exceptions"],
         doc_md=__doc__,

@@ -243,9 +243,7 @@ class Runtime:
         shop = self.commercetools(Priority.ORDERS, self.config.orders.concurrency)
         return shop, self.cloudshelf(Priority.ORDERS)
 
-    def _order_capture(
-        self, owner: str, kiosk: CloudshelfClient, shop: CommercetoolsClient
-    ) -> OrderCapture:
+    def _order_capture(self, owner: str, kiosk: CloudshelfClient, shop: CommercetoolsClient) -> OrderCapture:
         from cogent_ops.services.orders.capture import OrderCapture
         from cogent_ops.services.orders.context import OrderContext
         from cogent_ops.services.stock.locations import Locations, Places

@@ -58,7 +58,9 @@ class WatchTrigger(BaseEventTrigger):
                     yield TriggerEvent({"link": self.link})  # type: ignore[no-untyped-call]
                     pause = AFTER_EVENT_SECONDS
             except CogentOpsError as error:
-                log.warning("%s does not look for work of link '%s': %s", type(self).__name__, self.link, error)
+                log.warning(
+                    "%s does not look for work of link '%s': %s", type(self).__name__, self.link, error
+                )
                 has_work, pause = None, FAILURE_SECONDS
             await asyncio.sleep(pause)
 

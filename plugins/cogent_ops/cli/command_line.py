@@ -29,7 +29,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = command(args)
         sys.stdout.flush()
-        return code
     except BrokenPipeError:
         # Whoever read it, such as `head`, has what it wanted. Python must not try to write the rest when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -40,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CogentOpsError as error:
         print(error, file=sys.stderr)
         return 1
+    return code
 
 
 def parser() -> argparse.ArgumentParser:

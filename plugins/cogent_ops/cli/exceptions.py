@@ -76,9 +76,7 @@ def _filter_options(made: argparse.ArgumentParser, **default: Any) -> None:
     made.add_argument("--owner", choices=[*Owner], metavar="OWNER", help="only what is theirs", **default)
     made.add_argument("--status", choices=[*Status], metavar="STATUS", help="only what stands so", **default)
     made.add_argument("--text", help="only what names this: an order, a SKU, a store", **default)
-    made.add_argument(
-        "--overdue", action="store_true", help="only what should be done by now", **default
-    )
+    made.add_argument("--overdue", action="store_true", help="only what should be done by now", **default)
     made.add_argument("--all", action="store_true", help="also what is closed", **default)
     made.add_argument("--causes", action="store_true", help="one line a cause", **default)
     made.add_argument("--limit", type=int, help="how many at most", **default)

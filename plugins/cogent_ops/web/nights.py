@@ -35,9 +35,7 @@ def create_app() -> FastAPI:
     def of_run(link: str, run_key: str) -> RedirectResponse:
         night = Runtime(link).store.drift.of_run(link, run_key) if link in link_names() else None
         if night is None:
-            raise HTTPException(
-                404, "This run has compared no night yet; the report task writes its page."
-            )
+            raise HTTPException(404, "This run has compared no night yet; the report task writes its page.")
         return RedirectResponse(f"../{night}/index.html", headers=HEADERS)
 
     @app.get("/{link}/{night}/{file:path}", dependencies=reader)
