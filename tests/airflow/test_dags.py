@@ -68,7 +68,7 @@ def test_has_owner_tags_limits_and_documentation(dag: Any) -> None:
     assert len(dag.doc_md) > 300
     assert dag.dagrun_timeout
     # Only questions may wait beside one another: what they lead to is claimed one by one.
-    assert (dag.catchup, dag.max_active_runs) == (False, 32 if dag.dag_id == "exception_review" else 1)
+    assert (dag.catchup, dag.max_active_runs) == (False, 8 if dag.dag_id == "exception_review" else 1)
 
 
 def test_is_backfillable_by_a_real_data_interval(dag: Any) -> None:
