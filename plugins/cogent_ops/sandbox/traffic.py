@@ -69,7 +69,8 @@ class KioskOrder:
     """A basket as a kiosk saves it.
 
     :param reference: unique per seed; UUID-shaped. The terminal's attempt at a payment is known by it.
-    :param channel_key: key of the store's commercetools Channel, i.e. where the kiosk stands.
+    :param channel_key: key of the store's commercetools Channel, i.e. where the kiosk stands; empty for one whose
+        location nobody has set.
     :param internal: a session of Cloudshelf's own staff (``CLOUDSHELF_INTERNAL``), which is never a sale.
     """
 
@@ -183,6 +184,7 @@ _Act = Callable[[float, int, random.Random], None]
 
 _INTERNAL_SHARE = 0.02
 _DISCOUNT_SHARE = 0.1
+_NO_LOCATION_SHARE = 0.02
 _FROM_STORE_SHARE = 0.2
 _SECOND_PIECE_SHARE = 0.1
 _REPUBLISH_SHARE = 0.3
@@ -433,10 +435,11 @@ class Traffic:
     def _kiosk_order(self, number: int, rng: random.Random) -> KioskOrder:
         lines, stores = self._basket(rng)
         stores = stores or self._store_keys
+        is_placed = bool(stores) and rng.random() >= _NO_LOCATION_SHARE
         return KioskOrder(
             reference=stable_id(self._seed, "kiosk-order", number),
             lines=lines,
-            channel_key=rng.choice(stores) if stores else "",
+            channel_key=rng.choice(stores) if is_placed else "",
             customer_email=f"kiosk-customer-{number}@example.com",
             sales_assistant=rng.choice(_ASSISTANTS),
             discount_code="WELCOME10" if rng.random() < _DISCOUNT_SHARE else None,
