@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -46,6 +46,8 @@ from cogent_ops.errors import ConfigError
 
 SUPPLY_ROLE = "InventorySupply"
 NAMESPACE = "commercetools"
+#: The nightly full pass, which alone finds what is gone, may be so old: a day, and half of one for a night that failed.
+FULL_PASS_LIMIT = timedelta(hours=36)
 #: Key of the inventory entries without a supply Channel.
 CHANNELLESS = ""
 

@@ -17,6 +17,8 @@ from cogent_ops.domain.orders import KioskOrder
 from cogent_ops.domain.rules import MovementRules, OrderRules, OrderStatus
 from cogent_ops.domain.stock import Place, desired_effects
 
+#: An order that waits longer than this beyond its time, and that nobody holds, is waiting for nothing.
+OVERDUE = timedelta(hours=1)
 #: Marks beside a person's corrections: the state that was rejected, and that the order moves no stock.
 REJECTED, STOCK, NO_STOCK = "rejected", "stock", "none"
 

@@ -13,19 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, case, exists, func, literal, or_, select, update
 from sqlalchemy.sql import ColumnElement
 
+from cogent_ops.domain.order_states import OVERDUE
 from cogent_ops.store.engine import Database
 from cogent_ops.store.schema import kiosk_order, order_capture, order_contact
 from cogent_ops.store.sql import Values, chunks, now, pages, upsert
 
-#: An order that waits longer than this beyond its time, and that nobody holds, is waiting for nothing.
-OVERDUE = timedelta(hours=1)
 #: Name among the edits of the word that an order is to be captured although it was sold before the start.
 WANTED = "wanted"
 

@@ -19,10 +19,10 @@ from cogent_ops.domain.drift.catalogue import (
     RETIRED,
     YOUNG,
     Aspect,
+    CatalogueMoment,
     GroupSuspect,
     Known,
     Mismatch,
-    Moment,
     Suspect,
     differences,
     findings,
@@ -38,7 +38,9 @@ from cogent_ops.domain.kiosk import KioskImage, KioskProduct, KioskVariant
 NOW = datetime(2026, 11, 24, 4, tzinfo=UTC)
 LONG_AGO, RECORDED = NOW - timedelta(days=9), NOW - timedelta(days=5)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
-MOMENT = Moment(now=NOW, lag=MINUTE, late=HOUR, last_full=NOW - timedelta(hours=2), removals_held=False)
+MOMENT = CatalogueMoment(
+    now=NOW, lag=MINUTE, late=HOUR, last_full=NOW - timedelta(hours=2), removals_held=False
+)
 PRODUCT, GROUPS = product_gid("p"), (group_gid("a"), group_gid("b"))
 KEPT = TypeAdapter(Suspect)
 SAID = {"link": "default", "night": "2026-11-24", "currency": "EUR"}
@@ -82,7 +84,7 @@ def suspect(wanted: ProductView | None, shown: ProductView | None, **fields: Any
     return Suspect(wanted=wanted, shown=shown, **{**given, **fields})
 
 
-def causes(one: Suspect, moment: Moment = MOMENT) -> list[tuple[Aspect, Cause | str]]:
+def causes(one: Suspect, moment: CatalogueMoment = MOMENT) -> list[tuple[Aspect, Cause | str]]:
     return [(each.aspect, each.cause or each.why) for each in judge(one, moment, "EUR")]
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from cogent_ops.domain.drift.model import Cause
+from cogent_ops.domain.drift.model import Cause, Moment
 from cogent_ops.domain.drift.money import Ledger
 from cogent_ops.domain.drift.orders import (
     EXCLUDED,
@@ -21,7 +21,6 @@ from cogent_ops.domain.drift.orders import (
     Aspect,
     KioskSide,
     LedgerSide,
-    Moment,
     OrderFacts,
     ShopSide,
     findings,

@@ -12,17 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
-from cogent_ops.domain.drift.model import Area, Cause, Fact, Finding
-from cogent_ops.domain.drift.shelf import ProductView, VariantView, is_ours, parsed
+from cogent_ops.domain.catalogue import FULL_PASS_LIMIT
+from cogent_ops.domain.drift.model import Area, Cause, Fact, Finding, Moment
+from cogent_ops.domain.drift.shelf import ProductView, VariantView, is_ours, own_id
 from cogent_ops.domain.exceptions import Owner
 from cogent_ops.domain.identifiers import PRODUCT, VARIANT
 from cogent_ops.domain.money import Money, show
 
-#: A change that only the nightly full pass finds may wait so long: a day, and half of one for a night that failed.
-NIGHTLY_LIMIT = timedelta(hours=36)
 #: Records that a finding names.
 NAMED = 20
 
@@ -106,28 +105,19 @@ class GroupSuspect:
 
 
 @dataclass(frozen=True)
-class Moment:
-    """When the two sides were read, and what counts as late then.
+class CatalogueMoment(Moment):
+    """The same, with what the catalogue flow was at.
 
-    :param lag: what changed within it may not show yet.
-    :param late: a change takes so long at most to reach the kiosks.
     :param last_full: when the last full pass began; ``None``: never.
     :param removals_held: whether a person is asked about products that are gone.
     """
 
-    now: datetime
-    lag: timedelta
-    late: timedelta
     last_full: datetime | None
     removals_held: bool
 
-    def is_young(self, at: datetime | None, age: timedelta) -> bool:
-        """Whether something happened so lately."""
-        return at is not None and self.now - at < age
-
     def awaits_full_pass(self, at: datetime | None) -> bool:
         """Whether something changed since the last full pass, and the next one is not overdue."""
-        if at is None or self.now - at >= NIGHTLY_LIMIT:
+        if at is None or self.now - at >= FULL_PASS_LIMIT:
             return False
         return self.last_full is None or self.last_full < at
 
@@ -163,7 +153,7 @@ class Mismatch:
     amount: int = 0
 
 
-def judge(suspect: Suspect, moment: Moment, currency: str) -> list[Mismatch]:
+def judge(suspect: Suspect, moment: CatalogueMoment, currency: str) -> list[Mismatch]:
     """Everything that differs about a product, with its cause or what explains it."""
     judging = _Judging(suspect, moment)
     return [
@@ -227,7 +217,7 @@ Why = tuple[Cause | None, str]
 class _Judging:
     """Why a product's differences are there."""
 
-    def __init__(self, suspect: Suspect, moment: Moment) -> None:
+    def __init__(self, suspect: Suspect, moment: CatalogueMoment) -> None:
         self.suspect, self.moment = suspect, moment
         self.known, self.wanted, self.shown = suspect.known, suspect.wanted, suspect.shown
         self._refused = frozenset(suspect.refused)
@@ -285,20 +275,21 @@ class _Judging:
         if self.moment.removals_held:
             return None, REMOVALS
         full = self.moment.last_full
-        if suspect.was_listed and full is not None and self.moment.now - full < NIGHTLY_LIMIT:
+        if suspect.was_listed and full is not None and self.moment.now - full < FULL_PASS_LIMIT:
             return None, NIGHTLY
         return Cause.LATE, "It is not published any more, and the nightly full pass has not removed it."
 
     def _extra_variant(self, shown: VariantView) -> Why:
-        if not is_ours(shown.gid, VARIANT):
+        sku = own_id(shown.gid, VARIANT)
+        if sku is None:
             return self._foreign_variant(shown)
-        if shown.sku in self.suspect.held_skus or _sku(shown.gid) in self.suspect.held_skus:
+        if shown.sku in self.suspect.held_skus or sku in self.suspect.held_skus:
             return None, HELD
         if not shown.is_on_sale:
             return None, RETIRED
         if self.moment.is_young(shown.changed_at, self.moment.lag) or self._just_recorded():
             return None, YOUNG
-        if self.known is None or _sku(shown.gid) in self.known.skus:
+        if self.known is None or sku in self.known.skus:
             return self._late("commercetools does not have it any more, and no run has taken it off sale.")
         return self._changed_since(shown.changed_at, "It was taken off sale")
 
@@ -332,19 +323,14 @@ class _Judging:
         return Cause.LOST, f"{done}; Cloudshelf confirmed that and shows something else."
 
 
-def _sku(gid: str) -> str:
-    found = parsed(gid)
-    return found.id if found is not None else ""
-
-
-def judge_group(suspect: GroupSuspect, moment: Moment) -> Mismatch:
+def judge_group(suspect: GroupSuspect, moment: CatalogueMoment) -> Mismatch:
     """Why a group is not shown as it should be."""
     wanted = "no group" if suspect.wanted is None else suspect.wanted
     cause, why = _group_cause(suspect, moment)
     return Mismatch(Aspect.GROUP, suspect.gid, "", wanted, suspect.shown, cause, why)
 
 
-def _group_cause(suspect: GroupSuspect, moment: Moment) -> Why:
+def _group_cause(suspect: GroupSuspect, moment: CatalogueMoment) -> Why:
     if suspect.is_refused:
         return None, REFUSED
     if moment.is_young(suspect.shown_at, moment.lag) or moment.is_young(suspect.changed_at, moment.late):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from cogent_ops.domain.drift.model import Area, Cause, Fact, Finding
+from cogent_ops.domain.drift.model import Area, Cause, Fact, Finding, Moment
 from cogent_ops.domain.exceptions import Owner
 
 
@@ -33,20 +33,6 @@ class Shelf:
     def subject(self) -> str:
         """As people write it."""
         return self.sku if self.channel is None else f"{self.sku}@{self.channel}"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """When something counts.
-
-    :param now: when kiosks were read.
-    :param lag: changes younger than this may not show yet.
-    :param late: kiosks may hear of a change so late.
-    """
-
-    now: datetime
-    lag: timedelta
-    late: timedelta
 
 
 _ACTIONS: Mapping[Cause, tuple[Owner, str]] = {
@@ -78,7 +64,7 @@ _ACTIONS: Mapping[Cause, tuple[Owner, str]] = {
 }
 
 
-def judge(one: Shelf, limits: Limits) -> tuple[Cause, str] | None:
+def judge(one: Shelf, moment: Moment) -> tuple[Cause, str] | None:
     """Why a shelf is not as it should be, and a sentence; ``None`` when it is, or is too young to say."""
     if one.wanted is None:
         if one.expected is None:
@@ -88,16 +74,15 @@ def judge(one: Shelf, limits: Limits) -> tuple[Cause, str] | None:
             )
         return Cause.EXTRA, "kiosks take it to be in stock, and nobody has told them about it"
     if one.told != one.wanted:
-        since = one.wanted_at
-        if since is not None and since < limits.now - limits.late:
+        if one.wanted_at is not None and not moment.is_young(one.wanted_at, moment.late):
             return (
                 Cause.LATE,
                 f"kiosks should be told {one.wanted}, and were told {one.told or 'nothing known'}",
             )
         return None
-    if one.read_due is not None and one.read_due < limits.now - limits.late:
+    if one.read_due is not None and moment.now - one.read_due > moment.late:
         return Cause.LATE, "nobody has looked in commercetools for longer than agreed"
-    is_young = one.told_at is None or one.told_at > limits.now - limits.lag
+    is_young = one.told_at is None or moment.is_young(one.told_at, moment.lag)
     if one.shown == one.expected or is_young:
         return None
     return Cause.KIOSK_FLAG, f"kiosks show {one.shown or 'nothing'}, and were told {one.told}"

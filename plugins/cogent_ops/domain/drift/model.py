@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from cogent_ops.domain.exceptions import Owner
@@ -52,6 +52,23 @@ TITLES: Mapping[Cause, str] = {
     Cause.EXTRA: "There, and made by somebody else",
     Cause.ORPHANED: "Nobody knows where it came from",
 }
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When the two sides were read, and what counts as late then.
+
+    :param lag: what changed within it may not show yet.
+    :param late: a change takes so long at most to reach the other side.
+    """
+
+    now: datetime
+    lag: timedelta
+    late: timedelta
+
+    def is_young(self, at: datetime | None, age: timedelta) -> bool:
+        """Whether something happened so lately."""
+        return at is not None and self.now - at < age
 
 
 @dataclass(frozen=True)

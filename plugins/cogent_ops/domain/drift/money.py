@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from cogent_ops.domain.drift.model import Area, Cause, Fact, Finding
-from cogent_ops.domain.drift.orders import LedgerSide, Moment, OrderFacts, ShopSide, judge
+from cogent_ops.domain.drift.model import Area, Cause, Fact, Finding, Moment
+from cogent_ops.domain.drift.orders import LedgerSide, OrderFacts, ShopSide, judge
 from cogent_ops.domain.exceptions import Owner
 from cogent_ops.domain.money import Money, show
 from cogent_ops.domain.rules import OrderStatus

@@ -9,17 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
-from cogent_ops.domain.drift.model import Area, Cause, Fact, Finding
+from cogent_ops.domain.drift.model import Area, Cause, Fact, Finding, Moment
 from cogent_ops.domain.exceptions import Owner
 from cogent_ops.domain.money import Money, show
-from cogent_ops.domain.order_states import FOLLOWS
+from cogent_ops.domain.order_states import FOLLOWS, OVERDUE
 from cogent_ops.domain.rules import OrderStatus
-
-#: An order that waits longer than this beyond its time is waiting for nothing.
-OVERDUE = timedelta(hours=1)
 
 
 class Aspect(StrEnum):
@@ -122,23 +119,6 @@ class OrderFacts:
     def place(self) -> str:
         """The store that sold it."""
         return self.ledger.place if self.ledger else ""
-
-
-@dataclass(frozen=True)
-class Moment:
-    """When the sides were read.
-
-    :param lag: what changed within it may not show yet.
-    :param late: a change takes so long at most to reach the other side.
-    """
-
-    now: datetime
-    lag: timedelta
-    late: timedelta
-
-    def is_young(self, at: datetime | None, age: timedelta) -> bool:
-        """Whether something happened so lately."""
-        return at is not None and self.now - at < age
 
 
 # What explains a difference

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from cogent_ops.domain.identifiers import GROUP, Gid, IdentifierError, parse_gid
+from cogent_ops.domain.identifiers import GROUP, IdentifierError, parse_gid
 from cogent_ops.domain.iso import CURRENCY_EXPONENTS
 
 Raw = Mapping[str, Any]
@@ -121,17 +121,17 @@ def _cents(amount: float, currency: str) -> int:
 
 
 def is_ours(gid: str | None, namespace: str) -> bool:
-    """Whether this integration made an id, of a product, a variant or a group."""
-    found = parsed(gid)
-    return found is not None and found.app == "external" and found.type == namespace
+    """Whether this integration made an id, of a product, a variant, a group or a location."""
+    return own_id(gid, namespace) is not None
 
 
-def parsed(gid: str | None) -> Gid | None:
-    """The parts of an id; ``None`` for what is none."""
+def own_id(gid: str | None, namespace: str) -> str | None:
+    """What an id of ours was made from; ``None`` for any other."""
     try:
-        return parse_gid(gid or "")
+        found = parse_gid(gid or "")
     except IdentifierError:
         return None
+    return found.id if (found.app, found.type) == ("external", namespace) else None
 
 
 class Shelf:

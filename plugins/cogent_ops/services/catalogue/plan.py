@@ -12,11 +12,10 @@ from enum import StrEnum
 from typing import Any
 
 from cogent_ops.config import LinkConfig
+from cogent_ops.domain.catalogue import FULL_PASS_LIMIT
 from cogent_ops.domain.commercetools import timestamp
 
 NIGHTLY = timedelta(hours=24)
-#: A full pass that is this late is made at once, whatever the hour: deletions are only found by full passes.
-OVERDUE = timedelta(hours=36)
 #: The nightly pass may start a little early, so that it keeps its hour instead of drifting by one run a day.
 SLACK = timedelta(hours=2)
 
@@ -129,7 +128,7 @@ def full_pass_due(now: datetime, last_full: datetime | None, hour: int) -> bool:
     if last_full is None:
         return True
     age = now - last_full
-    return age >= OVERDUE or (now.hour == hour and age >= NIGHTLY - SLACK)
+    return age >= FULL_PASS_LIMIT or (now.hour == hour and age >= NIGHTLY - SLACK)
 
 
 def next_watermark(

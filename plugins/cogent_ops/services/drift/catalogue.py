@@ -26,9 +26,9 @@ from cogent_ops.domain.catalogue import (
     map_product,
 )
 from cogent_ops.domain.drift.catalogue import (
+    CatalogueMoment,
     GroupSuspect,
     Mismatch,
-    Moment,
     Suspect,
     findings,
     group_finding,
@@ -64,7 +64,7 @@ class Scan:
     :param cleared: whether the link's audit lets anything be pushed; without it kiosks show nothing of it.
     """
 
-    moment: Moment
+    moment: CatalogueMoment
     cleared: bool
     products: int = 0
     variants: int = 0
@@ -108,7 +108,7 @@ class CatalogueComparison:
         for group in self._groups(context, newest(reference["categories"])):
             yield "group", _json(_GROUP, group)
 
-    def _twice(self, again: Suspects, gids: list[str], moment: Moment) -> Iterator[Suspect]:
+    def _twice(self, again: Suspects, gids: list[str], moment: CatalogueMoment) -> Iterator[Suspect]:
         """What differs still, and once more where no explanation is found: the flow may have been at work on it."""
         doubtful: list[str] = []
         for suspect in chain.from_iterable(map(again.look, batches(gids, AGAIN))):
@@ -118,9 +118,9 @@ class CatalogueComparison:
                 yield suspect
         yield from chain.from_iterable(map(again.look, batches(doubtful, AGAIN)))
 
-    def _moment(self) -> Moment:
+    def _moment(self) -> CatalogueMoment:
         rules = self.config.drift
-        return Moment(
+        return CatalogueMoment(
             now=self.parts.now(),
             lag=timedelta(seconds=rules.lag_seconds),
             late=timedelta(minutes=rules.catalogue_minutes),

@@ -12,9 +12,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cogent_ops.domain.drift.kiosk import Limits, Shelf, finding, judge
-from cogent_ops.domain.drift.model import Area
-from cogent_ops.domain.identifiers import LOCATION, VARIANT, Gid, IdentifierError, parse_gid
+from cogent_ops.domain.drift.kiosk import Shelf, finding, judge
+from cogent_ops.domain.drift.model import Area, Moment
+from cogent_ops.domain.drift.shelf import own_id
+from cogent_ops.domain.identifiers import LOCATION, VARIANT
 from cogent_ops.errors import PermanentError
 from cogent_ops.services.drift.archive import MOMENT, Night
 from cogent_ops.services.drift.comparison import Compared, Parts
@@ -130,7 +131,7 @@ class KioskComparison:
         findings = []
         for row in rows(_differing(shown, told, noted["safety_stock"], asked - late)):
             one, read = _shelf(row, stores), row["asked"] or asked
-            verdict = judge(one, Limits(read, self.lag, late))
+            verdict = judge(one, Moment(read, self.lag, late))
             if verdict is not None:
                 findings.append(finding(night.link, night.name, one, verdict, read))
         findings.sort(key=lambda each: each.subject)
@@ -141,23 +142,14 @@ def _shown(product: Row, asked: datetime) -> Iterator[tuple[object, ...]]:
     """Rows of a product of ours; others are no stock of this link."""
     gid = product["platformProvidedId"]
     for variant in product["productVariants"] or ():
-        sku = _ours(variant["platformProvidedId"], VARIANT)
+        sku = own_id(variant["platformProvidedId"], VARIANT)
         if sku is None:
             continue
         yield gid, sku, FLAGS, in_one(variant["isInStock"], variant["availableToPurchase"]), asked
         for level in variant["stockLevels"] or ():
             location = (level["location"] or {}).get("platformProvidedId")
-            channel = _ours(location, LOCATION)
+            channel = own_id(location, LOCATION)
             yield gid, sku, channel or f"({location or 'without id'})", int(level["isInStock"]), asked
-
-
-def _ours(gid: str | None, kind: str) -> str | None:
-    """The id behind one of our external ids; ``None`` for any other."""
-    try:
-        found: Gid | None = parse_gid(gid) if gid else None
-    except IdentifierError:
-        return None
-    return found.id if found is not None and (found.app, found.type) == ("external", kind) else None
 
 
 def _told_row(one: Told) -> tuple[object, ...]:

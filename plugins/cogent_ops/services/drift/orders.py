@@ -18,11 +18,10 @@ from pydantic import TypeAdapter
 
 from cogent_ops.domain.commercetools import timestamp
 from cogent_ops.domain.custom_types import ORDER_ID
-from cogent_ops.domain.drift.model import Area, Finding
+from cogent_ops.domain.drift.model import Area, Finding, Moment
 from cogent_ops.domain.drift.orders import (
     KioskSide,
     LedgerSide,
-    Moment,
     OrderFacts,
     ShopSide,
     findings,
