@@ -16,6 +16,7 @@ from cogent_ops.cli.common import (
     open_store,
     print_json,
 )
+from cogent_ops.domain.exceptions import order_cause
 from cogent_ops.errors import PermanentError
 
 
@@ -94,7 +95,7 @@ def show(args: argparse.Namespace) -> int:
     )
     wanted = Filter(statuses=tuple(Status), text=found.order_number)
     for one in store.exceptions.find(args.link, wanted):
-        if one.payload.get("order") == found.order_id:
+        if one.cause_key == order_cause(found.order_id):
             print(f"  exception {one.id} ({one.status}): {one.message}")
     return 0
 

@@ -149,8 +149,23 @@ HELD_ORDERS = frozenset(
 )
 #: Kinds about an order that commercetools has already.
 CAPTURED_ORDERS = frozenset({Kind.ORDER_STATE, Kind.REFUND_AMOUNT, Kind.STATUS_REFUSED})
-#: Kinds whose payload names the order (``order``: its id in Cloudshelf).
+#: Kinds whose cause is one order: :func:`order_of` says which.
 ORDER_KINDS = HELD_ORDERS | CAPTURED_ORDERS
+
+_ORDER_CAUSE = "order/"
+
+
+def order_cause(order_id: str) -> str:
+    """The cause key of what is wrong with one kiosk order.
+
+    :param order_id: its id in Cloudshelf.
+    """
+    return _ORDER_CAUSE + order_id
+
+
+def order_of(cause_key: str) -> str:
+    """The id in Cloudshelf of the order that such a cause key names."""
+    return cause_key.removeprefix(_ORDER_CAUSE)
 
 
 def possible(kind: Kind) -> frozenset[Action]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cogent_ops.domain.exceptions import Kind, NewException, Owner
+from cogent_ops.domain.exceptions import Kind, NewException, Owner, order_cause
 from cogent_ops.domain.money import Money
 from cogent_ops.domain.order_states import Decision, Outcome
 from cogent_ops.domain.orders import KioskOrder
@@ -70,7 +70,7 @@ def _exception(
     named = [{"field": one.field, "rule": one.rule} for one in problems]
     return NewException(
         kind=kind,
-        cause_key=f"order/{order.id}",
+        cause_key=order_cause(order.id),
         record=number,
         field=first.field,
         rule=first.rule,

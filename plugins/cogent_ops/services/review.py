@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from cogent_ops.clients.redaction import Redactor
-from cogent_ops.domain.exceptions import LEADS_TO, ORDER_KINDS, Action, Kind
+from cogent_ops.domain.exceptions import LEADS_TO, ORDER_KINDS, Action, Kind, order_of
 from cogent_ops.domain.policies import KindPolicy, Policies
 from cogent_ops.domain.stock import Place
 from cogent_ops.errors import PermanentError, RetryableError
@@ -265,7 +265,7 @@ class Review:
         return _Prepared()
 
     def _order_deed(self, decision: Decision, found: StoredException) -> _Prepared:
-        desk, order_id, actor = self._desk(), str(found.payload["order"]), decision.actor
+        desk, order_id, actor = self._desk(), order_of(found.cause_key), decision.actor
         match decision.action:
             case Action.EDIT:
                 edits = desk.check(order_id, decision.edits)

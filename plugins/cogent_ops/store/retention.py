@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Text, and_, cast, delete, exists, literal, select, update
 
-from cogent_ops.domain.exceptions import OPEN
+from cogent_ops.domain.exceptions import OPEN, order_cause
 from cogent_ops.store.alerts import AlertState
 from cogent_ops.store.engine import Database
 from cogent_ops.store.orders import CaptureState
@@ -54,7 +54,7 @@ class Retention:
             o.link == k.link, o.order_id == k.order_id, o.state.in_(_DONE), o.due_at.is_(None)
         )
         is_open = exists().where(
-            e.link == k.link, e.cause_key == literal("order/") + k.order_id, e.status.in_(OPEN)
+            e.link == k.link, e.cause_key == literal(order_cause("")) + k.order_id, e.status.in_(OPEN)
         )
         old = and_(k.link == link, k.modified_at < before, ~k.recheck, _is_full(k.content), is_done, ~is_open)
         with self._database.begin() as conn:

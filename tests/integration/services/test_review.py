@@ -185,6 +185,18 @@ def test_a_rejection_can_be_taken_back(world: Reviewing) -> None:
     ]
 
 
+def test_a_rejection_is_taken_back_long_after_the_payload_has_gone(world: Reviewing) -> None:
+    order = world.placed_long_ago()
+    number = world.one(order).id
+    world.do(Action.REJECT, [number], note="not paid")
+    assert world.store.retention.empty_payloads(world.name, LATER, 10) == 1
+    world.do(Action.REOPEN, [number])
+    (done,) = world.do(Action.APPROVE, [number], note="it was paid after all")
+    assert done.is_done
+    world.finish()
+    assert world.ct_order(order)["paymentState"] == "Paid"
+
+
 def test_an_email_address_is_kept_for_the_order_alone(begin: Callable[..., Reviewing]) -> None:
     world = begin(orders_settings={"email": "required"})
     order = world.sell((COAT, 1), **PAID_HERE)

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from cogent_ops.clients.commercetools import CommercetoolsClient
 from cogent_ops.config import LinkConfig
-from cogent_ops.domain.exceptions import ORDER_KINDS, Kind, NewException
+from cogent_ops.domain.exceptions import ORDER_KINDS, Kind, NewException, order_cause
 from cogent_ops.domain.money import Money, MoneyError, money
 from cogent_ops.domain.order_changes import shop_status, source_of
 from cogent_ops.domain.order_draft import DRAFT_KINDS, Draft, build
@@ -495,7 +495,7 @@ class OrderCapture:
             raised += self._exceptions(one)
             kinds = {problem.kind for problem in one.problems}
             for kind in set(one.closes) - kinds if _is_known(one.task.capture) else ():
-                closed.setdefault(kind, []).append(f"order/{one.task.id}")
+                closed.setdefault(kind, []).append(order_cause(one.task.id))
         for kind, causes in sorted(closed.items()):
             exceptions.resolve(conn, link, kind, causes, self.owner)
         if raised:

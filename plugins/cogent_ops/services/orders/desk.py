@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 
 from cogent_ops.clients.commercetools import CommercetoolsClient
 from cogent_ops.config import LinkConfig
-from cogent_ops.domain.exceptions import ORDER_KINDS, Kind
+from cogent_ops.domain.exceptions import ORDER_KINDS, Kind, order_cause
 from cogent_ops.domain.money import Money, show
 from cogent_ops.domain.order_changes import shop_status, source_of
 from cogent_ops.domain.order_draft import Draft
@@ -46,7 +46,6 @@ from cogent_ops.domain.stock import Place
 from cogent_ops.errors import PermanentError
 from cogent_ops.services.orders.described import described, lacking
 from cogent_ops.services.orders.shop import payment_ids, together
-from cogent_ops.services.orders.tell import cause
 from cogent_ops.services.stock.entries import SUPPLY, known_skus
 from cogent_ops.services.stock.orders import UNKNOWN_BOTH, UNKNOWN_LOCATION, UNKNOWN_VARIANT
 from cogent_ops.store import Store
@@ -373,7 +372,9 @@ class OrderDesk:
 
     def _close_others(self, conn: Connection, order: Capture, kind: str) -> None:
         for other in sorted(ORDER_KINDS - {kind}):
-            self.store.exceptions.resolve(conn, self._link, other, [cause(order.order_id)], self._run_key)
+            self.store.exceptions.resolve(
+                conn, self._link, other, [order_cause(order.order_id)], self._run_key
+            )
 
 
 def _strangers(waiting: Iterable[tuple[Place, str]]) -> set[str]:

@@ -15,7 +15,7 @@ from uuid import uuid4
 from cogent_ops.clients.cloudshelf import CloudshelfClient, OrderReport, RecordFailure
 from cogent_ops.clients.graphql_api import TRANSIENT
 from cogent_ops.config import LinkConfig
-from cogent_ops.domain.exceptions import Kind, NewException, Owner
+from cogent_ops.domain.exceptions import Kind, NewException, Owner, order_cause
 from cogent_ops.domain.order_states import FOLLOWS, tells
 from cogent_ops.domain.rules import OrderStatus
 from cogent_ops.errors import CogentOpsError
@@ -154,7 +154,7 @@ class OrderTelling:
             )
             self.store.order_news.postpone(conn, self._link, [(one, _again(one, now)) for one in left])
             # What went at the first try raised nothing.
-            causes = [cause(one.order_id) for one in known if one.tell_attempts > 1]
+            causes = [order_cause(one.order_id) for one in known if one.tell_attempts > 1]
             self.store.exceptions.resolve(conn, self._link, Kind.STATUS_REFUSED, causes, self._run_key)
             self.store.exceptions.raise_many(
                 conn,
@@ -168,11 +168,6 @@ class OrderTelling:
             )
         if left:
             log.warning("cloudshelf did not take what became of %d of %d orders", len(left), len(claimed))
-
-
-def cause(order_id: str) -> str:
-    """The cause key of an order's exceptions."""
-    return f"order/{order_id}"
 
 
 def _told(order: Capture, report: OrderReport | None) -> Told:
@@ -198,7 +193,7 @@ def _refusal(order: Capture, report: OrderReport, failure: RecordFailure) -> New
     )
     return NewException(
         kind=Kind.STATUS_REFUSED,
-        cause_key=cause(order.order_id),
+        cause_key=order_cause(order.order_id),
         record=order.order_number,
         field="status" if report.status else "thirdPartyId",
         rule="Cloudshelf takes what became of an order",

@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 
 from cogent_ops.clients.cloudshelf import CloudshelfClient
 from cogent_ops.config import LinkConfig
-from cogent_ops.domain.exceptions import Kind, NewException, Owner
+from cogent_ops.domain.exceptions import Kind, NewException, Owner, order_cause
 from cogent_ops.domain.order_edits import LOCATION_EDIT
 from cogent_ops.domain.order_states import moves_stock
 from cogent_ops.domain.orders import (
@@ -548,11 +548,12 @@ class OrderPoll:
         bad = [one for one in placed if one.order.problems and self._matters(one, start)]
         refunds = [one for one in placed if self._is_open_refund(one) and self._matters(one, start)]
         open_ = {one.order.id for one in bad}
-        fine = [_cause(one.order) for one in placed if one.order.id not in open_]
+        fine = [order_cause(one.order.id) for one in placed if one.order.id not in open_]
         exceptions.resolve(conn, link, Kind.BAD_MOVEMENT, fine, run)
-        exceptions.resolve(conn, link, Kind.ORDER_UNREADABLE, map(_cause, (one.order for one in placed)), run)
+        read = [order_cause(one.order.id) for one in placed]
+        exceptions.resolve(conn, link, Kind.ORDER_UNREADABLE, read, run)
         open_ = {one.order.id for one in refunds}
-        settled = [_cause(one.order) for one in placed if one.order.id not in open_]
+        settled = [order_cause(one.order.id) for one in placed if one.order.id not in open_]
         exceptions.resolve(conn, link, Kind.REFUND_QUANTITY, settled, run)
         waiting = [one for one in movements if one.state is MovementState.REVIEW]
         exceptions.raise_many(
@@ -619,14 +620,10 @@ def _stored(one: _Placed) -> StoredOrder:
     return StoredOrder(order.id, order.status, order.updated_at, order.content, order.fingerprint, recheck)
 
 
-def _cause(order: KioskOrder) -> str:
-    return f"order/{order.id}"
-
-
 def _unreadable(error: UnreadableOrder) -> NewException:
     return NewException(
         kind=Kind.ORDER_UNREADABLE,
-        cause_key=f"order/{error.order_id}",
+        cause_key=order_cause(error.order_id),
         record=error.order_id.rpartition("/")[2],
         field=error.field,
         rule=error.rule,
@@ -641,7 +638,7 @@ def _bad_lines(order: KioskOrder) -> NewException:
     first = order.problems[0]
     return NewException(
         kind=Kind.BAD_MOVEMENT,
-        cause_key=_cause(order),
+        cause_key=order_cause(order.id),
         record=order.ulid,
         field=first.field,
         rule=first.rule,
@@ -658,7 +655,7 @@ def _refund(order: KioskOrder) -> NewException:
     named = ", ".join(f"{one.quantity} of {one.sku}" for one in order.lines)
     return NewException(
         kind=Kind.REFUND_QUANTITY,
-        cause_key=_cause(order),
+        cause_key=order_cause(order.id),
         record=order.ulid,
         field="status",
         rule="a refund says which units came back",
