@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Self
 
 from cogent_ops.store import Store
 
@@ -14,7 +15,7 @@ BEAT_SECONDS = 1.0
 
 
 class Beat:
-    """Notes that a run is alive, at most once in a while.
+    """Notes that a run is alive, at most once in a while, and at the end of the ``with`` that it has ended.
 
     :param flow: the watermark that says when a run of the flow was alive last.
     """
@@ -29,7 +30,11 @@ class Beat:
             self._at = time.monotonic()
             self._note(self.clock())
 
-    def end(self) -> None:
+    def __enter__(self) -> Self:
+        """The run begins."""
+        return self
+
+    def __exit__(self, *raised: object) -> None:
         """Say that the run has ended, so that new work wakes the next one at once."""
         self._note(self.clock() - timedelta(seconds=ALIVE_SECONDS))
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from cogent_ops.config import LinkConfig
 from cogent_ops.services.beat import Beat, is_alive
+from cogent_ops.services.counts import Tally
 from cogent_ops.services.orders.capture import CaptureCounts, OrderCapture
 from cogent_ops.services.orders.shop import ShopCounts, ShopWatch
 from cogent_ops.services.orders.tell import OrderTelling, TellCounts
@@ -41,56 +42,32 @@ class OrderFlow:
         :raises RetryableError: when an API or the store stayed out of reach until the end; nothing is lost.
         :raises PermanentError: when a person must act; what could go on went on until the end.
         """
-        rules, link = self.config.orders, self.config.name
+        rules = self.config.orders
         self.poll.intake.adopt()
-        polled, captured, told, seen = PollCounts(), CaptureCounts(), TellCounts(), ShopCounts()
-
-        def poll() -> int:
-            nonlocal polled
-            if is_alive(self.store, link, STOCK_ALIVE, self.clock()):
-                return 0
-            counts = self.poll.run(self.clock())
-            polled += counts
-            return counts.changed
-
-        def capture() -> int:
-            nonlocal captured
-            counts = self.capture.round()
-            captured += counts
-            return counts.done
-
-        def tell() -> int:
-            nonlocal told
-            counts = self.telling.round(self.clock())
-            told += counts
-            return counts.told
-
-        def watch() -> int:
-            nonlocal seen
-            counts = self.shop.look(self.clock())
-            seen += counts
-            return counts.changed
-
-        steps: Sequence[Step] = (
-            Step("orders", poll, rules.poll_seconds),
-            Step("capture", capture),
-            Step("tell", tell, rules.poll_seconds),
-            Step("shop", watch),
+        polled, captured = Tally(PollCounts()), Tally(CaptureCounts())
+        told, seen = Tally(TellCounts()), Tally(ShopCounts())
+        steps = (
+            Step("orders", lambda: polled.add(self._polled()).changed, rules.poll_seconds),
+            Step("capture", lambda: captured.add(self.capture.round()).done),
+            Step("tell", lambda: told.add(self.telling.round(self.clock())).told, rules.poll_seconds),
+            Step("shop", lambda: seen.add(self.shop.look(self.clock())).changed),
         )
-        beat = Beat(self.store, link, ALIVE, self.clock)
-        relay = Relay(steps, rules.poll_seconds, rules.linger_seconds, rules.longest_run_seconds, beat)
-        try:
-            relay.run()
-        finally:
-            beat.end()
+        with Beat(self.store, self.config.name, ALIVE, self.clock) as beat:
+            Relay(steps, rules.poll_seconds, rules.linger_seconds, rules.longest_run_seconds, beat).run()
         return {
-            "orders_read": polled.read,
-            "orders_stored": polled.changed,
-            **{f"orders_{name}": number for name, number in asdict(captured).items()},
-            "orders_told": told.told,
-            "told_refused": told.refused,
-            "changed_by_shop": seen.changed,
+            "orders_read": polled.total.read,
+            "orders_stored": polled.total.changed,
+            **{f"orders_{name}": number for name, number in asdict(captured.total).items()},
+            "orders_told": told.total.told,
+            "told_refused": told.total.refused,
+            "changed_by_shop": seen.total.changed,
         }
+
+    def _polled(self) -> PollCounts:
+        """One poll, unless the stock flow is at work."""
+        if is_alive(self.store, self.config.name, STOCK_ALIVE, self.clock()):
+            return PollCounts()
+        return self.poll.run(self.clock())
 
 
 class OrderWatch:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from cogent_ops.clients.cloudshelf import CloudshelfClient
 from cogent_ops.config import LinkConfig
 from cogent_ops.services.beat import Beat, is_alive
+from cogent_ops.services.counts import Tally
 from cogent_ops.services.relay import Relay, Step
 from cogent_ops.services.stock.drain import DrainCounts, StockDrain
 from cogent_ops.services.stock.orders import OrderPoll, PollCounts
@@ -47,46 +48,34 @@ class StockFlow:
         :raises PermanentError: when a person must act; what could go on went on until the end.
         """
         rules = self.config.movements
-        polled, drained = PollCounts(), DrainCounts()
+        polled, drained = Tally(PollCounts()), Tally(DrainCounts())
         rechecked_at = float("-inf")
 
         def poll() -> int:
-            nonlocal polled
-            counts = self.poll.run(self.clock())
-            polled += counts
+            counts = polled.add(self.poll.run(self.clock()))
             return counts.changed + counts.movements + counts.released
 
         def drain() -> int:
-            nonlocal drained, rechecked_at
+            nonlocal rechecked_at
             released = 0
             if time.monotonic() - rechecked_at > RECHECK_SECONDS:
                 released = self.drain.recheck()
                 rechecked_at = time.monotonic()
-            counts = self.drain.round()
-            drained += counts
+            counts = drained.add(self.drain.round())
             return released + counts.applied + counts.parked + counts.reviewed
 
-        beat = Beat(self.store, self.config.name, ALIVE, self.clock)
-        relay = Relay(
-            # At a peak every poll finds something; without a rest, polling would take the whole of Cloudshelf's rate.
-            (Step("orders", poll, rules.poll_seconds), *self.sources, Step("drain", drain)),
-            rules.poll_seconds,
-            rules.linger_seconds,
-            rules.longest_run_seconds,
-            beat,
-        )
-        try:
-            relay.run()
-        finally:
-            beat.end()
+        # At a peak every poll finds something; without a rest, polling would take the whole of Cloudshelf's rate.
+        steps = (Step("orders", poll, rules.poll_seconds), *self.sources, Step("drain", drain))
+        with Beat(self.store, self.config.name, ALIVE, self.clock) as beat:
+            Relay(steps, rules.poll_seconds, rules.linger_seconds, rules.longest_run_seconds, beat).run()
         return {
-            "orders_read": polled.read,
-            "orders_changed": polled.changed,
-            "movements_added": polled.movements,
-            "entries_changed": drained.applied,
-            "movements_applied": drained.movements,
-            "parked": drained.parked,
-            "in_review": drained.reviewed + polled.review,
+            "orders_read": polled.total.read,
+            "orders_changed": polled.total.changed,
+            "movements_added": polled.total.movements,
+            "entries_changed": drained.total.applied,
+            "movements_applied": drained.total.movements,
+            "parked": drained.total.parked,
+            "in_review": drained.total.reviewed + polled.total.review,
         }
 
 
