@@ -7,7 +7,6 @@ only the shop or a person can know: where a price, a place or a sum does not fit
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -137,11 +136,6 @@ class Draft:
     gross: Money
     units: int
     lines: tuple[DraftLine, ...]
-
-    @property
-    def hash(self) -> str:
-        """Equal for equal bodies."""
-        return hashlib.sha256(json.dumps(self.body, sort_keys=True).encode()).hexdigest()
 
 
 def order_number(order: KioskOrder, rules: OrderRules) -> str:
@@ -300,7 +294,7 @@ class _Builder:
             f"lines[{sold.number}].quantity",
             f"is 1 to {MOST_UNITS}",
             f"Line {sold.number}{_called(sold)}: the quantity is {sold.quantity_given}.",
-            f"edit quantity.{sold.number} (0 leaves the line out)",
+            f"Edit quantity.{sold.number} (0 leaves the line out)",
         )
         return None
 
@@ -317,12 +311,12 @@ class _Builder:
             f"lines[{sold.number}].price",
             "is a price",
             f"Line {sold.number}{_called(sold)}: {why}.",
-            f"edit price.{sold.number} (0 for a gift)",
+            f"Edit price.{sold.number} (0 for a gift)",
         )
         return None
 
     def _line_problem(self, field_: str, rule: str, message: str, edit: str = "") -> None:
-        deed = f"{edit[:1].upper()}{edit[1:]} and try again" if edit else "Reject it with the reason"
+        deed = f"{edit} and try again" if edit else "Reject it with the reason"
         cure = f"Ask the store what was sold and paid. {deed}, or enter the order by hand and link it."
         self._problem(Kind.ORDER_LINE, field_, rule, message, cure)
 

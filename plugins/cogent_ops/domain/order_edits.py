@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from cogent_ops.domain.money import Money, MoneyError, major, money
-from cogent_ops.domain.orders import LONGEST_IDENTIFIER, MOST_UNITS, KioskOrder, SoldLine
+from cogent_ops.domain.orders import LONGEST_EMAIL, LONGEST_IDENTIFIER, MOST_UNITS, KioskOrder, SoldLine
 from cogent_ops.domain.text import has_control_characters
 from cogent_ops.errors import PermanentError
 
@@ -32,7 +32,6 @@ LINE_EDITS = (PRICE_EDIT, SKU_EDIT, QUANTITY_EDIT)
 _KEY = re.compile(r"[A-Za-z0-9_-]{2,256}")
 _EMAIL = re.compile(r"[^\s@<>,;:\"()\[\]\\]{1,64}@([A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}")
 _LINES = re.compile(r"(\d{1,6})(?::(\d{1,7}))?")
-_LONGEST_EMAIL = 254
 
 
 class EditError(PermanentError):
@@ -41,7 +40,7 @@ class EditError(PermanentError):
 
 def is_email(text: str) -> bool:
     """Whether the text has the form of an e-mail address that mail can be sent to over the internet."""
-    return len(text) <= _LONGEST_EMAIL and _EMAIL.fullmatch(text) is not None
+    return len(text) <= LONGEST_EMAIL and _EMAIL.fullmatch(text) is not None
 
 
 def check_edit(order: KioskOrder, name: str, value: str, currency: str) -> str:

@@ -26,14 +26,14 @@ Raw = Mapping[str, Any]
 #: More units in one line, or of one movement, are a slip of a keyboard, not a sale.
 MOST_UNITS = 1_000_000
 LONGEST_IDENTIFIER = 256
+#: Longest address that SMTP carries (RFC 5321).
+LONGEST_EMAIL = 254
 #: What stands for the place of an order that names none; no Channel key can look like it.
 NO_LOCATION = "(no location)"
 
 _SHOWN = 80
 #: A name of a product may be longer in a catalogue; an order needs no more of it.
 _LONGEST_NAME = 256
-#: Longest address that SMTP carries (RFC 5321).
-_LONGEST_EMAIL = 254
 _ORDER = ("id", "status", "createdAt", "updatedAt", "thirdPartyId")
 _LINE = (
     "id",
@@ -267,7 +267,7 @@ def email_of(raw: Raw, attribute: str) -> str | None:
     for line in _objects(raw.get("lines")):
         for one in _objects(line.get("customAttributes")):
             text = _text(one.get("value")) if one.get("key") == attribute else ""
-            if text and len(text) <= _LONGEST_EMAIL and not has_control_characters(text):
+            if text and len(text) <= LONGEST_EMAIL and not has_control_characters(text):
                 return text
     return None
 
