@@ -19,7 +19,6 @@ from cogent_ops.cli.common import (
     print_table,
 )
 from cogent_ops.domain.exceptions import OPEN, Action, Kind, Owner, Status
-from cogent_ops.domain.money import Money
 from cogent_ops.domain.money import show as shown
 from cogent_ops.errors import PermanentError, RetryableError
 
@@ -166,13 +165,12 @@ def show(args: argparse.Namespace) -> int:
 
 def _described(found: Shown) -> Iterator[str]:
     one, policy = found.exception, found.policy
-    amount = "" if one.amount is None or one.currency is None else shown(Money(one.currency, one.amount))
     yield f"{one.id}: {policy.title}, {one.status.replace('_', ' ')}, {one.owner}"
     yield f"  {one.message}"
     facts = {
         "record": one.record,
         "store": one.place,
-        "at stake": amount,
+        "at stake": shown(one.at_stake) if one.at_stake else "",
         "rule": " ".join(filter(None, (one.field, one.rule))),
         "seen": f"{minute(one.first_seen)} to {minute(one.last_seen)} UTC, {one.count} times",
         "due": f"{_due(one)} UTC" if one.deadline else "",

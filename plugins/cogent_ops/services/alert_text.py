@@ -90,7 +90,7 @@ def _lines(telling: Telling, now: datetime) -> Iterable[str]:
 def line(one: StoredException, now: datetime) -> str:
     """``Order CS-…, Leeds: nobody knows the e-mail address. (£84.00, waiting 22 min)``."""
     is_named = one.record in one.message
-    money = show(Money(one.currency, one.amount)) if one.amount is not None and one.currency else ""
+    money = show(one.at_stake) if one.at_stake else ""
     facts = [money, f"waiting {waited(now - (one.opened_at or one.first_seen))}"]
     head = "" if is_named else ", ".join(fact for fact in (one.record, one.place) if fact) + ": "
     return f"{_cut(head + one.message)} ({', '.join(fact for fact in facts if fact)})"

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from cogent_ops.domain.exceptions import Action
-from cogent_ops.domain.money import Money, show
+from cogent_ops.domain.money import show
 from cogent_ops.domain.policies import KindPolicy, Policies
 from cogent_ops.errors import PermanentError, RetryableError
 from cogent_ops.services.alert_text import line, local_time
 from cogent_ops.services.review import Decision, Done, Review
-from cogent_ops.store import Question, Store, StoredException
+from cogent_ops.store import Cause, Store, StoredException
 
 #: Questions that one run asks at most; the next run asks the others.
 QUESTIONS = 50
@@ -97,8 +97,8 @@ class Asking:
     def _store(self) -> Store:
         return self.review.store
 
-    def claim(self, now: datetime) -> list[Question]:
-        """The questions that this run shall ask. Asking for them again gives the same."""
+    def claim(self, now: datetime) -> list[Cause]:
+        """What this run shall ask people about, one question a cause. Asking for them again gives the same."""
         kinds = self.review.policies.asked
         return self._store.questions.claim(self._link, kinds, self.asked_by, now, limit=QUESTIONS)
 
@@ -194,7 +194,7 @@ def _subject(policy: KindPolicy, first: Sequence[StoredException], count: int) -
     if count > 1:
         places = {each.place for each in first}
         return ", ".join(filter(None, (f"{policy.title}: {count}", places.pop() if len(places) == 1 else "")))
-    amount = show(Money(one.currency, one.amount)) if one.amount is not None and one.currency else ""
+    amount = show(one.at_stake) if one.at_stake else ""
     return ", ".join(filter(None, (f"{policy.title}: {one.record}", one.place, amount)))
 
 

@@ -16,8 +16,8 @@ from cogent_ops.domain.exceptions import LEADS_TO, ORDER_KINDS, Action, Kind, or
 from cogent_ops.domain.policies import KindPolicy, Policies
 from cogent_ops.domain.stock import Place
 from cogent_ops.errors import PermanentError, RetryableError
-from cogent_ops.store import Filter, LogEntry, Store, StoredException
-from cogent_ops.store.exceptions import subject
+from cogent_ops.store import Cause, Filter, LogEntry, Store, StoredException
+from cogent_ops.store.exceptions import by_cause, subject
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -88,15 +88,6 @@ class Shown:
     cause: int
 
 
-@dataclass(frozen=True)
-class Cause:
-    """Open exceptions that one deed would cure, the oldest first."""
-
-    kind: str
-    cause_group: str
-    exceptions: tuple[StoredException, ...]
-
-
 class Review:
     """What people see of a link's exceptions, and do about them.
 
@@ -123,11 +114,7 @@ class Review:
 
     def causes(self, wanted: Filter) -> list[Cause]:
         """The same by cause, the largest first."""
-        groups: dict[tuple[str, str], list[StoredException]] = {}
-        for one in self.find(wanted):
-            groups.setdefault((one.kind, one.cause_group), []).append(one)
-        causes = [Cause(*key, tuple(some)) for key, some in groups.items()]
-        return sorted(causes, key=lambda cause: -len(cause.exceptions))
+        return sorted(by_cause(self.find(wanted)), key=lambda cause: -len(cause.exceptions))
 
     def ids_of_cause(self, exception_id: int) -> list[int]:
         """The open exceptions with the cause of this one, the oldest first.

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Row
 
 from cogent_ops.domain.exceptions import DECIDED, OPEN, Action, NewException, Status, may_follow
+from cogent_ops.domain.money import Money
 from cogent_ops.domain.policies import Policies
 from cogent_ops.errors import PermanentError
 from cogent_ops.store.engine import Database
@@ -88,6 +89,20 @@ class StoredException:
     def is_open(self) -> bool:
         """Whether it still needs somebody."""
         return self.status in OPEN
+
+    @property
+    def at_stake(self) -> Money | None:
+        """Money that depends on it; ``None``: none, or nobody knows."""
+        return None if self.amount is None or self.currency is None else Money(self.currency, self.amount)
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Exceptions that one deed would cure; the oldest first."""
+
+    kind: str
+    cause_group: str
+    exceptions: tuple[StoredException, ...]
 
 
 @dataclass(frozen=True)
@@ -246,6 +261,14 @@ def subject(exception_id: int) -> str:
 def stored(row: Row[Any]) -> StoredException:
     """A row of the table."""
     return StoredException(**{**row._mapping, "status": Status(row.status)})
+
+
+def by_cause(found: Iterable[StoredException]) -> list[Cause]:
+    """Exceptions put together by cause, in the order in which the causes first come up."""
+    groups: dict[tuple[str, str], list[StoredException]] = {}
+    for one in found:
+        groups.setdefault((one.kind, one.cause_group), []).append(one)
+    return [Cause(*key, tuple(some)) for key, some in groups.items()]
 
 
 def _found(link: str, exception_id: int, row: Row[Any] | None) -> StoredException:

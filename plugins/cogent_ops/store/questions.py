@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, tuple_, update
 
 from cogent_ops.domain.exceptions import OPEN, Status
 from cogent_ops.store.engine import Database
-from cogent_ops.store.exceptions import StoredException, stored
+from cogent_ops.store.exceptions import Cause, by_cause, stored
 from cogent_ops.store.schema import exception
 from cogent_ops.store.sql import chunks, take_turns
 
@@ -18,15 +17,6 @@ from cogent_ops.store.sql import chunks, take_turns
 HOLD = timedelta(hours=4)
 #: After so long a run that asked, and did not say what came of it, is taken for dead. Longer than any run waits.
 LOST = timedelta(hours=3)
-
-
-@dataclass(frozen=True)
-class Question:
-    """Exceptions of one cause, about which one answer is wanted; the oldest first."""
-
-    kind: str
-    cause_group: str
-    exceptions: tuple[StoredException, ...]
 
 
 class Questions:
@@ -45,7 +35,7 @@ class Questions:
 
     def claim(
         self, link: str, kinds: Collection[str], asked_by: str, moment: datetime, *, limit: int
-    ) -> list[Question]:
+    ) -> list[Cause]:
         """Take questions that are due, the oldest first; nobody else asks them until :meth:`answered`.
 
         A cause about which somebody is being asked waits, with all that was raised meanwhile.
@@ -65,7 +55,7 @@ class Questions:
                 .where(e.link == link, e.status.in_(OPEN), e.asked_by == asked_by)
                 .order_by(e.id)
             ).all()
-        return _grouped([stored(row) for row in rows])
+        return by_cause(map(stored, rows))
 
     def asked(self, link: str, asked_by: str, ids: Collection[int]) -> list[int]:
         """Those of the exceptions about which this run still waits for an answer, the oldest first."""
@@ -121,10 +111,3 @@ def _due_groups(link: str, kinds: Collection[str], moment: datetime) -> Select[t
         .group_by(e.kind, e.cause_group)
         .order_by(func.min(e.id))
     )
-
-
-def _grouped(found: Sequence[StoredException]) -> list[Question]:
-    groups: dict[tuple[str, str], list[StoredException]] = {}
-    for one in found:
-        groups.setdefault((one.kind, one.cause_group), []).append(one)
-    return [Question(*key, tuple(some)) for key, some in groups.items()]

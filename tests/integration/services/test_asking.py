@@ -17,7 +17,7 @@ from cogent_ops.sandbox.faults import FaultPlan, Rule
 from cogent_ops.sandbox.faults import Kind as Fault
 from cogent_ops.sandbox.server import SandboxServer
 from cogent_ops.services.asking import HOLD, MEANINGS, NAMED, QUESTIONS, Answer, Asking, label, options
-from cogent_ops.store import Question, Store
+from cogent_ops.store import Cause, Store
 from cogent_ops.store.questions import HOLD as HELD_FOR
 
 
@@ -34,18 +34,18 @@ def asking(world: Reviewing, run: str = "run 1") -> Asking:
     return Asking(world.review(), run)
 
 
-def the_question(world: Reviewing, run: str = "run 1") -> Question:
+def the_question(world: Reviewing, run: str = "run 1") -> Cause:
     (question,) = asking(world, run).claim(world.now)
     return question
 
 
-def ids(question: Question) -> list[int]:
+def ids(question: Cause) -> list[int]:
     return [one.id for one in question.exceptions]
 
 
 def answer(
     world: Reviewing,
-    question: Question,
+    question: Cause,
     option: str,
     *,
     run: str = "run 1",

@@ -11,7 +11,7 @@ import pytest
 from tests.integration.store.test_exceptions import HELD
 
 from cogent_ops.domain.exceptions import Action, Kind, Status
-from cogent_ops.store import Question, Store
+from cogent_ops.store import Cause, Store
 from cogent_ops.store.questions import HOLD, LOST
 
 KINDS = (Kind.ORDER_TAX, Kind.ORDER_LOCATION)
@@ -160,7 +160,7 @@ def test_runs_that_ask_at_the_same_time_never_ask_the_same(store: Store) -> None
     for number in range(30):
         raise_(store, f"c{number}", group=f"g{number}")
 
-    def ask(run: int) -> list[Question]:
+    def ask(run: int) -> list[Cause]:
         return store.questions.claim("de", KINDS, f"run {run}", NOW, limit=8)
 
     with ThreadPoolExecutor(4) as pool:
