@@ -20,6 +20,15 @@ def visible(text: str) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
+def writable(text: str) -> str:
+    """Half a surrogate pair, which an API may send but no file and no database can hold, becomes U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
 def one_line(text: str) -> str:
     """Text without control characters and without superfluous spaces."""
     return " ".join(CONTROL.sub(" ", text).split())

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, select, update
+from pydantic import TypeAdapter
+from sqlalchemy import Connection, Select, and_, delete, select, update
 from sqlalchemy.engine import Row
 
-from cogent_ops.domain.drift.model import Area, Cause, Fact, Finding
-from cogent_ops.domain.exceptions import Owner
+from cogent_ops.domain.drift.model import Area, Cause, Finding
 from cogent_ops.store.engine import Database
 from cogent_ops.store.schema import drift_finding, drift_night, drift_total
 from cogent_ops.store.sql import chunks, now, take_turns, upsert
 
 _N, _T, _F = drift_night.c, drift_total.c, drift_finding.c
+_FINDING = TypeAdapter(Finding)
 
 
 class FindingState(StrEnum):
@@ -211,24 +212,20 @@ class Drift:
         with self._database.read() as conn:
             return conn.execute(query.limit(1)).scalar_one_or_none()
 
-    def nights(self, link: str, limit: int) -> list[StoredNight]:
-        """The youngest nights, the youngest first."""
-        query = select(drift_night).where(_N.link == link).order_by(_N.night.desc()).limit(limit)
-        with self._database.read() as conn:
-            return [StoredNight(**row._mapping) for row in conn.execute(query)]
+    def nights(self, link: str, limit: int, until: str | None = None) -> list[StoredNight]:
+        """The youngest nights, the youngest first.
 
-    def trend(self, link: str, nights: int = 30, until: str | None = None) -> list[NightTotal]:
-        """What the youngest nights found, the oldest first; a night that found nothing has no row.
-
-        :param until: the last night.
+        :param until: the last of them; ``None``: the youngest of all.
         """
-        done = select(_N.night).where(_N.link == link)
-        if until is not None:
-            done = done.where(_N.night <= until)
-        youngest = done.order_by(_N.night.desc()).limit(nights).subquery()
+        with self._database.read() as conn:
+            return [StoredNight(**row._mapping) for row in conn.execute(_youngest(link, limit, until))]
+
+    def trend(self, link: str, limit: int, until: str) -> list[NightTotal]:
+        """What the nights of :meth:`nights` found, the oldest first; a night that found nothing has no row."""
+        nights = _youngest(link, limit, until).subquery()
         query = (
             select(drift_total)
-            .where(_T.link == link, _T.night.in_(select(youngest.c.night)))
+            .where(_T.link == link, _T.night.in_(select(nights.c.night)))
             .order_by(_T.night, _T.area, _T.cause, _T.currency)
         )
         with self._database.read() as conn:
@@ -246,14 +243,16 @@ class Drift:
             ]
 
 
+def _youngest(link: str, limit: int, until: str | None) -> Select[Any]:
+    found = select(drift_night).where(_N.link == link)
+    if until is not None:
+        found = found.where(_N.night <= until)
+    return found.order_by(_N.night.desc()).limit(limit)
+
+
 def _row(finding: Finding, state: FindingState, moment: datetime) -> dict[str, Any]:
-    facts = [
-        {"what": fact.what, "value": fact.value, "at": fact.at.isoformat() if fact.at else None}
-        for fact in finding.evidence
-    ]
     return {
-        **vars(finding),
-        "evidence": facts,
+        **_FINDING.dump_python(finding, mode="json"),
         "state": state,
         "decided_by": None,
         "outcome": None,
@@ -263,25 +262,5 @@ def _row(finding: Finding, state: FindingState, moment: datetime) -> dict[str, A
 
 
 def _stored(row: Row[Any]) -> StoredFinding:
-    facts = tuple(
-        Fact(one["what"], one["value"], datetime.fromisoformat(one["at"]) if one["at"] else None)
-        for one in row.evidence
-    )
-    finding = Finding(
-        link=row.link,
-        night=row.night,
-        area=Area(row.area),
-        cause=Cause(row.cause),
-        subject=row.subject,
-        message=row.message,
-        evidence=facts,
-        owner=Owner(row.owner),
-        action=row.action,
-        units=row.units,
-        amount=row.amount,
-        currency=row.currency,
-        place=row.place,
-        reference=row.reference,
-        heal=row.heal,
-    )
+    finding = _FINDING.validate_python({one.name: getattr(row, one.name) for one in fields(Finding)})
     return StoredFinding(row.id, finding, FindingState(row.state), row.decided_by, row.outcome)

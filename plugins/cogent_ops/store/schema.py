@@ -28,6 +28,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 
+from cogent_ops.domain.text import writable
+
 
 class UtcDateTime(TypeDecorator[datetime]):
     """A moment in UTC. SQLite gives back naive times, PostgreSQL those of the session's zone."""
@@ -68,8 +70,7 @@ class SafeText(TypeDecorator[str]):
         text = str(value)
         if text.isascii() and "\0" not in text:
             return text
-        text = text.replace("\0", "\ufffd")
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return writable(text.replace("\0", "\ufffd"))
 
 
 #: JSON as text: unlike ``jsonb`` it keeps every escape that dirty data may hold.

@@ -47,11 +47,15 @@ def test_the_trend_has_the_youngest_nights_and_the_totals_of_all_findings(store:
         store.drift.begin(LINK, night, "run", backfilled=False)
     record(store, ("A", FindingState.REPORTED), night=nights[0])
     record(store, ("A", FindingState.REPORTED), ("B", FindingState.REPORTED), night=nights[3])
-    assert [(one.night, one.findings) for one in store.drift.trend(LINK)] == [(nights[0], 1), (nights[3], 2)]
-    (total,) = store.drift.trend(LINK, 2, until=nights[3])
+    assert [(one.night, one.findings) for one in store.drift.trend(LINK, 30, nights[-1])] == [
+        (nights[0], 1),
+        (nights[3], 2),
+    ]
+    (total,) = store.drift.trend(LINK, 2, nights[3])
+    assert [one.night for one in store.drift.nights(LINK, 2, until=nights[3])] == [nights[3], nights[2]]
     assert (total.area, total.cause, total.currency) == (Area.STOCK, Cause.LOST, "GBP")
     assert (total.units, total.amount) == (4, 2100)
-    assert store.drift.trend(LINK, 1) == []
+    assert store.drift.trend(LINK, 1, nights[-1]) == []
     assert store.drift.of_run(LINK, "run") == nights[-1]
     assert store.drift.of_run(LINK, "another") is None
 

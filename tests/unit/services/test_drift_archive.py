@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pyarrow as pa  # noqa: TID253 - the tables of an archive are these
 import pytest
+from pydantic import TypeAdapter
 from upath import UPath
 
+from cogent_ops.domain.drift.model import Fact
 from cogent_ops.errors import PermanentError
 from cogent_ops.services.drift.archive import Archive, Night, night_name
+from cogent_ops.services.drift.facts import as_json, read_facts, write_facts
+from cogent_ops.services.drift.tables import UNCLEAR, table
 
 NOW = datetime(2026, 11, 24, 1, 30, tzinfo=UTC)
 DATA = pa.table({"sku": ["A", "B"]})
@@ -32,6 +36,15 @@ def _die_writing(night: Night) -> None:
     with night.writer("inventory", DATA.schema) as writer:
         writer.write_table(DATA)
         raise RuntimeError("killed")
+
+
+def test_half_a_character_stops_no_table(tmp_path: Path) -> None:
+    night, kind = Archive(UPath(tmp_path), "default").night("2026-11-24"), TypeAdapter(Fact)
+    write_facts(night, "facts", [("title", as_json(kind, Fact("is", "half \ud83d of it", NOW)))])
+    ((name, kept),) = read_facts(night, "facts")
+    assert (name, kind.validate_json(kept)) == ("title", Fact("is", "half \ufffd of it", NOW))
+    places = [("SKU \ud83d", "leeds"), ("Größe \U0001f600", "leeds")]
+    assert table(UNCLEAR, places)["sku"].to_pylist() == ["SKU \ufffd", "Größe \U0001f600"]
 
 
 def test_a_night_that_died_goes_on_from_when_it_began(tmp_path: Path) -> None:

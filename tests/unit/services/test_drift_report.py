@@ -39,7 +39,6 @@ def report(*findings: Finding, state: FindingState = FindingState.REPORTED, heal
         link="default",
         night=NIGHT,
         began=datetime(2026, 11, 24, 1, 30, tzinfo=UTC),
-        currency="GBP",
         heal=heal,
         checked={Area.STOCK: 1000},
         counts={},

@@ -13,7 +13,7 @@ from typing import Any
 from cogent_ops.clients.commercetools import CommercetoolsClient
 from cogent_ops.config import LinkConfig
 from cogent_ops.domain.catalogue import ExtractLine
-from cogent_ops.services.catalogue.runfolder import writable
+from cogent_ops.domain.text import writable
 
 Raw = dict[str, Any]
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from upath import UPath
 
+from cogent_ops.domain.text import writable
+
 
 class RunFolder:
     """Read and write the parts of a run.
@@ -77,15 +79,6 @@ class RunFolder:
 
 def _runs(root: UPath, link: str) -> UPath:
     return root / "catalogue" / link
-
-
-def writable(text: str) -> str:
-    """Half a surrogate pair, which the API may send but no file can hold, becomes U+FFFD."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
 
 
 def part_name(prefix: str, number: int) -> str:

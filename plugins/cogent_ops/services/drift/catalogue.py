@@ -44,7 +44,7 @@ from cogent_ops.services.catalogue.plan import FULL_PASS
 from cogent_ops.services.catalogue.read import CatalogueReader, parsed
 from cogent_ops.services.drift.archive import Night
 from cogent_ops.services.drift.comparison import Compared, Parts
-from cogent_ops.services.drift.facts import Row, read_facts, write_facts
+from cogent_ops.services.drift.facts import Row, as_json, read_facts, write_facts
 from cogent_ops.services.drift.suspects import Suspects, newest, refused_records
 from cogent_ops.services.pipeline import batches, ordered_map
 
@@ -94,19 +94,19 @@ class CatalogueComparison:
     def _rows(self) -> Iterator[Row]:
         moment = self._moment()
         if self.store.audits.clearance(self.link) is None:
-            yield "scan", _json(_SCAN, Scan(moment, cleared=False))
+            yield "scan", as_json(_SCAN, Scan(moment, cleared=False))
             return
         reference = self.reader.reference()
         context = CatalogueContext.build(reference, self.config, moment.now)
         again = Suspects(self.parts, self.reader, context, reference)
         counts: Counter[str] = Counter()
         gids = self._differing(context, counts)
-        yield "scan", _json(_SCAN, Scan(moment, True, counts["products"], counts["variants"]))
+        yield "scan", as_json(_SCAN, Scan(moment, True, counts["products"], counts["variants"]))
         log.info("%d of %d products are read again, because they differ", len(gids), counts["products"])
         for suspect in self._twice(again, gids, moment):
-            yield "product", _json(_SUSPECT, suspect)
+            yield "product", as_json(_SUSPECT, suspect)
         for group in self._groups(context, newest(reference["categories"])):
-            yield "group", _json(_GROUP, group)
+            yield "group", as_json(_GROUP, group)
 
     def _twice(self, again: Suspects, gids: list[str], moment: CatalogueMoment) -> Iterator[Suspect]:
         """What differs still, and once more where no explanation is found: the flow may have been at work on it."""
@@ -213,7 +213,3 @@ def _view(accepted: AcceptedProduct, currency: str) -> ProductView:
         accepted.group_ids,
         currency,
     )
-
-
-def _json(kind: TypeAdapter[Any], facts: object) -> str:
-    return kind.dump_json(facts).decode()

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
+from typing import Any
 
+import pyarrow as pa
+from pydantic import TypeAdapter
+
+from cogent_ops.domain.text import writable
 from cogent_ops.services.drift.archive import Night
 from cogent_ops.services.pipeline import batches
 
@@ -13,10 +19,13 @@ Row = tuple[str, str]
 PIECE = 500
 
 
+def as_json(kind: TypeAdapter[Any], fact: object) -> str:
+    """A fact as JSON that every file can hold, whatever texts are in it."""
+    return writable(json.dumps(kind.dump_python(fact, mode="json"), ensure_ascii=False))
+
+
 def write_facts(night: Night, table: str, rows: Iterable[Row]) -> None:
     """Write a table as its rows come; it is there once all have come."""
-    import pyarrow as pa
-
     schema = pa.schema([("kind", pa.string()), ("facts", pa.string())])
     with night.writer(table, schema) as writer:
         for some in batches(rows, PIECE):

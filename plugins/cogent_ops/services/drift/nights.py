@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Any
 
-import pyarrow as pa
+from pydantic import TypeAdapter
 from upath import UPath
 
 from cogent_ops.domain.drift.healing import plan
-from cogent_ops.domain.drift.model import Area, Cause, Fact, Finding
-from cogent_ops.domain.exceptions import Owner
+from cogent_ops.domain.drift.model import Area, Cause, Finding
 from cogent_ops.errors import PermanentError
 from cogent_ops.services.drift.archive import Archive, Night
 from cogent_ops.services.drift.comparison import Compared, Comparison, MoneyLine, Parts
 from cogent_ops.services.drift.exceptions import Raise
+from cogent_ops.services.drift.facts import as_json, read_facts, write_facts
 from cogent_ops.services.drift.heal import HealCounts, Healer
 from cogent_ops.services.drift.registry import COMPARISONS
 from cogent_ops.services.drift.report import NightReport, write_report
@@ -27,8 +25,8 @@ from cogent_ops.store.drift import FindingState, NightTotal, StoredFinding
 
 log = logging.getLogger(__name__)
 
-RESULT = "result.json"
-FINDINGS = pa.schema({"finding": pa.string()})
+RESULT, FINDINGS = "result.json", "findings"
+_FINDING = TypeAdapter(Finding)
 #: Who mends what lies within the limits.
 BY_ITSELF = "drift_reconciliation"
 #: Nights that the report's trend shows.
@@ -101,8 +99,7 @@ class Nights:
 
     def _archive(self, night: Night, results: Mapping[Area, Compared], findings: Iterable[Finding]) -> None:
         """Keep all findings and numbers beside the snapshot, for the report."""
-        rows = [json.dumps(asdict(finding), default=str) for finding in findings]
-        night.write("findings", pa.table({"finding": pa.array(rows, pa.string())}, schema=FINDINGS))
+        write_facts(night, FINDINGS, ((one.area, as_json(_FINDING, one)) for one in findings))
         figures = [asdict(line) for result in results.values() for line in result.figures]
         areas = {area: {"checked": one.checked, "counts": dict(one.counts)} for area, one in results.items()}
         night.note(RESULT, {"areas": areas, "figures": figures})
@@ -185,15 +182,14 @@ class Nights:
                 link=self.link,
                 night=name,
                 began=taken.began if taken else self.parts.now(),
-                currency=self.parts.config.currency,
                 heal=self.rules.heal,
                 checked={area: one["checked"] for area, one in result["areas"].items()},
                 counts={area: one["counts"] for area, one in result["areas"].items()},
-                findings=archived_findings(night),
+                findings=[_FINDING.validate_json(facts) for _, facts in read_facts(night, FINDINGS)],
                 kept=kept,
                 figures=[MoneyLine(**line) for line in result["figures"]],
                 trend=drift.trend(self.link, TREND, until=name),
-                nights=sorted(one.night for one in drift.nights(self.link, TREND) if one.night <= name),
+                nights=sorted(one.night for one in drift.nights(self.link, TREND, until=name)),
                 is_first=self.archive.previous(night) is None,
             ),
             night.path / "report",
@@ -213,20 +209,6 @@ def totals(night: str, findings: Iterable[Finding]) -> list[NightTotal]:
         for place, number in enumerate((1, abs(one.units), abs(one.amount or 0))):
             total[place] += number
     return [NightTotal(night, *key, *total) for key, total in sorted(sums.items())]
-
-
-def archived_findings(night: Night) -> list[Finding]:
-    """All findings of a night."""
-    return [_finding(json.loads(row)) for row in night.read("findings")["finding"].to_pylist()]
-
-
-def _finding(raw: dict[str, Any]) -> Finding:
-    facts = tuple(
-        Fact(one["what"], one["value"], datetime.fromisoformat(one["at"]) if one["at"] else None)
-        for one in raw["evidence"]
-    )
-    named = {"area": Area(raw["area"]), "cause": Cause(raw["cause"]), "owner": Owner(raw["owner"])}
-    return Finding(**{**raw, **named, "evidence": facts})
 
 
 def question(found: Sequence[StoredFinding], most: int = 20) -> str:

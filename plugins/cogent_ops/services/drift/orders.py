@@ -34,7 +34,7 @@ from cogent_ops.domain.order_draft import GOODS
 from cogent_ops.domain.order_payment import Balance
 from cogent_ops.services.drift.archive import Night
 from cogent_ops.services.drift.comparison import Compared, Parts
-from cogent_ops.services.drift.facts import Row, read_facts, write_facts
+from cogent_ops.services.drift.facts import Row, as_json, read_facts, write_facts
 from cogent_ops.services.orders.shop import together
 from cogent_ops.services.pipeline import batches
 from cogent_ops.store.orders import Capture
@@ -107,10 +107,10 @@ class OrderComparison:
         moment = Moment(now, timedelta(seconds=rules.lag_seconds), timedelta(minutes=rules.order_minutes))
         accounts = self.store.captures.accounting(self.link)
         reading = Reading(moment, since, in_use=bool(accounts.captured or accounts.review))
-        yield "reading", READING.dump_json(reading).decode()
+        yield "reading", as_json(READING, reading)
         if reading.in_use:
             for one in self._facts(self._read(since)):
-                yield "order", FACTS.dump_json(one).decode()
+                yield "order", as_json(FACTS, one)
 
     def _read(self, since: datetime) -> _Sides:
         """Read all sides while orders go on.

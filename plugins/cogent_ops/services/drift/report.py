@@ -74,7 +74,6 @@ class NightReport:
     link: str
     night: str
     began: datetime
-    currency: str
     heal: str
     checked: Mapping[str, int]
     counts: Mapping[str, Mapping[str, int]]

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from cogent_ops.domain.stock import Place, last_batch
+from cogent_ops.domain.text import writable
 from cogent_ops.services.drift.archive import MOMENT
 
 Entry = Mapping[str, Any]
@@ -90,8 +91,15 @@ def entry_row(place: Place, entry: Entry | None, asked: datetime) -> tuple[Any, 
 def table(schema: pa.Schema, rows: Iterable[Sequence[Any]]) -> pa.Table:
     """A table of rows whose values stand in the order of the schema."""
     columns = list(zip(*rows, strict=True)) or [()] * len(schema)
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+    arrays = [_array(column, field.type) for column, field in zip(columns, schema, strict=True)]
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    try:
+        return pa.array(values, kind)
+    except UnicodeEncodeError:
+        return pa.array((writable(one) if isinstance(one, str) else one for one in values), kind)
 
 
 def overlaid(first: pa.Table, again: pa.Table) -> pa.Table:
