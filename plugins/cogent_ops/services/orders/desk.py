@@ -47,7 +47,7 @@ from cogent_ops.errors import PermanentError
 from cogent_ops.services.orders.described import described, lacking
 from cogent_ops.services.orders.shop import payment_ids, together
 from cogent_ops.services.stock.entries import SUPPLY, known_skus
-from cogent_ops.services.stock.orders import UNKNOWN_BOTH, UNKNOWN_LOCATION, UNKNOWN_VARIANT
+from cogent_ops.services.stock.orders import UNKNOWN_BOTH, UNKNOWN_VARIANT, unknown_at
 from cogent_ops.store import Store
 from cogent_ops.store.order_decisions import Entered
 from cogent_ops.store.orders import Capture, CaptureState, Work
@@ -379,11 +379,7 @@ class OrderDesk:
 
 def _strangers(waiting: Iterable[tuple[Place, str]]) -> set[str]:
     """Causes of the exceptions about identifiers for which movements wait."""
-    found: set[str] = set()
-    for place, reason in waiting:
-        found |= {f"location/{place.channel}"} if reason in (UNKNOWN_LOCATION, UNKNOWN_BOTH) else set()
-        found |= {f"variant/{place.sku}"} if reason in (UNKNOWN_VARIANT, UNKNOWN_BOTH) else set()
-    return found
+    return {cause for place, reason in waiting for cause in unknown_at(place, reason)}
 
 
 def _unknown(order_id: str) -> Refused:

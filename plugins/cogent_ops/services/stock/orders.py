@@ -388,16 +388,18 @@ class OrderPoll:
             if order.id not in newest or order.updated_at >= newest[order.id].updated_at:
                 newest[order.id] = order
         with self.store.read() as conn:
-            candidates = _changed(newest, self.store.stock.orders(conn, self._link, newest))
-            edits = self._edits(conn, candidates)
-        if not candidates and not untold:
+            news = {
+                one.id: one for one in _changed(newest, self.store.stock.orders(conn, self._link, newest))
+            }
+            edits = self._edits(conn, news.values())
+        if not news and not untold:
             return PollCounts()
-        placed = [self._placed(order, edits.get(order.id, {})) for order in candidates]
+        placed = [self._placed(order, edits.get(order.id, {})) for order in news.values()]
         sentences = self._sentences(placed)
         with self.store.begin() as conn:
             self.store.stock.turn(conn, self._link)
-            stored = self.store.stock.orders(conn, self._link, newest)
-            changed = _changed(newest, stored)
+            stored = self.store.stock.orders(conn, self._link, news)
+            changed = _changed(news, stored)
             self.intake.queue(conn, changed, stored, page.emails, start)
             edits, ids = self._edits(conn, changed), {order.id for order in changed}
             now_changed = [_edited(one, edits.get(one.order.id, {})) for one in placed if one.order.id in ids]
@@ -668,16 +670,26 @@ def _refund(order: KioskOrder) -> NewException:
     )
 
 
+def unknown_at(place: Place, reason: str | None) -> Iterator[str]:
+    """Cause keys of the exceptions about the identifiers that keep a movement in review.
+
+    :param place: the movement's, which has unknown identifiers as given.
+    :param reason: the movement's.
+    """
+    if reason in (UNKNOWN_LOCATION, UNKNOWN_BOTH):
+        yield f"location/{place.channel}"
+    if reason in (UNKNOWN_VARIANT, UNKNOWN_BOTH):
+        yield f"variant/{place.sku}"
+
+
 def _strangers(
     waiting: Sequence[NewMovement], placed: Sequence[_Placed], sentences: Mapping[str, str]
 ) -> Iterator[NewException]:
     """One exception for each identifier that is not known, with the orders that name it."""
     causes: dict[str, list[NewMovement]] = {}
     for one in waiting:
-        if one.reason in (UNKNOWN_LOCATION, UNKNOWN_BOTH):
-            causes.setdefault(f"location/{one.channel}", []).append(one)
-        if one.reason in (UNKNOWN_VARIANT, UNKNOWN_BOTH):
-            causes.setdefault(f"variant/{one.sku}", []).append(one)
+        for cause in unknown_at(one.place, one.reason):
+            causes.setdefault(cause, []).append(one)
     names = {one.given: one.order.location_name for one in placed if one.order.location_name}
     for cause, movements in causes.items():
         what, _, value = cause.partition("/")
