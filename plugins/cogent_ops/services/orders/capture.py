@@ -23,7 +23,7 @@ from cogent_ops.domain.money import Money, MoneyError, money
 from cogent_ops.domain.order_changes import shop_status, source_of
 from cogent_ops.domain.order_draft import DRAFT_KINDS, Draft, build
 from cogent_ops.domain.order_problems import Problem, exceptions_of, state_problem
-from cogent_ops.domain.order_states import Decision, Outcome, tells
+from cogent_ops.domain.order_states import NO_STOCK, STOCK, Decision, Outcome, tells
 from cogent_ops.domain.orders import KioskOrder, capture_hash, read_order
 from cogent_ops.domain.rules import OrderStatus
 from cogent_ops.errors import ApiRejected, CogentOpsError, RetryableError
@@ -54,7 +54,6 @@ SETTLE_ORDERS = 50
 SETTLE_SECONDS = 0.5
 
 SOLD_BY_SHOP = "sold by the web shop, whose own order takes its units"
-NO_STOCK = {"stock": "none"}
 
 #: Kinds of exception that a capture closes; what Cloudshelf refused to be told is the telling's.
 _CLOSED = ORDER_KINDS - {Kind.STATUS_REFUSED}
@@ -175,6 +174,8 @@ class OrderCapture:
             lease_seconds=lease,
             only=only,
         )
+        if not claimed:
+            return CaptureCounts()
         left = {work.capture.order_id for work in claimed}
         total, renewed = CaptureCounts(), time.monotonic()
         try:
@@ -429,7 +430,7 @@ class OrderCapture:
             shop_status=shop_status(there, None),
             told_id=there["id"] if task.order.third_party_id else None,
         )
-        settled = replace(self._to(task, CaptureState.CAPTURED), landed=landed, edits=NO_STOCK)
+        settled = replace(self._to(task, CaptureState.CAPTURED), landed=landed, edits={STOCK: NO_STOCK})
         return _Result(task, settled, "found", closes=_CLOSED)
 
     def _asked(self, task: _Task, problems: tuple[Problem, ...]) -> _Result:
@@ -472,7 +473,7 @@ class OrderCapture:
         """Store what became of some orders; of those that somebody else has taken over nothing is stored."""
         link, captures = self.config.name, self.store.captures
         with self.store.begin() as conn:
-            returned = [one for one in results if one.settled.edits == NO_STOCK]
+            returned = [one for one in results if STOCK in one.settled.edits]
             if returned:
                 self.store.stock.turn(conn, link)
             kept = captures.settle(conn, link, self.owner, [one.settled for one in results])
