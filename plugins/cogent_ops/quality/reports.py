@@ -122,6 +122,24 @@ def spreadsheet_cell(value: object) -> str:
     return f"'{text}" if text.lstrip(" '").startswith(_FORMULA) else text
 
 
+def pages(*folders: Path) -> Environment:
+    """Templates of this folder, for whoever extends ``page.html``, and of further ones.
+
+    What data holds never becomes markup, and its control characters are spelled out.
+    """
+    environment = Environment(
+        loader=FileSystemLoader([*folders, Path(__file__).parent]),
+        autoescape=True,
+        # Not of Markup, which a template has made itself.
+        finalize=lambda value: visible(value) if type(value) is str else value,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = _number
+    return environment
+
+
 def render(
     summary: RunSummary, findings: Sequence[Finding], *, data_docs: Iterable[tuple[str, str]] = ()
 ) -> str:
@@ -130,23 +148,16 @@ def render(
     :param findings: in the order in which they are shown.
     :param data_docs: what each page of the Data Docs judges, and its address relative to the report.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        finalize=lambda value: visible(value) if isinstance(value, str) else value,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"short": _short, "number": _number}
+    environment = pages()
+    environment.filters["short"] = _short
     return environment.get_template("report.html").render(
         title=_FLOWS.get(summary.flow, summary.flow),
         summary=summary,
         reading=_MODES.get(summary.mode, "nothing was read"),
         verdict=_verdict(summary, findings),
-        tiles=_tiles(summary),
+        tiles=[(name, _number(count)) for name, count in _tiles(summary)],
         kinds=_kind_rows(summary.counts),
-        actions=_ACTIONS,
+        columns_pushed=["Records", *((action, "count") for action in _ACTIONS)],
         rules=_rule_rows(findings),
         owners=_owner_rows(findings),
         findings=findings[:FINDINGS_SHOWN],

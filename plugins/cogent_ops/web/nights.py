@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cogent_ops.links import link_names
 from cogent_ops.runtime import Runtime
-from cogent_ops.web.reports import HEADERS, RECENT_RUNS, served_file, template
+from cogent_ops.web.reports import HEADERS, RECENT_RUNS, inside, served_file, template
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -53,7 +53,6 @@ def create_app() -> FastAPI:
 def night_file(link: str, night: str, file: str) -> UPath | None:
     """A file of a night's report; ``None`` when there is none, or the path leads anywhere else."""
     from cogent_ops.services.drift.archive import Archive
-    from cogent_ops.web.reports import inside
 
     if link not in link_names():
         return None
@@ -64,4 +63,4 @@ def render_index() -> str:
     """The list of nights of all links, the youngest first."""
     nights = [night for link in link_names() for night in Runtime(link).store.drift.nights(link, RECENT_RUNS)]
     nights.sort(key=lambda night: (night.night, night.link), reverse=True)
-    return template("nights.html").render(nights=nights)
+    return template("nights.html").render(title="Nights", rows=nights)

@@ -104,4 +104,4 @@ def render_index() -> str:
         run for link in link_names() for run in Runtime(link).store.runs.recent(link=link, limit=RECENT_RUNS)
     ]
     runs.sort(key=lambda run: run.started_at, reverse=True)
-    return template("runs.html").render(runs=runs)
+    return template("runs.html").render(title="Catalogue reports", rows=runs)

@@ -11,14 +11,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from upath import UPath
 
-from cogent_ops import quality
 from cogent_ops.domain.drift.model import TITLES, Area, Cause, Finding
 from cogent_ops.domain.money import Money, major, show
-from cogent_ops.domain.text import visible
-from cogent_ops.quality.reports import spreadsheet_cell
+from cogent_ops.quality.reports import pages, spreadsheet_cell
 from cogent_ops.services.drift.charts import stacked
 from cogent_ops.services.drift.comparison import MoneyLine
 from cogent_ops.store.drift import FindingState, NightTotal, StoredFinding
@@ -158,15 +155,8 @@ def ranked(findings: Iterable[Finding]) -> list[Finding]:
 
 def render(report: NightReport) -> str:
     """The page."""
-    environment = Environment(
-        loader=FileSystemLoader([Path(__file__).parent, Path(quality.__file__).parent]),
-        autoescape=True,
-        finalize=lambda value: visible(value) if type(value) is str else value,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": lambda count: f"{count:,}", "money": _money}
+    environment = pages(Path(__file__).parent)
+    environment.filters["money"] = _money
     states = _states(report.kept)
     by_area = _by_night(report.trend)
     shown = ranked(report.findings)[:SHOWN]
