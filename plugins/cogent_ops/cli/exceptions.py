@@ -15,6 +15,7 @@ from cogent_ops.cli.common import (
     json_option,
     link_option,
     minute,
+    open_store,
     print_json,
     print_table,
 )
@@ -61,6 +62,7 @@ def add(commands: Any) -> None:
     for name, action, text in _DEEDS:
         _add_deed(actions, name, action, text)
     _add_silences(actions)
+    _add_messages(actions)
 
 
 def _sub(actions: Any, name: str, command: Callable[..., int], text: str) -> argparse.ArgumentParser:
@@ -105,6 +107,13 @@ def _add_silences(actions: Any) -> None:
     made = _sub(actions, "lift", lift, "End a silence now.")
     made.add_argument("silence", type=int, help="number of the silence")
     actor_option(made, "wants it")
+
+
+def _add_messages(actions: Any) -> None:
+    made = _sub(actions, "messages", messages, "Show what people were told, and what became of each message.")
+    made.add_argument(
+        "--limit", type=int, default=20, help="how many, the latest first (default: %(default)s)"
+    )
 
 
 def _review(args: argparse.Namespace) -> Review:
@@ -272,4 +281,25 @@ def lift(args: argparse.Namespace) -> int:
     """End a silence."""
     _review(args).lift(args.silence, actor=args.actor)
     print(f"Silence {args.silence} is over.")
+    return 0
+
+
+def messages(args: argparse.Namespace) -> int:
+    """Show messages."""
+    rows = [
+        (
+            minute(one.created_at),
+            one.channel,
+            one.urgency,
+            one.state,
+            minute(one.sent_at) if one.sent_at else "",
+            one.attempts,
+            one.subject,
+            one.error or "",
+        )
+        for one in open_store().alerts.recent(args.link, limit=args.limit)
+    ]
+    print_table(
+        ("written (UTC)", "channel", "urgency", "is", "sent (UTC)", "tries", "subject", "last error"), rows
+    )
     return 0

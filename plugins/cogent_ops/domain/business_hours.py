@@ -59,11 +59,6 @@ class BusinessHours(Rules):
         start, _ = next(self._windows(moment))
         return start <= moment
 
-    def next_opening(self, moment: datetime) -> datetime:
-        """The first moment from this one on at which people work, in UTC."""
-        start, _ = next(self._windows(moment))
-        return max(start, moment.astimezone(UTC))
-
     def after(self, moment: datetime, minutes: int) -> datetime:
         """The moment by which people have worked so many minutes since ``moment``, in UTC."""
         left = timedelta(minutes=minutes)

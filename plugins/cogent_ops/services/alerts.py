@@ -128,18 +128,19 @@ class Alerting:
     def _due(self, now: datetime) -> list[_Due]:
         """What is to be told now."""
         silences = self.store.alerts.silences(self.link, now)
+        paced = self.store.alerts.kinds_since(self.link, now - PACE)
         known = self.store.alerts.told_since(self.link, now - AGAIN)
         untold = [
             one for one in self.store.alerts.untold(self.link) if (one.kind, one.cause_group) not in known
         ]
         due = [
             _Due(Told.OPENED, kind, owner, found)
-            for (kind, owner), found in self._ready(untold, now, silences).items()
+            for (kind, owner), found in self._ready(untold, now, silences, paced).items()
             if min(one.since for one in found) + timedelta(minutes=self.policies.kind(kind).batch_minutes)
             <= now
         ]
         overdue = self.store.alerts.overdue(self.link, now)
-        for (kind, owner), found in self._ready(overdue, now, silences).items():
+        for (kind, owner), found in self._ready(overdue, now, silences, paced).items():
             grace = timedelta(minutes=self.policies.kind(kind).escalate_minutes)
             late = [one for one in found if one.since + grace <= now]
             if late and self.policies.escalation(kind, owner) is not None:
@@ -147,10 +148,9 @@ class Alerting:
         return due
 
     def _ready(
-        self, found: Collection[Untold], now: datetime, silences: Collection[Silence]
+        self, found: Collection[Untold], now: datetime, silences: Collection[Silence], paced: Collection[str]
     ) -> Mapping[Group, list[Untold]]:
         """By kind and owner, what may be told now: not silenced, at an hour that suits it, not too soon again."""
-        paced = self.store.alerts.kinds_since(self.link, now - PACE)
         ready: dict[Group, list[Untold]] = defaultdict(list)
         for one in found:
             is_silent = any(silence.covers(one.kind, one.cause_group) for silence in silences)

@@ -254,20 +254,10 @@ class Alerts:
         still_ours = (a.id == taken.id, a.state == AlertState.WAITING, a.attempts == taken.attempts)
         return bool(conn.execute(update(alert).where(*still_ours).values(values)).rowcount)
 
-    def waiting(self, link: str) -> dict[str, int]:
-        """How many messages wait, by channel."""
-        a = alert.c
-        query = (
-            select(a.channel, func.count().label("messages"))
-            .where(a.link == link, a.state == AlertState.WAITING)
-            .group_by(a.channel)
-        )
-        with self._database.read() as conn:
-            return {row.channel: row.messages for row in conn.execute(query)}
-
-    def recent(self, link: str, *, limit: int = 50) -> list[Alert]:
+    def recent(self, link: str, *, limit: int) -> list[Alert]:
         """Messages, the youngest first."""
-        query = select(alert).where(alert.c.link == link).order_by(alert.c.id.desc()).limit(limit)
+        a = alert.c
+        query = select(alert).where(a.link == link).order_by(a.created_at.desc(), a.id.desc()).limit(limit)
         with self._database.read() as conn:
             return [_alert(row) for row in conn.execute(query)]
 

@@ -166,6 +166,10 @@ class House:
             found for found in self.store.exceptions.open(LINK, one.kind) if found.cause_key == one.cause_key
         )
 
+    def messages(self) -> list[Alert]:
+        """All that was written, the youngest first."""
+        return self.store.alerts.recent(LINK, limit=1000)
+
     def silence(self, one: NewException, until: timedelta, group: str = "") -> int:
         with self.store.begin() as conn:
             return self.store.alerts.silence(
@@ -337,8 +341,8 @@ def test_out_of_hours_only_what_is_critical_disturbs_anybody(store: Store, sever
     house.open(PAYMENT)
     house.tell()
     assert bool(house.desk.take()) == (severity is Severity.CRITICAL)
-    house.tell(closed.next_opening(house.now) - house.now)
-    told = [message for message in house.store.alerts.recent(LINK) if "[OVERDUE]" not in message.subject]
+    house.tell(closed.after(house.now, 0) - house.now)
+    told = [message for message in house.messages() if "[OVERDUE]" not in message.subject]
     assert len(told) == 1
 
 
@@ -452,14 +456,13 @@ def test_a_failed_delivery_is_tried_again_with_growing_pauses_and_then_becomes_a
     (undelivered,) = house.store.exceptions.open(LINK, Kind.ALERT_UNDELIVERED)
     assert (undelivered.cause_key, undelivered.owner) == ("default", Owner.PLATFORM)
     assert "down" in undelivered.message
-    (message, *_) = house.store.alerts.recent(LINK)
+    (message,) = house.messages()
     assert (message.state, message.attempts, message.error) == (AlertState.WAITING, TRIES, "down")
-    assert house.store.alerts.waiting(LINK) == {"default": 1}
 
     assert house.tell(FIRST_PAUSE * 2**TRIES)["sent"] == 2
     assert PAYMENT.kind in {message.kind for message in house.desk.take()}
     assert house.store.exceptions.open(LINK, Kind.ALERT_UNDELIVERED) == []
-    assert house.store.alerts.waiting(LINK) == {}
+    assert {message.state for message in house.messages()} == {AlertState.SENT}
 
 
 def test_a_refusal_becomes_an_exception_at_once_that_another_channel_tells(store: Store) -> None:
@@ -499,7 +502,7 @@ def test_a_message_that_is_late_and_whose_cause_is_gone_is_not_sent_any_more(hou
     house.close(PAYMENT)
     assert house.tell(timedelta(hours=2))["obsolete"] == 1
     assert house.desk.take() == []
-    assert house.store.alerts.recent(LINK)[0].state is AlertState.OBSOLETE
+    assert house.messages()[0].state is AlertState.OBSOLETE
 
 
 def test_messages_for_a_channel_that_was_taken_out_go_to_the_default_one(store: Store) -> None:
@@ -571,7 +574,7 @@ def test_of_many_who_tell_at_the_same_time_one_does(store_url: URL, tmp_path: Pa
 
     done = together(work, 4)
     assert sum(one["told"] for one in done) == 60
-    assert len(list(tmp_path.iterdir())) == len(house.store.alerts.recent(LINK)) == 2
+    assert len(list(tmp_path.iterdir())) == len(house.messages()) == 2
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -603,15 +606,13 @@ def test_every_opening_is_told_exactly_once_whatever_happens(store: Store, seed:
     house.desk.errors.clear()
     for _ in range(4):
         house.tell(AGAIN)
-    own = [
-        message for message in store.alerts.recent(LINK, limit=1000) if message.kind != Kind.ALERT_UNDELIVERED
-    ]
+    own = [message for message in house.messages() if message.kind != Kind.ALERT_UNDELIVERED]
     told = Counter[int]()
     for message in own:
         if not message.subject.startswith("[OVERDUE]"):
             told.update(message.exceptions)
     assert told == openings
-    assert store.alerts.waiting(LINK) == {}
+    assert AlertState.WAITING not in {message.state for message in house.messages()}
     delivered = Counter(message.id for message in house.desk.take())
     assert set(delivered.values()) <= {1}
 

@@ -98,7 +98,6 @@ CALLS: dict[str, Call] = {
     ),
     "alerts.claim": lambda store: store.alerts.claim("de", TURN, timedelta(minutes=1), without=()),
     "alerts.has_due": lambda store: store.alerts.has_due("de", TURN),
-    "alerts.waiting": lambda store: store.alerts.waiting("de"),
     "alerts.is_over": lambda store: store.alerts.is_over([12_500]),
     "alerts.kinds_since": lambda store: store.alerts.kinds_since("de", TURN),
     "exceptions.find by text": lambda store: store.exceptions.find("de", Filter(text="sku-00001")),

@@ -18,6 +18,7 @@ from cogent_ops.domain.identifiers import product_gid, variant_gid
 from cogent_ops.runtime import Runtime
 from cogent_ops.sandbox.server import SandboxServer
 from cogent_ops.store import Store
+from cogent_ops.store.alerts import Alert, AlertState, NewAlert
 
 pytestmark = pytest.mark.airflow
 
@@ -196,6 +197,34 @@ def test_a_cause_is_silenced_and_heard_again(run: Run, store: Store) -> None:
     assert run("exceptions", "silence", "1", "--reason", " ", "--hours", "2")[0] == 1
     assert run("exceptions", "lift", "1")[:2] == (0, "Silence 1 is over.\n")
     assert run("exceptions", "lift", "1")[0] == 1
+
+
+def test_what_people_were_told_and_what_they_were_not(run: Run, store: Store) -> None:
+    assert run("exceptions", "messages")[1] == "Nothing.\n"
+    raise_(store, DRIVEN)
+    at = datetime(2026, 11, 24, 9, tzinfo=UTC)
+
+    def write(subject: str) -> Alert:
+        new = NewAlert("default", Kind.BAD_MOVEMENT, "", "warning", [1], subject, "Read it.")
+        with store.begin() as conn:
+            store.alerts.write(conn, "default", new, at)
+        taken = store.alerts.claim("default", at, timedelta(minutes=10), without=())
+        assert taken
+        return taken
+
+    for subject in ("[WARNING] Lines: 1", "[WARNING] Lines: 2"):
+        taken = write(subject)
+        with store.begin() as conn:
+            if subject.endswith("1"):
+                store.alerts.settle(conn, taken, AlertState.SENT, at)
+            else:
+                store.alerts.postpone(conn, taken, at + timedelta(hours=1), "answered 500")
+    _, *rows = run("exceptions", "messages")[1].splitlines()
+    assert [" ".join(row.split()) for row in rows] == [
+        "2026-11-24 09:00 default warning waiting 1 [WARNING] Lines: 2 answered 500",
+        "2026-11-24 09:00 default warning sent 2026-11-24 09:00 1 [WARNING] Lines: 1",
+    ]
+    assert len(run("exceptions", "messages", "--limit", "1")[1].splitlines()) == 2
 
 
 def test_a_mistake_in_the_declaration_is_told(

@@ -43,8 +43,8 @@ def at(text: str) -> datetime:
 )
 def test_open_and_closed(moment: str, is_open: bool, opening: str) -> None:
     assert SHOP.is_open(at(moment)) is is_open
-    assert SHOP.next_opening(at(moment)) == at(opening)
-    assert SHOP.next_opening(at(moment)).tzinfo is UTC
+    assert SHOP.after(at(moment), 0) == at(opening)
+    assert SHOP.after(at(moment), 0).tzinfo is UTC
 
 
 @pytest.mark.parametrize(
