@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from cogent_ops.services.review import Review
     from cogent_ops.services.stock.files import FileDrop
     from cogent_ops.services.stock.flow import StockFlow, StockWatch
+    from cogent_ops.services.stock.identify import Identifier
     from cogent_ops.services.stock.orders import OrderPoll
     from cogent_ops.store import SharedBudget, Store
 
@@ -176,22 +177,24 @@ class Runtime:
         from cogent_ops.services.relay import Step
         from cogent_ops.services.stock.drain import StockDrain
         from cogent_ops.services.stock.flow import StockFlow
-        from cogent_ops.services.stock.identify import Identifier
 
         config, store = self.config, self.store
         shop = self.commercetools(Priority.STOCK, config.movements.concurrency)
-        identify = Identifier(config, store, shop)
+        identify = self._identifier(shop)
         drain = StockDrain(config, store, shop, self.project, owner=owner, identify=identify)
-        poll = self._order_poll(owner, self.cloudshelf(Priority.ORDERS), shop)
+        poll = self._order_poll(owner, self.cloudshelf(Priority.ORDERS), identify)
         drop = self._file_drop(owner)
         sources = [Step("files", lambda: drop.run(datetime.now(UTC)).accepted)] if drop else []
         return StockFlow(config, store, poll, drain, sources)
 
-    def _order_poll(self, owner: str, kiosk: CloudshelfClient, shop: CommercetoolsClient) -> OrderPoll:
+    def _identifier(self, shop: CommercetoolsClient) -> Identifier:
         from cogent_ops.services.stock.identify import Identifier
+
+        return Identifier(self.config, self.store, shop)
+
+    def _order_poll(self, owner: str, kiosk: CloudshelfClient, identify: Identifier) -> OrderPoll:
         from cogent_ops.services.stock.orders import OrderPoll
 
-        identify = Identifier(self.config, self.store, shop)
         return OrderPoll(self.config, self.store, kiosk, self.project, run_key=owner, identify=identify)
 
     def orders(self, owner: str) -> OrderFlow:
@@ -208,7 +211,7 @@ class Runtime:
         return OrderFlow(
             config,
             store,
-            self._order_poll(owner, kiosk, shop),
+            self._order_poll(owner, kiosk, self._identifier(shop)),
             self._order_capture(owner, kiosk, shop),
             OrderTelling(config, store, kiosk, run_key=owner),
             ShopWatch(config, store, shop),
@@ -222,8 +225,8 @@ class Runtime:
         from cogent_ops.services.orders.backfill import OrderBackfill
 
         shop, kiosk = self._order_clients()
-        poll, capture = self._order_poll(owner, kiosk, shop), self._order_capture(owner, kiosk, shop)
-        return OrderBackfill(self.link, self.store, poll, capture)
+        poll = self._order_poll(owner, kiosk, self._identifier(shop))
+        return OrderBackfill(self.link, self.store, poll, self._order_capture(owner, kiosk, shop))
 
     def order_desk(self) -> OrderDesk:
         """What a person may do about one order."""
