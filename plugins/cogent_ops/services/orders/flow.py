@@ -60,6 +60,7 @@ class OrderFlow:
             **{f"orders_{name}": number for name, number in asdict(captured.total).items()},
             "orders_told": told.total.told,
             "told_refused": told.total.refused,
+            "shop_orders_read": seen.total.read,
             "changed_by_shop": seen.total.changed,
         }
 

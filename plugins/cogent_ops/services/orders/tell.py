@@ -46,12 +46,10 @@ class TellCounts(Counts):
     """What a round did.
 
     :param told: orders of which Cloudshelf knows something new.
-    :param known: orders that were due although there was nothing to tell.
     :param refused: orders that Cloudshelf did not take.
     """
 
     told: int = 0
-    known: int = 0
     refused: int = 0
 
 
@@ -88,7 +86,7 @@ class OrderTelling:
             self.store.order_news.about_to_tell(self._link, statuses)
         refused = self._send(claimed, list(reports.values()), now)
         self._settle(claimed, reports, refused, now)
-        return TellCounts(len(reports) - len(refused), len(claimed) - len(reports), len(refused))
+        return TellCounts(len(reports) - len(refused), len(refused))
 
     # What there is to tell
 
