@@ -71,10 +71,13 @@ def test_only_complete_nights_count_and_the_oldest_snapshots_go_first(tmp_path: 
     assert previous is not None
     assert previous.name == "2026-11-23T140512"
     assert archive.previous(archive.night("2026-11-22")) is None
-    assert archive.prune(2) == 1
-    assert [night.name for night in archive.nights()] == names[2:]
-    assert (archive.night("2026-11-22").path / "report").is_dir()
-    assert not archive.night("2026-11-22").has("inventory")
+    archive.prune(3)
+    assert archive.night("2026-11-22").has("inventory")
+    archive.prune(1)
+    assert [night.name for night in archive.nights()] == names[3:]
+    for name in names[:3]:
+        assert (archive.night(name).path / "report").is_dir()
+        assert not archive.night(name).has("inventory"), "2026-11-23 never became complete"
 
 
 def test_nights_sort_as_time_goes_on() -> None:

@@ -152,15 +152,17 @@ class Archive:
         before = [one for one in self.nights() if one.name < night.name]
         return before[-1] if before else None
 
-    def prune(self, keep: int) -> int:
-        """Remove the oldest snapshots but ``keep``; reports stay. Returns how many were removed."""
-        removed = 0
-        for night in self.nights()[:-keep]:
-            for file in night.path.glob("*.parquet"):
+    def prune(self, keep: int) -> None:
+        """Remove all snapshots before the youngest ``keep``, also what is left of nights that died; reports stay."""
+        nights = self.nights()
+        old, kept = nights[:-keep], nights[-keep:]
+        if not old:
+            return
+        for file in (self._root / "drift" / self._link).glob("*/*.parquet"):
+            if file.parent.name < kept[0].name:
                 file.unlink()
+        for night in old:
             (night.path / COMPLETE).unlink()
-            removed += 1
-        return removed
 
 
 def night_name(moment: datetime, *, scheduled: bool) -> str:
