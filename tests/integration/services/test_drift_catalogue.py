@@ -17,7 +17,7 @@ from cogent_ops.domain.identifiers import group_gid, product_gid, variant_gid
 from cogent_ops.sandbox.cloudshelf_state import KioskBehaviour
 from cogent_ops.sandbox.dataset import Dataset, all_variants
 from cogent_ops.sandbox.generator import generate
-from cogent_ops.services.drift import suspects
+from cogent_ops.services.drift import catalogue, suspects
 from cogent_ops.services.drift.catalogue import CatalogueComparison
 from cogent_ops.store import Store
 
@@ -199,6 +199,16 @@ def test_removals_that_wait_for_a_person_are_no_drift(shop: Shop, clean: Dataset
         shop.link.floor.change("delete", {"product": product["key"]})
     shop.link.sync(full_refresh=True)
     assert shop.explained(hours=2) == {"removal_waits_for_a_person": len(gone)}
+
+
+def test_where_very_many_differ_some_are_looked_at_and_the_others_counted(
+    shop: Shop, clean: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "MOST", 2)
+    for product in clean.products[:5]:
+        shop.shown("Product", product_gid(product["id"]), displayName="Sale!")
+    compared = shop.night(**LATER).compare(CatalogueComparison)
+    assert (len(compared.findings), compared.counts["further_differences_not_listed"]) == (2, 3)
 
 
 def test_a_refused_record_is_no_drift(shop: Shop, clean: Dataset) -> None:

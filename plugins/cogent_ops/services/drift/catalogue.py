@@ -55,6 +55,8 @@ Raw = dict[str, Any]
 TABLE = "catalogue_suspects"
 #: Products joined with their prices in one go, and suspects read again and judged in one go.
 PRICED, AGAIN = 50, 200
+#: So many products are looked at one by one at most, which is a request to Cloudshelf each: more have one cause.
+MOST = 20_000
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,14 @@ class Scan:
     """What the first reading of both sides came to.
 
     :param cleared: whether the link's audit lets anything be pushed; without it kiosks show nothing of it.
+    :param further: products that differ besides those that were looked at.
     """
 
     moment: CatalogueMoment
     cleared: bool
     products: int = 0
     variants: int = 0
+    further: int = 0
 
 
 _SCAN, _SUSPECT, _GROUP = TypeAdapter(Scan), TypeAdapter(Suspect), TypeAdapter(GroupSuspect)
@@ -101,7 +105,8 @@ class CatalogueComparison:
         again = Suspects(self.parts, self.reader, context, reference)
         counts: Counter[str] = Counter()
         gids = self._differing(context, counts)
-        yield "scan", as_json(_SCAN, Scan(moment, True, counts["products"], counts["variants"]))
+        gids, further = gids[:MOST], max(0, len(gids) - MOST)
+        yield "scan", as_json(_SCAN, Scan(moment, True, counts["products"], counts["variants"], further))
         log.info("%d of %d products are read again, because they differ", len(gids), counts["products"])
         for suspect in self._twice(again, gids, moment):
             yield "product", as_json(_SUSPECT, suspect)
@@ -185,6 +190,8 @@ class CatalogueComparison:
         if not scan.cleared:
             return Compared(0, (), {"waits_for_the_audit": 1})
         counts: Counter[str] = Counter(products=scan.products, variants=scan.variants)
+        if scan.further:
+            counts["further_differences_not_listed"] = scan.further
         found: list[Finding] = []
         said = {"link": night.link, "night": night.name, "currency": self.config.currency}
         for kind, facts in rows:
