@@ -102,7 +102,7 @@ def _entries(
     amounts = pa.array(units, UNITS)
     marks = pa.nulls(size, TEXT) if batch is None else batch
     version, changed = _same(3, UNITS, size), _same(asked, MOMENT, size)
-    columns = [sku, channel, ids, version, amounts, amounts, marks, changed, _same("us", TEXT, size), changed]
+    columns = [sku, channel, ids, version, amounts, marks, changed, _same("us", TEXT, size), changed]
     return pa.table(columns, schema=ENTRIES)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -360,3 +362,17 @@ def test_nothing_is_found_of_what_is_equal_young_or_refused(one: Suspect) -> Non
     assert judge(replace(one, shown=shown), MOMENT, "EUR") == []
     everything = (PRODUCT, *(variant_gid(sku) for sku in ("s1", "s2", "s3")))
     assert all(each.cause is None for each in judge(replace(one, refused=everything), MOMENT, "EUR"))
+
+
+def test_what_kiosks_show_of_a_million_variants_takes_40_mb() -> None:
+    products, each = 5_000, 10
+    tracemalloc.start()
+    try:
+        shelf = Shelf()
+        for number in range(products):
+            variants = tuple(variant(f"{number}-{one}") for one in range(each))
+            shelf.put(ProductView(product_gid(str(UUID(int=number))), "Cap", GROUPS, variants))
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size * 1_000_000 / (products * each) < 40_000_000

@@ -55,7 +55,7 @@ class Difference:
     :param base: units that the expectation begins with: of the snapshot before, or of the last count.
     :param batch: our change that the entry names; ``None``: none.
     :param is_replaced: another entry stood here at the snapshot before.
-    :param changed_by: API client that changed it last, where commercetools says.
+    :param changed_by: API client that changed it last, where commercetools says; ``changed_at``: when.
     :param us: our own API client.
     :param is_touched: it has another version than after our last change, and no order may have done that; ``None``:
         not known.
@@ -70,6 +70,7 @@ class Difference:
     batch: str | None
     us: str
     changed_by: str | None = None
+    changed_at: datetime | None = None
     is_replaced: bool = False
     is_touched: bool | None = None
     changes: tuple[Change, ...] = ()

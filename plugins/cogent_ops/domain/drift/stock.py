@@ -125,7 +125,11 @@ def difference(night: Night, found: Difference, read: datetime, version: int | N
             for one in found.edits or ()
         ),
         Fact("the entry names batch", found.batch or "none"),
-        Fact("changed last by", f"API client {found.changed_by}" if found.changed_by else "not known"),
+        Fact(
+            "changed last by",
+            f"API client {found.changed_by}" if found.changed_by else "not known",
+            found.changed_at,
+        ),
     )
     return night.finding(verdict.cause, found.place, off, message, evidence, heal=-off if healable else None)
 

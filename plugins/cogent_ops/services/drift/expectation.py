@@ -35,8 +35,7 @@ class Expectation:
     """What a comparison of two snapshots comes to.
 
     :param checked: places that both snapshots have, or that a count has made known.
-    :param differing: of those that differ: place, both snapshots, ``expected``, ``ours``, ``sold`` and ``doubt``
-        (units of orders that may show or not).
+    :param differing: of those that differ: place, both snapshots, and ``expected``.
     :param gone: places that had an entry, and have none.
     :param further: places that differ or are gone besides; where so many do, it is one cause, and the largest show it.
     :param included: our changes since the snapshot before, of the places in ``differing``.
@@ -71,7 +70,7 @@ def expect(
     judged, sold = _summed(busy, included, sales, lag)
     known = judged.filter(pc.and_(pc.is_valid(judged["base"]), pc.is_valid(judged["on_stock"])))
     off = known.filter(pc.not_equal(known["expected"], known["on_stock"]))
-    alike = _unmoved(changed)
+    alike = changed.append_column("expected", changed["base"])
     differing = pa.concat_tables([alike, off.select(alike.column_names)])
     lost = places.filter(pc.and_(pc.is_valid(places["base"]), pc.is_null(places["on_stock"])))
     further = max(0, differing.num_rows - MOST) + max(0, lost.num_rows - MOST)
@@ -152,25 +151,12 @@ def _summed(busy: pa.Table, included: pa.Table, sales: pa.Table, lag: timedelta)
     of = of.append_column("sure", pc.fill_null(pc.and_(since_sure, until_sure), False))
     of = of.filter(pc.fill_null(pc.and_(since_maybe, until_maybe), False))
     sure = of.filter(of["sure"]).group_by(_KEYS).aggregate([("units", "sum")])
-    doubt = of.filter(pc.invert(of["sure"])).group_by(_KEYS).aggregate([("units", "sum")])
     judged = busy
-    for name, sums in (
-        ("ours", ours),
-        ("sold", sure.rename_columns([*PLACE, "sold"])),
-        ("doubt", doubt.rename_columns([*PLACE, "doubt"])),
-    ):
+    for name, sums in (("ours", ours), ("sold", sure.rename_columns([*PLACE, "sold"]))):
         judged = judged.join(sums, keys=_KEYS, join_type="left outer")
         judged = judged.set_column(judged.schema.get_field_index(name), name, pc.fill_null(judged[name], 0))
     expected = pc.add(pc.add(judged["base"], judged["ours"]), judged["sold"])
     return judged.append_column("expected", expected), of.select([*sales.column_names, "sure"])
-
-
-def _unmoved(quiet: pa.Table) -> pa.Table:
-    """Places at which nothing happened that we know of, with the sums that say so."""
-    nothing = pa.chunked_array([pa.repeat(pa.scalar(0, pa.int64()), quiet.num_rows)])
-    for name in ("ours", "sold", "doubt"):
-        quiet = quiet.append_column(name, nothing)
-    return quiet.append_column("expected", quiet["base"])
 
 
 def _largest(data: pa.Table, size: pa.ChunkedArray) -> pa.Table:

@@ -60,7 +60,7 @@ class StockComparison:
         night.write("open", self.readings.open())
         night.write("unmoved", self.readings.unmoved(since))
         self._write_edits(night, found, since)
-        self._write_prices(night, found)
+        self._write_prices(night, found, ledger)
         night.write(LAST, table(UNCLEAR, sorted(unclear)))
 
     def unexplained(self, archive: Archive, places: set[Place]) -> set[Place]:
@@ -118,11 +118,11 @@ class StockComparison:
         night.write("edits", EDITS.empty_table() if edits is None else edits)
         night.note("edits.json", {"known": edits is not None})
 
-    def _write_prices(self, night: Night, found: Expectation) -> None:
+    def _write_prices(self, night: Night, found: Expectation, ledger: pa.Table) -> None:
         skus = {row["sku"] for part in (found.differing, found.gone) for row in rows(part)}
         for name in ("open", "unmoved"):
             skus.update(night.read(name, ["sku"])["sku"].to_pylist())
-        skus.update(row["sku"] for row in _counts(night.read("ledger")))
+        skus.update(row["sku"] for row in _counts(ledger))
         night.write("prices", table(PRICES, sorted(prices(self.parts, skus).items())))
 
     # Comparing
@@ -188,6 +188,7 @@ class StockComparison:
                     batch=row["batch"],
                     us=self.parts.commercetools.account.client_id,
                     changed_by=row["changed_by"],
+                    changed_at=row["changed_at"],
                     is_replaced=row["base_entry"] is not None and row["base_entry"] != row["entry"],
                     is_touched=touched,
                     changes=ours,

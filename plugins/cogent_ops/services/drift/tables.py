@@ -25,7 +25,6 @@ ENTRIES = pa.schema(
         "entry": TEXT,
         "version": UNITS,
         "on_stock": UNITS,
-        "available": UNITS,
         "batch": TEXT,
         "changed_at": MOMENT,
         "changed_by": TEXT,
@@ -74,13 +73,12 @@ UNCLEAR = pa.schema({"sku": TEXT, "channel": TEXT})
 def entry_row(place: Place, entry: Entry | None, asked: datetime) -> tuple[Any, ...]:
     """A row of :data:`ENTRIES`."""
     if entry is None:
-        return (*place, None, None, None, None, None, None, None, asked)
+        return (*place, None, None, None, None, None, None, asked)
     return (
         *place,
         entry["id"],
         entry["version"],
         entry["quantityOnStock"],
-        entry["availableQuantity"],
         last_batch(entry),
         datetime.fromisoformat(entry["lastModifiedAt"]),
         (entry.get("lastModifiedBy") or {}).get("clientId"),
