@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from cogent_ops.operators import NIGHTS_PREFIX, REPORTS_PREFIX, NightLink, ReportLink
+from cogent_ops.pages import NIGHTS_PREFIX, REPORTS_PREFIX, NightLink, ReportLink
 
 VIEWS = [
     {

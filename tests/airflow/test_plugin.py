@@ -64,6 +64,8 @@ def test_loading_it_imports_nothing_heavy() -> None:
         "great_expectations",
         "sqlalchemy",
         "fastapi",
+        "airflow.providers",
+        "cogent_ops.operators",
         "cogent_ops.services",
         "cogent_ops.web.reports",
         "cogent_ops.web.live_stock",

@@ -7,7 +7,6 @@ tried again when the target said so (:class:`cogent_ops.dag_defaults.FlowRetryPo
 
 from cogent_ops.operators.alerts import AlertOperator
 from cogent_ops.operators.catalogue import (
-    REPORTS_PREFIX,
     AcceptAuditOperator,
     CatalogueOperator,
     CatalogueReportOperator,
@@ -15,17 +14,13 @@ from cogent_ops.operators.catalogue import (
     CloudshelfCataloguePushOperator,
     CommercetoolsCatalogueExtractOperator,
     ProductMasterGateOperator,
-    ReportLink,
 )
-from cogent_ops.operators.common import run_key
 from cogent_ops.operators.drift import (
-    NIGHTS_PREFIX,
     DriftCompareOperator,
     DriftDecideOperator,
     DriftHealOperator,
     DriftReportOperator,
     DriftSnapshotOperator,
-    NightLink,
 )
 from cogent_ops.operators.orders import KioskOrderCaptureOperator
 from cogent_ops.operators.retention import RetentionOperator
@@ -37,8 +32,6 @@ from cogent_ops.operators.review import (
 from cogent_ops.operators.stock import AvailabilityPushOperator, StockDeltasOperator
 
 __all__ = [
-    "NIGHTS_PREFIX",
-    "REPORTS_PREFIX",
     "AcceptAuditOperator",
     "AlertOperator",
     "ApplyAnswerOperator",
@@ -56,10 +49,7 @@ __all__ = [
     "DriftSnapshotOperator",
     "ExceptionQuestionsOperator",
     "KioskOrderCaptureOperator",
-    "NightLink",
     "ProductMasterGateOperator",
-    "ReportLink",
     "RetentionOperator",
     "StockDeltasOperator",
-    "run_key",
 ]

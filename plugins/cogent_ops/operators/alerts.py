@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
-from airflow.sdk import BaseOperator, Context
+from airflow.sdk import Context
 
-from cogent_ops.links import DEFAULT_LINK
-from cogent_ops.operators.common import Summary, try_key
+from cogent_ops.operators.common import LinkOperator, Summary, try_key
 
 
-class AlertOperator(BaseOperator):
+class AlertOperator(LinkOperator):
     """Tell people of exceptions: write the messages that are due and send whatever waits.
 
     A message that cannot be delivered waits and becomes an exception; it does not fail the task. A mistake in
@@ -21,12 +18,7 @@ class AlertOperator(BaseOperator):
     :param link: the link. (templated)
     """
 
-    template_fields: Sequence[str] = ("link",)
     ui_color: str = "#fee2e2"
-
-    def __init__(self, *, link: str = DEFAULT_LINK, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.link = link
 
     def execute(self, context: Context) -> Summary:
         """Tell.

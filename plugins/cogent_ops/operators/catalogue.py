@@ -8,32 +8,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 from airflow.sdk.bases.skipmixin import SkipMixin
 
-from cogent_ops.links import DEFAULT_LINK
-from cogent_ops.operators.common import Summary, backfilled, run_key
+from cogent_ops.operators.common import LinkOperator, Summary, backfilled, who_answered
+from cogent_ops.pages import ReportLink, run_key
 
 if TYPE_CHECKING:
-    from airflow.sdk.types import TaskInstanceKey
-
     from cogent_ops.runtime import Runtime
     from cogent_ops.services.catalogue.plan import CatalogueRequest
     from cogent_ops.services.catalogue.sync import CatalogueSync
     from cogent_ops.store import Audit
 
-REPORTS_PREFIX = "/cogent_ops/reports"
 
-
-class ReportLink(BaseOperatorLink):
-    """Button on a task: the report of its run."""
-
-    name = "Catalogue report"
-
-    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """Address within the Airflow UI; the page answers 404 until the report task has run."""
-        link = getattr(operator, "link", DEFAULT_LINK)
-        return f"{REPORTS_PREFIX}/{link}/{run_key(ti_key.dag_id, ti_key.run_id)}/index.html"
-
-
-class CatalogueOperator(BaseOperator):
+class CatalogueOperator(LinkOperator):
     """One stage of a catalogue run.
 
     :param link: the pair of commercetools project and Cloudshelf organisation. (templated)
@@ -60,7 +45,6 @@ class CatalogueOperator(BaseOperator):
     def __init__(
         self,
         *,
-        link: str = DEFAULT_LINK,
         flow: str = "catalogue_sync",
         full_refresh: bool | str = False,
         skus: Sequence[str] | str = (),
@@ -70,7 +54,7 @@ class CatalogueOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.link, self.flow = link, flow
+        self.flow = flow
         self.full_refresh, self.skus = full_refresh, skus
         self.is_dry_run, self.resend = is_dry_run, resend
         self.accept_removals = accept_removals
@@ -231,8 +215,7 @@ class AcceptAuditOperator(BaseOperator):
         from cogent_ops.runtime import Runtime
 
         answer = self.approval if isinstance(self.approval, dict) else {}
-        person = answer.get("responded_by_user") or {}
-        actor = str(person.get("name") or person.get("id") or "a person in Airflow")
+        actor = who_answered(answer) or "a person in Airflow"
         note = str((answer.get("params_input") or {}).get("note") or "")
         audit = Runtime(self.link).store.audits.accept(self.link, int(self.audit), actor=actor, note=note)
         return {"audit": audit.id, "accepted_by": actor}

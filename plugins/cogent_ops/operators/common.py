@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Context
+from airflow.sdk import BaseOperator, Context
+
+from cogent_ops.links import DEFAULT_LINK
+from cogent_ops.pages import run_key
 
 if TYPE_CHECKING:
     from airflow.sdk.types import DagRunProtocol
@@ -14,12 +17,26 @@ if TYPE_CHECKING:
 Summary = dict[str, Any]
 
 
-def run_key(dag_id: str, run_id: str) -> str:
-    """A run as it may stand in paths on any object storage: stable over retries, unique per run.
+class LinkOperator(BaseOperator):
+    """Base: an operator that works for one link.
 
-    Scheduled runs of two DAGs at the same time have the same run id.
+    :param link: the pair of commercetools project and Cloudshelf organisation. (templated)
     """
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", f"{dag_id}__{run_id}")
+
+    template_fields: Sequence[str] = ("link",)
+
+    def __init__(self, *, link: str = DEFAULT_LINK, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.link = link
+
+
+def who_answered(answer: Mapping[str, Any]) -> str | None:
+    """Name of the person who answered a question in Airflow; ``None``: nobody did in time.
+
+    :param answer: XCom of the task that asked.
+    """
+    person = answer.get("responded_by_user")
+    return str(person.get("name") or person["id"]) if person else None
 
 
 def try_key(context: Context) -> str:

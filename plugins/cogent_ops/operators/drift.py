@@ -5,34 +5,22 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator, BaseOperatorLink, Context
+from airflow.sdk import BaseOperatorLink, Context
 from airflow.sdk.bases.skipmixin import SkipMixin
 
-from cogent_ops.links import DEFAULT_LINK
-from cogent_ops.operators.common import Summary, backfilled, run_key
+from cogent_ops.operators.common import LinkOperator, Summary, backfilled, who_answered
+from cogent_ops.pages import NightLink, run_key
 
 if TYPE_CHECKING:
-    from airflow.sdk.types import DagRunProtocol, TaskInstanceKey
+    from airflow.sdk.types import DagRunProtocol
 
     from cogent_ops.services.drift.nights import Nights
 
-NIGHTS_PREFIX = "/cogent_ops/nights"
 #: Runs of the clock, of which there is one a day.
 _BY_THE_CLOCK = ("scheduled", "backfill")
 
 
-class NightLink(BaseOperatorLink):
-    """Button on a task: the report of its night."""
-
-    name = "Night's report"
-
-    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """Address within the Airflow UI; the page answers 404 until the night was compared."""
-        link = getattr(operator, "link", DEFAULT_LINK)
-        return f"{NIGHTS_PREFIX}/{link}/run/{run_key(ti_key.dag_id, ti_key.run_id)}"
-
-
-class DriftOperator(BaseOperator):
+class DriftOperator(LinkOperator):
     """One step of a night.
 
     :param link: the link. (templated)
@@ -43,9 +31,9 @@ class DriftOperator(BaseOperator):
     template_fields: Sequence[str] = ("link", "heal")
     ui_color: str = "#ede9fe"
 
-    def __init__(self, *, link: str = DEFAULT_LINK, heal: str = "", **kwargs: Any) -> None:
+    def __init__(self, *, heal: str = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.link, self.heal = link, heal
+        self.heal = heal
 
     def execute(self, context: Context) -> Summary:
         """Take the step.
@@ -135,8 +123,7 @@ class DriftDecideOperator(DriftOperator):
 
     def execute(self, context: Context) -> Summary:
         """Carry it out. See :meth:`Nights.decide`."""
-        person = self.answer.get("responded_by_user") or {}
-        actor = str(person.get("name") or person.get("id") or "nobody")
+        actor = who_answered(self.answer) or "nobody"
         choice = str(self.answer["chosen_options"][0])
         return {**self.nights(context).decide(int(self.until), choice, actor)}
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from airflow.sdk import Context
 
-from airflow.sdk import BaseOperator, Context
-
-from cogent_ops.links import DEFAULT_LINK
-from cogent_ops.operators.common import Summary, backfilled, try_key
+from cogent_ops.operators.common import LinkOperator, Summary, backfilled, try_key
 
 
-class KioskOrderCaptureOperator(BaseOperator):
+class KioskOrderCaptureOperator(LinkOperator):
     """Kiosk orders to commercetools, and what became of them back to Cloudshelf, until it is quiet.
 
     In a backfill: the orders of its data interval that were missed, and nothing else.
@@ -19,12 +15,7 @@ class KioskOrderCaptureOperator(BaseOperator):
     :param link: the link. (templated)
     """
 
-    template_fields: Sequence[str] = ("link",)
     ui_color: str = "#fef3c7"
-
-    def __init__(self, *, link: str = DEFAULT_LINK, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.link = link
 
     def execute(self, context: Context) -> Summary:
         """Run the flow.

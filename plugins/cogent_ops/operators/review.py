@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import BaseOperator, Context
+from airflow.sdk import Context
 
 from cogent_ops.links import DEFAULT_LINK
-from cogent_ops.operators.common import Summary, run_key
+from cogent_ops.operators.common import LinkOperator, Summary, who_answered
+from cogent_ops.pages import run_key
 
 if TYPE_CHECKING:
     from cogent_ops.services.asking import Asking
@@ -26,7 +27,7 @@ def _asking(link: str, context: Context) -> Asking:
     return Runtime(link).asking(run_key(run.dag_id, run.run_id))
 
 
-class ExceptionQuestionsOperator(BaseOperator):
+class ExceptionQuestionsOperator(LinkOperator):
     """Take the exceptions that a person can decide about, all of one cause as one question.
 
     What follows runs once for each; without any it is skipped.
@@ -34,12 +35,7 @@ class ExceptionQuestionsOperator(BaseOperator):
     :param link: the link. (templated)
     """
 
-    template_fields: Sequence[str] = ("link",)
     ui_color: str = "#fef3c7"
-
-    def __init__(self, *, link: str = DEFAULT_LINK, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.link = link
 
     def execute(self, context: Context) -> list[Summary]:
         """Claim the questions.
@@ -86,7 +82,7 @@ class AskPersonOperator(HITLOperator):
         self.subject, self.body, self.options = form.subject, form.body, list(form.options)
 
 
-class ApplyAnswerOperator(BaseOperator):
+class ApplyAnswerOperator(LinkOperator):
     """Do what a person answered, in that person's name; what cannot be done is asked again, with the reason.
 
     :param link: the link. (templated)
@@ -97,9 +93,9 @@ class ApplyAnswerOperator(BaseOperator):
     template_fields: Sequence[str] = ("link", "question", "answer")
     ui_color: str = "#dcfce7"
 
-    def __init__(self, *, link: str = DEFAULT_LINK, question: Any, answer: Any, **kwargs: Any) -> None:
+    def __init__(self, *, question: Any, answer: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.link, self.question, self.answer = link, question, answer
+        self.question, self.answer = question, answer
 
     def execute(self, context: Context) -> Summary:
         """Carry it out.
@@ -108,10 +104,10 @@ class ApplyAnswerOperator(BaseOperator):
         """
         from cogent_ops.services.asking import Answer
 
-        person, typed = self.answer.get("responded_by_user"), self.answer.get("params_input") or {}
+        typed = self.answer.get("params_input") or {}
         answer = Answer(
             option=self.answer["chosen_options"][0],
-            actor=None if person is None else str(person.get("name") or person.get("id")),
+            actor=who_answered(self.answer),
             note=str(typed.get("note") or ""),
             corrections=str(typed.get("set") or ""),
             order_number=str(typed.get("order_number") or ""),

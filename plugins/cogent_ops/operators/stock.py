@@ -5,24 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow.sdk import BaseOperator, Context
+from airflow.sdk import Context
 
-from cogent_ops.links import DEFAULT_LINK
-from cogent_ops.operators.common import Summary, try_key
+from cogent_ops.operators.common import LinkOperator, Summary, try_key
 
 
-class StockDeltasOperator(BaseOperator):
+class StockDeltasOperator(LinkOperator):
     """Kiosk sales to commercetools: poll orders into the inbox and drain it, until it is quiet.
 
     :param link: the link. (templated)
     """
 
-    template_fields: Sequence[str] = ("link",)
     ui_color: str = "#dcfce7"
-
-    def __init__(self, *, link: str = DEFAULT_LINK, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.link = link
 
     def execute(self, context: Context) -> Summary:
         """Run the flow.
@@ -34,7 +28,7 @@ class StockDeltasOperator(BaseOperator):
         return Runtime(self.link).stock(try_key(context)).run()
 
 
-class AvailabilityPushOperator(BaseOperator):
+class AvailabilityPushOperator(LinkOperator):
     """commercetools' availability to the kiosks: stock levels and flags, for as long as a run may last.
 
     One at a time: of two that tell the same level nobody could say whose arrived last.
@@ -46,9 +40,9 @@ class AvailabilityPushOperator(BaseOperator):
     template_fields: Sequence[str] = ("link", "full")
     ui_color: str = "#dcfce7"
 
-    def __init__(self, *, link: str = DEFAULT_LINK, full: bool | str = False, **kwargs: Any) -> None:
+    def __init__(self, *, full: bool | str = False, **kwargs: Any) -> None:
         super().__init__(**{"max_active_tis_per_dag": 1, **kwargs})
-        self.link, self.full = link, full
+        self.full = full
 
     def execute(self, context: Context) -> Summary:
         """Run the flow.
