@@ -267,6 +267,37 @@ class CatalogueRules(Rules):
         return required
 
 
+Pause = Annotated[float, Field(gt=0, le=60, json_schema_extra={"unit": "s"})]
+Overlap = Annotated[int, Field(ge=0, le=86_400, json_schema_extra={"unit": "s"})]
+Lease = Annotated[
+    int,
+    Field(
+        ge=30,
+        le=3600,
+        description="After so long without a sign of life, another run takes over what one left unfinished.",
+        json_schema_extra={"unit": "s"},
+    ),
+]
+Linger = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=600,
+        description="How long a run keeps looking after its last piece of work before it ends.",
+        json_schema_extra={"unit": "s"},
+    ),
+]
+LongestRun = Annotated[
+    float,
+    Field(
+        ge=1,
+        le=3600,
+        description="After so long a run hands over to the next one.",
+        json_schema_extra={"unit": "s"},
+    ),
+]
+
+
 class MovementRules(Rules):
     """Which kiosk orders move stock, where, and how the movements are carried to commercetools."""
 
@@ -294,10 +325,8 @@ class MovementRules(Rules):
         description="Folder in which stores' systems lay movements and counts (CSV, JSONL, Parquet), as a local "
         "path or an object storage URL. Empty: none.",
     )
-    overlap_seconds: Annotated[int, Field(ge=0, le=86_400)] = Field(
-        120,
-        description="How far a poll of orders looks back behind the last one.",
-        json_schema_extra={"unit": "s"},
+    overlap_seconds: Overlap = Field(
+        120, description="How far a poll of orders looks back behind the last one."
     )
     orders_page: Annotated[int, Field(ge=1, le=250)] = Field(
         50,
@@ -312,24 +341,10 @@ class MovementRules(Rules):
     concurrency: Annotated[int, Field(ge=1, le=64)] = Field(
         16, description="Entries changed at the same time by one drain.", json_schema_extra={"unit": "calls"}
     )
-    lease_seconds: Annotated[int, Field(ge=30, le=3600)] = Field(
-        90,
-        description="After so long without a sign of life, another drain takes over what one left unfinished.",
-        json_schema_extra={"unit": "s"},
-    )
-    poll_seconds: Annotated[float, Field(gt=0, le=60)] = Field(
-        1.0, description="Pause between two looks for new work.", json_schema_extra={"unit": "s"}
-    )
-    linger_seconds: Annotated[float, Field(ge=0, le=600)] = Field(
-        15.0,
-        description="How long a run keeps looking after its last piece of work before it ends.",
-        json_schema_extra={"unit": "s"},
-    )
-    longest_run_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
-        300.0,
-        description="After so long a run hands over to the next one.",
-        json_schema_extra={"unit": "s"},
-    )
+    lease_seconds: Lease = 90
+    poll_seconds: Pause = Field(1.0, description="Pause between two looks for new work.")
+    linger_seconds: Linger = 15.0
+    longest_run_seconds: LongestRun = 300.0
 
     @field_validator("give_back")
     @classmethod
@@ -364,13 +379,9 @@ class AvailabilityRules(Rules):
         description="Part of commercetools' rate that stays for reading availability however many movements wait.",
         json_schema_extra={"unit": "share 0..1"},
     )
-    poll_seconds: Annotated[float, Field(gt=0, le=60)] = Field(
-        2.0, description="Pause between two looks for changes.", json_schema_extra={"unit": "s"}
-    )
-    longest_run_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
-        50.0,
-        description="So long a run keeps looking; the next one starts every minute.",
-        json_schema_extra={"unit": "s"},
+    poll_seconds: Pause = Field(2.0, description="Pause between two looks for changes.")
+    longest_run_seconds: LongestRun = Field(
+        50.0, description="So long a run keeps looking; the next one starts every minute."
     )
 
 
@@ -477,40 +488,22 @@ class OrderRules(Rules):
         description="Custom field in which the web shop's own orders name the kiosk basket that a customer took along "
         "by QR code.",
     )
-    poll_seconds: Annotated[float, Field(gt=0, le=60)] = Field(
-        1.0, description="Pause between two looks for orders to capture.", json_schema_extra={"unit": "s"}
-    )
+    poll_seconds: Pause = Field(1.0, description="Pause between two looks for orders to capture.")
     shop_poll_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
         30.0,
         description="Pause between two looks for orders that commercetools has cancelled, refunded or completed.",
         json_schema_extra={"unit": "s"},
     )
-    overlap_seconds: Annotated[int, Field(ge=0, le=86_400)] = Field(
-        120,
-        description="How far such a look reaches back behind the last one.",
-        json_schema_extra={"unit": "s"},
-    )
+    overlap_seconds: Overlap = Field(120, description="How far such a look reaches back behind the last one.")
     round_orders: Annotated[int, Field(ge=1, le=500)] = Field(
         100, description="Orders that one round takes on.", json_schema_extra={"unit": "orders"}
     )
     concurrency: Annotated[int, Field(ge=1, le=64)] = Field(
         16, description="Orders worked on at the same time.", json_schema_extra={"unit": "orders"}
     )
-    lease_seconds: Annotated[int, Field(ge=30, le=3600)] = Field(
-        90,
-        description="After so long without a sign of life, another run takes over what one left unfinished.",
-        json_schema_extra={"unit": "s"},
-    )
-    linger_seconds: Annotated[float, Field(ge=0, le=600)] = Field(
-        15.0,
-        description="How long a run keeps looking after its last piece of work before it ends.",
-        json_schema_extra={"unit": "s"},
-    )
-    longest_run_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
-        300.0,
-        description="After so long a run hands over to the next one.",
-        json_schema_extra={"unit": "s"},
-    )
+    lease_seconds: Lease = 90
+    linger_seconds: Linger = 15.0
+    longest_run_seconds: LongestRun = 300.0
 
 
 Days = Annotated[int, Field(ge=1, le=3650, json_schema_extra={"unit": "days"})]
