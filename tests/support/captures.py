@@ -23,6 +23,7 @@ from cogent_ops.sandbox.dataset import Dataset
 from cogent_ops.sandbox.generator import generate
 from cogent_ops.services.orders.capture import CaptureCounts, OrderCapture
 from cogent_ops.services.orders.context import OrderContext
+from cogent_ops.services.orders.desk import OrderDesk
 from cogent_ops.services.stock.locations import Locations, Places
 from cogent_ops.store.orders import Accounting, Capture
 from cogent_ops.store.schema import order_capture
@@ -75,6 +76,11 @@ class Captures(Kiosks):
         return OrderCapture(
             self.config, self.store, client, OrderContext(self.config, client, places), **{**given, **more}
         )
+
+    def desk(self) -> OrderDesk:
+        """Where a person decides."""
+        client = shop(self.server, self.tuning)
+        return OrderDesk(self.config, self.store, client, self.capture(), self.project)
 
     def run(self, *, rounds: int = 60) -> CaptureCounts:
         """Poll, and capture until nothing is due."""

@@ -17,7 +17,6 @@ from cogent_ops.clients.commercetools import CommercetoolsClient, Created
 from cogent_ops.clients.transport import close_sessions
 from cogent_ops.config import LinkConfig
 from cogent_ops.sandbox.server import SandboxServer
-from cogent_ops.services.orders.desk import OrderDesk
 from cogent_ops.services.orders.shop import ShopCounts, ShopWatch
 from cogent_ops.services.orders.tell import OrderTelling, TellCounts
 from cogent_ops.store import Store
@@ -103,9 +102,6 @@ class Landed(Captures):
         return self.telling().round(self.now + later)
 
     # The desk
-
-    def desk(self) -> OrderDesk:
-        return OrderDesk(self.config, self.store, self.client, self.capture(), self.project)
 
     def edit(self, order: str, edits: Mapping[str, str]) -> Mapping[str, str]:
         """Correct an order; what people are shown of it."""

@@ -6,7 +6,6 @@ package's own records; those are only asked for what they claim, and the claim i
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -19,6 +18,7 @@ import sqlalchemy as sa
 from tests.integration.clients.helpers import kiosk, shop
 from tests.support.captures import Captures, coats
 from tests.support.dying import Boundaries, Crash
+from tests.support.histories import two_at_once
 from tests.support.kiosks import PRODUCT, SKUS, Json, line, ulid
 
 from cogent_ops.domain.custom_types import declared
@@ -30,8 +30,6 @@ from cogent_ops.domain.rules import OrderStatus
 from cogent_ops.errors import PermanentError, RetryableError
 from cogent_ops.sandbox import actions
 from cogent_ops.sandbox.dataset import Dataset, stable_id
-from cogent_ops.services.orders.capture import OrderCapture
-from cogent_ops.services.orders.desk import OrderDesk
 from cogent_ops.services.orders.shop import ShopWatch
 from cogent_ops.services.orders.tell import OrderTelling
 from cogent_ops.store.orders import Capture, CaptureState
@@ -228,10 +226,6 @@ class Story(Captures):
 
     # People at the desk
 
-    def desk(self) -> OrderDesk:
-        client = shop(self.server, self.tuning)
-        return OrderDesk(self.config, self.store, client, self.capture(), self.project)
-
     def approve(self, which: int) -> None:
         known = self.told.get(which)
         if known is None or known.sort.is_basket:
@@ -314,25 +308,8 @@ class Story(Captures):
         self.catch_up()
 
     def capture_together(self) -> None:
-        """Two captures at once; the second believes that the leases of the first have ended."""
-        failures: list[BaseException] = []
-
-        def work(number: int, capture: OrderCapture) -> None:
-            for _ in range(2):
-                if number:
-                    self.catch_up()
-                try:
-                    with suppress(RetryableError):
-                        capture.round()
-                except BaseException as error:  # noqa: BLE001 - told by the test itself
-                    failures.append(error)
-
-        threads = [threading.Thread(target=work, args=(number, self.capture())) for number in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert failures == []
+        """Two captures at once."""
+        two_at_once([self.capture().round for _ in range(2)], self.catch_up)
 
     def end(self) -> None:
         """Let everything come to rest, without faults."""

@@ -16,7 +16,6 @@ from cogent_ops.config import SHIPPED, load_policies
 from cogent_ops.domain.exceptions import Action, Status
 from cogent_ops.domain.identifiers import location_gid
 from cogent_ops.domain.policies import Policies
-from cogent_ops.services.orders.desk import OrderDesk
 from cogent_ops.services.review import Decision, Done, Review
 from cogent_ops.store import Filter, StoredException
 
@@ -29,11 +28,6 @@ class Reviewing(Captures):
     """See the module."""
 
     policies: Policies = field(default_factory=lambda: load_policies(SHIPPED.parent))
-
-    def desk(self) -> OrderDesk:
-        return OrderDesk(
-            self.config, self.store, shop(self.server, self.tuning), self.capture(), self.project
-        )
 
     def review(self) -> Review:
         """A review as a task or a command makes it."""

@@ -6,7 +6,6 @@ at random, than a test run does.
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from collections.abc import Iterator
@@ -16,12 +15,12 @@ from itertools import count, cycle
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.databases import Databases
 from tests.support.dying import Boundaries
+from tests.support.histories import WANTED, histories, kill_at_random, plans
 from tests.support.order_stories import BASKET, LACKING, SORTS, Story, wardrobe
-from tests.support.processes import started
 
 from cogent_ops.clients.transport import close_sessions
 from cogent_ops.domain.rules import OrderStatus
@@ -30,14 +29,6 @@ from cogent_ops.sandbox.faults import FaultPlan, Rule
 from cogent_ops.sandbox.server import SandboxServer
 from cogent_ops.store import Store, open_store
 
-WANTED = os.environ.get("COGENT_OPS_HISTORIES")
-HISTORIES = settings(
-    max_examples=int(WANTED or 15),
-    derandomize=WANTED is None,
-    deadline=None,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
 #: Many histories take longer than a test may.
 pytestmark = pytest.mark.timeout(0 if WANTED else 300)
 #: Of the moments at which a process may die, a test run tries each so manieth.
@@ -100,54 +91,15 @@ STEPS = st.one_of(
     st.tuples(st.just("do"), st.just("capture"), MOMENTS),
     st.tuples(st.just("capture_together")),
 )
-RATES = st.sampled_from([0.1, 0.3])
-FAULTS = st.one_of(
-    st.builds(
-        Rule,
-        kind=st.just("error"),
-        operation=st.sampled_from(["orders.*", "payments.*", "upsertOrders"]),
-        status=st.sampled_from([500, 502, 503]),
-        when=st.sampled_from(["before", "after"]),
-        rate=RATES,
-    ),
-    st.builds(
-        Rule,
-        kind=st.just("reset"),
-        operation=st.sampled_from(["orders.*", "payments.*", "upsertOrders"]),
-        when=st.sampled_from(["before", "after"]),
-        rate=RATES,
-    ),
-    st.builds(
-        Rule,
-        kind=st.just("timeout"),
-        operation=st.sampled_from(["orders.import", "payments.create", "orders.update"]),
-        when=st.sampled_from(["before", "after"]),
-        rate=RATES,
-        delay=st.just(0.01),
-    ),
-    st.builds(Rule, kind=st.just("slow"), operation=st.just("orders.*"), rate=RATES, delay=st.just(0.01)),
-    st.builds(
-        Rule,
-        kind=st.just("conflict"),
-        operation=st.sampled_from(["orders.update", "payments.update"]),
-        rate=RATES,
-    ),
-    st.builds(
-        Rule,
-        kind=st.just("throttle"),
-        api=st.just("commercetools"),
-        rate=st.just(0.1),
-        retry_after=st.just(0),
-    ),
-)
-PLANS = st.builds(
-    FaultPlan,
-    seed=st.integers(0, 1000),
-    rules=st.lists(FAULTS, max_size=3).map(tuple),
+PLANS = plans(
+    rates=[0.1, 0.3],
+    anything=["orders.*", "payments.*", "upsertOrders"],
+    writes=["orders.import", "payments.create", "orders.update"],
+    updates=["orders.update", "payments.update"],
 )
 
 
-@HISTORIES
+@histories(15)
 @given(steps=st.lists(STEPS, min_size=4, max_size=24), plan=PLANS)
 def test_every_history_ends_right(shared: Shared, steps: list[tuple[Any, ...]], plan: FaultPlan) -> None:
     """Any order of states, repeats, deaths at any moment, any fault, two captures at once, people on both sides."""
@@ -268,28 +220,12 @@ def test_two_processes_killed_at_random(shared: Shared, seed: int) -> None:
         Rule(kind="slow", operation="orders.*", rate=0.3, delay=0.01),
     )
     shared.server.set_faults(FaultPlan(seed=seed, rules=rules))
-    shared.store.close()
-    close_sessions()
-    workers = [started(work_for_ever, story) for _ in range(2)]
-    try:
-        for _ in range(10):
-            for which in range(5):
-                story.order(which, chance.choice(list(OrderStatus)))
-            time.sleep(chance.uniform(0.05, 0.2))
-            victim = chance.randrange(2)
-            workers[victim].kill()
-            workers[victim].join()
-            assert workers[victim].exitcode == -9
-            # A lease is longer than a request can be under way.
-            time.sleep(0.1)
-            story.catch_up()
-            shared.store.close()
-            close_sessions()
-            workers[victim] = started(work_for_ever, story)
-    finally:
-        for worker in workers:
-            worker.kill()
-            worker.join()
+
+    def sell(number: int) -> None:
+        for which in range(5):
+            story.order(which, chance.choice(list(OrderStatus)))
+
+    kill_at_random(work_for_ever, story, shared.store, chance, sell, story.catch_up)
     story.end()
     story.check()
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,12 +17,12 @@ from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.integration.clients.helpers import shop
 from tests.support.databases import Databases
 from tests.support.dying import Boundaries, Crash
-from tests.support.processes import started
+from tests.support.histories import histories, kill_at_random, plans, two_at_once
 from tests.support.stock import LINK, STORE, Ledger, StockWorld
 
 from cogent_ops.clients.transport import close_sessions
@@ -37,14 +36,6 @@ from cogent_ops.sandbox.state import Behaviour
 from cogent_ops.store import Store, open_store
 from cogent_ops.store.stock import Effect
 
-WANTED = os.environ.get("COGENT_OPS_HISTORIES")
-HISTORIES = settings(
-    max_examples=int(WANTED or 50),
-    derandomize=WANTED is None,
-    deadline=None,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
 RULES = MovementRules()
 _NUMBERS = count()
 
@@ -121,26 +112,8 @@ class History:
         self.world.let_leases_end()
 
     def drain_together(self) -> None:
-        """Two drains at once; the second believes that the leases of the first have ended."""
-        failures: list[BaseException] = []
-
-        def work(number: int) -> None:
-            drain = self.world.drain()
-            for _ in range(2):
-                if number:
-                    self.world.let_leases_end()
-                try:
-                    with suppress(RetryableError):
-                        drain.round()
-                except BaseException as error:  # noqa: BLE001 - told by the test itself
-                    failures.append(error)
-
-        threads = [threading.Thread(target=work, args=(number,)) for number in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert failures == []
+        """Two drains at once."""
+        two_at_once([self.world.drain().round for _ in range(2)], self.world.let_leases_end)
 
     def check(self) -> None:
         """After the last drain: every entry is right, every movement is done, every order did what it should."""
@@ -200,52 +173,11 @@ STEPS = st.one_of(
     st.tuples(st.just("die"), MOMENTS),
     st.tuples(st.just("together")),
 )
-RATES = st.sampled_from([0.1, 0.3, 0.6])
-FAULTS = st.one_of(
-    st.builds(
-        Rule,
-        kind=st.just("error"),
-        api=st.just("commercetools"),
-        status=st.sampled_from([500, 502, 503]),
-        rate=RATES,
-    ),
-    st.builds(
-        Rule,
-        kind=st.just("error"),
-        operation=st.just("inventory.*"),
-        status=st.just(500),
-        when=st.just("after"),
-        rate=RATES,
-    ),
-    st.builds(
-        Rule,
-        kind=st.just("reset"),
-        operation=st.just("inventory.*"),
-        when=st.sampled_from(["before", "after"]),
-        rate=RATES,
-    ),
-    st.builds(
-        Rule,
-        kind=st.just("timeout"),
-        operation=st.just("inventory.update"),
-        when=st.sampled_from(["before", "after"]),
-        rate=RATES,
-        delay=st.just(0.01),
-    ),
-    st.builds(Rule, kind=st.just("slow"), operation=st.just("inventory.*"), rate=RATES, delay=st.just(0.01)),
-    st.builds(Rule, kind=st.just("conflict"), operation=st.just("inventory.update"), rate=RATES),
-    st.builds(
-        Rule,
-        kind=st.just("throttle"),
-        api=st.just("commercetools"),
-        rate=st.just(0.1),
-        retry_after=st.just(0),
-    ),
-)
-PLANS = st.builds(
-    FaultPlan,
-    seed=st.integers(0, 1000),
-    rules=st.lists(FAULTS, max_size=3).map(tuple),
+PLANS = plans(
+    rates=[0.1, 0.3, 0.6],
+    anything=["inventory.*", "*"],
+    writes=["inventory.update"],
+    updates=["inventory.update"],
 )
 
 
@@ -282,7 +214,7 @@ def step(history: History, number: int, what: tuple[Any, ...]) -> None:  # noqa:
             history.drain_together()
 
 
-@HISTORIES
+@histories(50)
 @given(steps=st.lists(STEPS, min_size=3, max_size=14), plan=PLANS)
 def test_every_history_ends_right(shared: Shared, steps: list[tuple[Any, ...]], plan: FaultPlan) -> None:
     """Sales, voids, refunds, counts, repeats, late news, deaths at any moment, any fault, two drains at once."""
@@ -360,28 +292,14 @@ def test_two_processes_killed_at_random(shared: Shared, seed: int) -> None:
             ),
         )
     )
-    shared.store.close()
-    close_sessions()
-    workers = [started(work_for_ever, world) for _ in range(2)]
-    try:
-        for number in range(10):
-            for place in history.places:
-                at, key = chance.randrange(60), f"{world.project}/{number}/{place}"
-                history.send(world.movement(place, chance.randrange(-3, 4) or 1, at=at, id_=key))
-            if chance.random() < 0.4:
-                key = f"{world.project}/{number}/count"
-                history.send(world.movement(history.places[0], None, counted=9, at=number, id_=key))
-            time.sleep(chance.uniform(0.01, 0.08))
-            victim = chance.randrange(2)
-            workers[victim].kill()
-            workers[victim].join()
-            assert workers[victim].exitcode == -9
-            world.let_leases_end()
-            shared.store.close()
-            close_sessions()
-            workers[victim] = started(work_for_ever, world)
-    finally:
-        for worker in workers:
-            worker.kill()
-            worker.join()
+
+    def sell(number: int) -> None:
+        for place in history.places:
+            at, key = chance.randrange(60), f"{world.project}/{number}/{place}"
+            history.send(world.movement(place, chance.randrange(-3, 4) or 1, at=at, id_=key))
+        if chance.random() < 0.4:
+            key = f"{world.project}/{number}/count"
+            history.send(world.movement(history.places[0], None, counted=9, at=number, id_=key))
+
+    kill_at_random(work_for_ever, world, shared.store, chance, sell, world.let_leases_end)
     history.check()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,11 +14,12 @@ from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.integration.clients.helpers import QUICK
 from tests.support.databases import Databases
 from tests.support.dying import Boundaries, Crash
+from tests.support.histories import histories
 from tests.support.kiosks import SKUS, STORES, Kiosks, line, ulid
 
 from cogent_ops.clients.transport import close_sessions
@@ -589,17 +589,9 @@ def shared(request: pytest.FixtureRequest) -> Iterator[tuple[SandboxServer, Stor
 
 
 _HISTORIES = count()
-#: ``COGENT_OPS_HISTORIES=5000`` tries many more histories, at random, than a test run does.
-WANTED = os.environ.get("COGENT_OPS_HISTORIES")
 
 
-@settings(
-    max_examples=int(WANTED or 40),
-    deadline=None,
-    derandomize=WANTED is None,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@histories(40)
 @given(steps=st.lists(STEP, min_size=3, max_size=18))
 def test_the_inbox_always_comes_to_the_newest_states(
     shared: tuple[SandboxServer, Store, list[Callable[[], None]]], steps: list[tuple[Any, ...]]
