@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.airflow.test_runs import run, states
+from tests.support.dag_runs import dag_run
 
 from cogent_ops.domain.custom_types import LAST_BATCH
 from cogent_ops.domain.drift.model import TITLES
@@ -223,23 +224,8 @@ def test_a_backfill_needs_the_archived_snapshot_and_asks_nobody(sandbox: Sandbox
 
 
 def _run(run_type: str) -> Any:
-    from airflow.sdk.api.datamodels._generated import DagRun, DagRunState, DagRunType
-
     start, end = datetime(2026, 11, 1, 1, 30, tzinfo=UTC), datetime(2026, 11, 2, 1, 30, tzinfo=UTC)
-    return DagRun(
-        dag_id="drift_reconciliation",
-        run_id=f"{run_type}__2026-11-01",
-        logical_date=start,
-        data_interval_start=start,
-        data_interval_end=end,
-        run_after=datetime(2026, 11, 5, 14, tzinfo=UTC),
-        start_date=datetime(2026, 11, 5, 15, tzinfo=UTC),
-        end_date=None,
-        run_type=DagRunType(run_type),
-        state=DagRunState.RUNNING,
-        consumed_asset_events=[],
-        partition_key=None,
-    )
+    return dag_run("drift_reconciliation", run_type, start, end, datetime(2026, 11, 5, 14, tzinfo=UTC))
 
 
 def test_every_page_of_nights_refuses_without_login() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.support.captures import coats
+from tests.support.dag_runs import dag_run
 from tests.support.kiosks import Kiosks, line, ulid
 
 from cogent_ops.sandbox.command import connections
@@ -177,26 +178,11 @@ def test_the_schedule_goes_by_the_minute() -> None:
 
 def backfill(start: datetime, end: datetime) -> Any:
     """The task as a run of a backfill has it."""
-    from airflow.sdk.api.datamodels._generated import DagRun, DagRunState, DagRunType
-
     from cogent_ops.operators import KioskOrderCaptureOperator
 
-    dag_run = DagRun(
-        dag_id=DAG_ID,
-        run_id=f"backfill__{start.isoformat()}",
-        logical_date=start,
-        data_interval_start=start,
-        data_interval_end=end,
-        run_after=end,
-        start_date=datetime.now(UTC),
-        end_date=None,
-        run_type=DagRunType("backfill"),
-        state=DagRunState.RUNNING,
-        consumed_asset_events=[],
-        partition_key=None,
-    )
+    run_ = dag_run(DAG_ID, "backfill", start, end)
     task = type("Task", (), {"try_number": 1})()
-    return KioskOrderCaptureOperator(task_id="capture").execute({"dag_run": dag_run, "ti": task})
+    return KioskOrderCaptureOperator(task_id="capture").execute({"dag_run": run_, "ti": task})
 
 
 def test_a_backfill_captures_the_days_that_were_missed_and_nothing_else(kiosks: Kiosks) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 import pytest
 import yaml
+from tests.support.dag_runs import dag_run
 
 from cogent_ops.sandbox.command import connections
 from cogent_ops.sandbox.dataset import Dataset
@@ -238,26 +239,11 @@ def test_the_trigger_wakes_for_an_order_and_for_a_movement_and_not_while_a_run_i
     [("backfill", True), ("scheduled", False), ("manual", False), ("asset_triggered", False)],
 )
 def test_only_a_backfill_brings_its_data_interval(run_type: str, takes_its_interval: bool) -> None:
-    from airflow.sdk.api.datamodels._generated import DagRun, DagRunState, DagRunType
-
     from cogent_ops.operators import ProductMasterGateOperator
 
     start, end = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC)
-    dag_run = DagRun(
-        dag_id="catalogue_sync",
-        run_id=f"{run_type}__2026-11-01T00:00:00+00:00",
-        logical_date=start,
-        data_interval_start=start,
-        data_interval_end=end,
-        run_after=end,
-        start_date=end,
-        end_date=None,
-        run_type=DagRunType(run_type),
-        state=DagRunState.RUNNING,
-        consumed_asset_events=[],
-        partition_key=None,
-    )
-    request = ProductMasterGateOperator(task_id="gate", skus=" A, ,B ").request({"dag_run": dag_run})
+    run_ = dag_run("catalogue_sync", run_type, start, end)
+    request = ProductMasterGateOperator(task_id="gate", skus=" A, ,B ").request({"dag_run": run_})
     assert request.interval == ((start, end) if takes_its_interval else None)
     assert request.run_key == f"catalogue_sync__{run_type}__2026-11-01T00_00_00_00_00"
     assert request.skus == ("A", "B")

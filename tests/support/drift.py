@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.clients.helpers import kiosk, shop
+from tests.support.carrying import SUITE
 from upath import UPath
 
 from cogent_ops.config import LinkConfig
@@ -18,7 +19,6 @@ from cogent_ops.services.drift.comparison import Compared, Comparison, Parts
 from cogent_ops.store import Store
 
 PROJECT = "commercetools/sandbox"
-SUITE = Path(__file__).parents[2] / "include/schemas/product_master.json"
 
 
 @dataclass

@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from tests.integration.clients.helpers import kiosk, shop
+from tests.support.carrying import ROOT, SUITE
 from tests.support.kiosks import Kiosks
 from tests.support.stock import StockWorld
 from upath import UPath
@@ -34,7 +35,6 @@ from cogent_ops.store.schema import movement
 
 Json = dict[str, Any]
 
-ROOT = Path(__file__).parents[2]
 QUICKLY: Json = {"lag_seconds": 0.4, "rereads": 6, "late_minutes": 15}
 STOCK = (StockComparison,)
 
@@ -116,7 +116,7 @@ class NightWorld:
             cloudshelf=kiosk(self.server),
             locations=files.locations,
             project=self.stock.project,
-            suite=ROOT / "include" / "schemas" / "product_master.yaml",
+            suite=SUITE,
             run_key="drift",
             now=lambda: datetime.now(UTC) + self.ahead,
         )

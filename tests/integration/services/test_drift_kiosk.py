@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from tests.integration.clients.helpers import kiosk, shop
-from tests.support.carrying import Carrier
-from tests.support.nights import QUICKLY, ROOT
+from tests.support.carrying import ROOT, Carrier
+from tests.support.nights import QUICKLY
 from tests.support.shelves import Shelves
 from upath import UPath
 
