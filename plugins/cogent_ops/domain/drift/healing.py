@@ -45,7 +45,7 @@ def plan(findings: Sequence[Finding], checked: int, rules: DriftRules, currency:
         why = f"{len(healable):,} of {checked:,} places differ at once, more than {most:,}: something larger is wrong."
         return Plan((), healable, why)
     small = tuple(one for one in healable if is_small(one, rules, currency))
-    large = tuple(one for one in healable if one not in small)
+    large = tuple(one for one in healable if not is_small(one, rules, currency))
     return Plan(small, large, "They lie above the limits, or their cause is not known." if large else "")
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 720, 180, 44, 22
 
@@ -17,41 +17,34 @@ def stacked(nights: Sequence[str], series: Mapping[str, Mapping[str, int]], titl
     :param title: what is shown, for those who do not see it.
     """
     sums = [sum(one.get(night, 0) for one in series.values()) for night in nights]
-    top = _round_up(max(sums, default=0))
-    step = (WIDTH - LEFT) / max(1, len(nights))
-    plot = HEIGHT - BOTTOM
-    parts = [_axis(top, plot)]
+    top, plot = _round_up(max(sums, default=0)), HEIGHT - BOTTOM
+    step, named = (WIDTH - LEFT) / max(1, len(nights)), max(1, len(nights) // 6)
+    drawn = [_axis(top, plot)]
     for place, night in enumerate(nights):
-        height = 0.0
-        for number, (name, values) in enumerate(series.items()):
-            value = values.get(night, 0)
-            if value:
-                size = plot * value / top
-                height += size
-                parts.append(
-                    Markup(
-                        '<rect class="s{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}">'
-                        "<title>{}: {} {:,}</title></rect>"
-                    ).format(
-                        number,
-                        LEFT + place * step + step * 0.12,
-                        plot - height,
-                        step * 0.76,
-                        size,
-                        night,
-                        name,
-                        value,
-                    )
-                )
-        if place % max(1, len(nights) // 6) == 0:
-            parts.append(
-                Markup('<text x="{:.1f}" y="{}">{}</text>').format(
-                    LEFT + place * step, HEIGHT - 6, night[5:10]
-                )
-            )
+        left = LEFT + place * step
+        drawn += _bar(night, series, left + step * 0.12, step * 0.76, plot, plot / top)
+        if place % named == 0:
+            drawn.append(Markup('<text x="{:.1f}" y="{}">{}</text>').format(left, HEIGHT - 6, night[5:10]))
     return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
-        WIDTH, HEIGHT, escape(title), Markup("").join(parts)
+        WIDTH, HEIGHT, title, Markup("").join(drawn)
     )
+
+
+def _bar(
+    night: str, series: Mapping[str, Mapping[str, int]], left: float, width: float, bottom: float, unit: float
+) -> Iterator[Markup]:
+    """The pieces of a night's bar.
+
+    :param unit: height of 1.
+    """
+    for number, (name, values) in enumerate(series.items()):
+        value = values.get(night, 0)
+        if not value:
+            continue
+        bottom -= unit * value
+        yield Markup(
+            '<rect class="s{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"><title>{}: {} {:,}</title></rect>'
+        ).format(number, left, bottom, width, unit * value, night, name, value)
 
 
 def _axis(top: int, plot: int) -> Markup:

@@ -53,10 +53,12 @@ class Raise:
     def heals(self) -> None:
         """Raise what waits for a decision or came back, and close what does not any more."""
         waiting = self.store.drift.findings(self.link, states=[FindingState.PROPOSED])
-        nights = self.store.drift.nights(self.link, 2)
-        back = self.store.drift.findings(self.link, states=[FindingState.RETURNED])
-        recent = [one for one in back if nights and one.finding.night >= nights[-1].night]
-        found = [_heal(key, some) for key, some in ((WAITING, waiting), (RETURNED, recent)) if some]
+        nights = [one.night for one in self.store.drift.nights(self.link, 2)]
+        states = [FindingState.RETURNED]
+        back = [
+            one for night in sorted(nights) for one in self.store.drift.findings(self.link, night, states)
+        ]
+        found = [_heal(key, some) for key, some in ((WAITING, waiting), (RETURNED, back)) if some]
         over = {WAITING, RETURNED} - {one.cause_key for one in found}
         with self.store.begin() as conn:
             self.store.exceptions.raise_many(conn, self.link, found, self.parts.run_key)
