@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy.engine import URL
 from tests.support.dying import Boundaries, Crash
 from tests.support.processes import together
+from tests.support.trouble import HELD
 
 from cogent_ops.config import load_policies
 from cogent_ops.domain.business_hours import DAYS, BusinessHours
@@ -63,16 +64,6 @@ PAYMENT = NewException(
     place="Leeds",
     amount=8400,
     currency="GBP",
-)
-HELD = NewException(
-    kind=Kind.PRODUCT_HELD,
-    cause_key="p1/1/gtin",
-    record="SKU-1",
-    field="gtin",
-    rule="gtin_check_digit",
-    message="the check digit is 3, not 4",
-    cure="Correct the GTIN.",
-    owner=Owner.MERCHANDISING,
 )
 
 
@@ -220,7 +211,7 @@ def test_a_record_that_the_message_does_not_name_stands_before_it(house: House) 
     house.open(HELD)
     house.tell(timedelta(hours=3, minutes=1))
     (message,) = house.desk.take()
-    assert "- SKU-1: the check digit is 3, not 4 (waiting 3 h)" in message.body
+    assert "- SKU-1: Rug: check digit is 3, not 4 (waiting 3 h)" in message.body
     assert "required_actions" not in message.body
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from tests.integration.services.test_alerts import HELD, PAYMENT, House, order
+from tests.integration.services.test_alerts import PAYMENT, House, order
 from tests.support.kiosks import SKUS, Kiosks
+from tests.support.trouble import HELD
 from upath import UPath
 
 from cogent_ops.clients.transport import close_sessions

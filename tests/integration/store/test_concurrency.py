@@ -8,8 +8,8 @@ from dataclasses import replace
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 from tests.integration.store.test_catalogue import RUG
-from tests.integration.store.test_exceptions import HELD
 from tests.support.processes import together
+from tests.support.trouble import HELD
 
 from cogent_ops.domain.exceptions import Kind
 from cogent_ops.store import ProductState, Store

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from sqlalchemy.engine import URL
+from tests.support.trouble import HELD, raise_
 
 from cogent_ops.config import load_policies
 from cogent_ops.domain.exceptions import FOLLOWS, Action, Kind, NewException, Owner, Status
@@ -16,18 +18,8 @@ from cogent_ops.store import Filter, Store, StoredException, open_store
 from cogent_ops.store.sql import ROWS_PER_PAGE
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
-HELD = NewException(
-    kind=Kind.PRODUCT_HELD,
-    cause_key="p1/1/gtin",
-    record="SKU-1",
-    field="gtin",
-    rule="gtin_check_digit",
-    message="Rug: check digit is 3, not 4",
-    cure="Correct the GTIN.",
-    owner=Owner.MERCHANDISING,
-    payload={"value": "4012345678904"},
-)
 OTHER = replace(HELD, cause_key="p2/1/gtin", record="SKU-2")
+_raise = partial(raise_, link="de")
 EVERYTHING = Filter(statuses=tuple(Status))
 
 
@@ -313,13 +305,6 @@ def test_many_are_raised_and_closed_at_once(store: Store) -> None:
         keys = [one.cause_key for one in many[1:]]
         assert store.exceptions.resolve(conn, "de", Kind.PRODUCT_HELD, keys + keys, "r2") == 2499
     assert _only(store).cause_key == many[0].cause_key
-
-
-def _raise(
-    store: Store, *new: NewException, run: str, link: str = "de", deadline: datetime | None = None
-) -> None:
-    with store.begin() as conn:
-        store.exceptions.raise_many(conn, link, new, run, deadline=deadline)
 
 
 def _resolve(store: Store, one: NewException, *, run: str) -> int:

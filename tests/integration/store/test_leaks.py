@@ -11,8 +11,8 @@ from urllib.parse import quote
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
-from tests.integration.store.test_exceptions import HELD
 from tests.support.leaks import Leak, scan
+from tests.support.trouble import HELD
 
 from cogent_ops.store import Store
 from cogent_ops.store.schema import order_contact

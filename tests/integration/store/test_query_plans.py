@@ -15,8 +15,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 from tests.integration.store.test_catalogue import RUG
-from tests.integration.store.test_exceptions import HELD
 from tests.support.databases import Databases
+from tests.support.trouble import HELD
 
 from cogent_ops.domain.availability import Wanted
 from cogent_ops.domain.exceptions import Action, Kind

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.integration.store.test_exceptions import HELD
+from tests.support.trouble import HELD
 
 from cogent_ops.domain.exceptions import Action, Kind, Status
 from cogent_ops.store import Cause, Store

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.support.trouble import HELD, raise_
 
 if "airflow" not in sys.modules:  # its settings must stand before anything imports it
     import tests.airflow.conftest  # noqa: F401
@@ -24,7 +25,6 @@ from cogent_ops import __version__, cli
 from cogent_ops.cli import accounts, audits, exceptions
 from cogent_ops.cli import stock as stock_commands
 from cogent_ops.cli import store as store_commands
-from cogent_ops.domain.exceptions import Kind, NewException, Owner
 from cogent_ops.domain.stock import MovementState, NewMovement, Source
 from cogent_ops.sandbox import command
 from cogent_ops.sandbox.server import SandboxServer
@@ -226,22 +226,11 @@ def test_audits_are_listed(run: Run, store: Store) -> None:
 
 
 def test_exceptions_are_listed(run: Run, store: Store) -> None:
-    held = NewException(
-        kind=Kind.PRODUCT_HELD,
-        cause_key="p/1/sku",
-        record="SKU-1",
-        field="sku",
-        rule="SKU is present",
-        message="Bett 140 × 200: no SKU",
-        cure="Give it one.",
-        owner=Owner.ECOMMERCE,
-    )
     assert run("exceptions")[1] == "Nothing.\n"
-    with store.begin() as conn:
-        store.exceptions.raise_many(conn, "default", [held], "r1")
-    assert "Bett 140 × 200: no SKU" in run("exceptions")[1]
+    raise_(store, HELD)
+    assert HELD.message in run("exceptions")[1]
     (line,) = run("exceptions", "--json")[1].splitlines()
-    assert json.loads(line)["message"] == held.message
+    assert json.loads(line)["message"] == HELD.message
 
 
 def test_runs_are_listed(run: Run, store: Store) -> None:

@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.support import trouble
+from tests.support.trouble import raise_
 
 from cogent_ops import cli
 from cogent_ops.cli import exceptions
@@ -23,17 +25,8 @@ from cogent_ops.store.alerts import Alert, AlertState, NewAlert
 pytestmark = pytest.mark.airflow
 
 Run = Callable[..., tuple[int, str, str]]
-HELD = NewException(
-    kind=Kind.PRODUCT_HELD,
-    cause_key="p/1/sku",
-    record="SKU-1",
-    field="sku",
-    rule="SKU is present",
-    message="Bett 140 × 200: no SKU",
-    cure="Give it one.",
-    owner=Owner.ECOMMERCE,
-    group="sku",
-)
+HELD = replace(trouble.HELD, group="gtin")
+HELD_TOO = replace(HELD, cause_key="p2/1/gtin", record="SKU-2")
 DRIVEN = NewException(
     kind=Kind.BAD_MOVEMENT,
     cause_key="m1",
@@ -47,13 +40,6 @@ DRIVEN = NewException(
     amount=8400,
     currency="GBP",
 )
-HELD_TOO = replace(HELD, cause_key="p/2/sku", record="SKU-2")
-
-
-def raise_(store: Store, *new: NewException, deadline: datetime | None = None) -> None:
-    for one in new:
-        with store.begin() as conn:
-            store.exceptions.raise_(conn, "default", one, "r1", deadline=deadline)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +117,7 @@ def test_listing_narrows_to_what_a_person_looks_for(run: Run, store: Store) -> N
 def test_causes_are_listed_by_size(run: Run, store: Store) -> None:
     raise_(store, DRIVEN, HELD, HELD_TOO)
     _, first, second = run("exceptions", "--causes")[1].splitlines()
-    assert first.split()[:4] == ["2", "product_held", "ecommerce", "2"]
+    assert first.split()[:4] == ["2", "product_held", "merchandising", "2"]
     assert second.split()[:2] == ["1", "bad_movement"]
     assert len(run("exceptions", "list", "--causes", "--limit", "1")[1].splitlines()) == 2
 
@@ -160,7 +146,8 @@ def test_one_is_shown_with_what_may_be_done_and_what_was(run: Run, store: Store)
 
 
 def test_deeds_are_done_one_by_one_and_the_code_says_whether_all_were(run: Run, store: Store) -> None:
-    raise_(store, HELD, HELD_TOO, DRIVEN)
+    raise_(store, HELD, HELD_TOO)
+    raise_(store, DRIVEN)
     assert run("exceptions", "ack", "1", "2")[:2] == (
         0,
         "1: SKU-1 is acknowledged.\n2: SKU-2 is acknowledged.\n",
