@@ -19,6 +19,7 @@ from cogent_ops.store.sql import chunks, now, take_turns, upsert
 
 _N, _T, _F = drift_night.c, drift_total.c, drift_finding.c
 _FINDING = TypeAdapter(Finding)
+_KEY = ("link", "night", "area", "cause", "subject")
 
 
 class FindingState(StrEnum):
@@ -132,26 +133,28 @@ class Drift:
         totals: Iterable[NightTotal],
         kept: Iterable[tuple[Finding, FindingState]],
     ) -> None:
-        """Store what a night found, instead of what an earlier try of it found; decisions stay.
+        """Store what a night found, instead of what an earlier try of it found.
+
+        Decisions stay, and what is found again keeps its id: a question about it may be open.
 
         :param kept: findings to keep one by one, and what is to become of them.
         """
         here = and_(_F.link == link, _F.night == night)
         conn.execute(delete(drift_total).where(_T.link == link, _T.night == night))
         upsert(conn, drift_total, [{"link": link, **vars(one)} for one in totals])
-        conn.execute(delete(drift_finding).where(here, _F.state.in_(_UNDECIDED)))
-        decided = {
-            (row.area, row.cause, row.subject)
-            for row in conn.execute(select(_F.area, _F.cause, _F.subject).where(here))
-        }
+        before = select(_F.id, _F.area, _F.cause, _F.subject, _F.state).where(here)
+        undecided, decided = dict[tuple[str, ...], int](), set[tuple[str, ...]]()
+        for id_, *key, state in conn.execute(before.order_by(_F.id).with_for_update()):
+            if state in _UNDECIDED:
+                undecided[tuple(key)] = id_
+            else:
+                decided.add(tuple(key))
         moment = now()
-        rows = [
-            _row(finding, state, moment)
-            for finding, state in kept
-            if (finding.area, finding.cause, finding.subject) not in decided
-        ]
-        if rows:
-            upsert(conn, drift_finding, rows, key=("link", "night", "area", "cause", "subject"))
+        rows = [_row(finding, state, moment) for finding, state in kept if finding.key not in decided]
+        upsert(conn, drift_finding, rows, key=_KEY, fixed=("created_at",))
+        gone = undecided.keys() - {(row["area"], row["cause"], row["subject"]) for row in rows}
+        for chunk in chunks(sorted(undecided[key] for key in gone)):
+            conn.execute(delete(drift_finding).where(_F.id.in_(chunk)))
 
     def findings(
         self, link: str, night: str | None = None, states: Collection[FindingState] = ()

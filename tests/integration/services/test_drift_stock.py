@@ -78,6 +78,21 @@ def test_a_change_that_is_in_twice_is_found_mended_and_verified(make: Make) -> N
     assert world.states("2026-12-02") == {str(place): FindingState.VERIFIED}
 
 
+def test_a_night_that_is_compared_again_leaves_its_question_open(make: Make) -> None:
+    world = make(heal="ask")
+    (place,) = world.places(1)
+    world.night()
+    world.sell(place, 2)
+    world.duplicate_last(place, -2)
+    world.night()
+    asked = world.nights.proposals()
+    world.nights.compare(world.last, backfilled=True)
+    assert world.states() == {str(place): FindingState.PROPOSED}
+    assert world.nights.decide(asked.until, "Approve", "ada")["healed"] == 1
+    world.carry()
+    assert world.stock.on_stock(place) == 18
+
+
 def test_a_change_that_the_entry_has_forgotten_is_found_and_mended(make: Make) -> None:
     world = make(heal="small", heal_value=1e6)
     (place,) = world.places(1)

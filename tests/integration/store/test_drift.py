@@ -41,6 +41,15 @@ def test_a_repeated_night_finds_anew_and_keeps_decisions(store: Store) -> None:
     assert (kept["A"].decided_by, kept["A"].outcome) == ("ada", "done")
 
 
+def test_what_a_repeated_night_finds_again_can_still_be_answered(store: Store) -> None:
+    record(store, ("A", FindingState.PROPOSED), ("B", FindingState.PROPOSED))
+    asked = {one.finding.subject: one.id for one in store.drift.findings(LINK, NIGHT)}
+    record(store, ("C", FindingState.REPORTED), ("B", FindingState.PROPOSED))
+    again = {one.finding.subject: one.id for one in store.drift.findings(LINK, NIGHT)}
+    assert again.keys() == {"B", "C"}
+    assert again["B"] == asked["B"]
+
+
 def test_the_trend_has_the_youngest_nights_and_the_totals_of_all_findings(store: Store) -> None:
     nights = [f"2026-11-{day:02d}" for day in range(1, 6)]
     for night in nights:

@@ -114,3 +114,8 @@ class Finding:
     place: str = ""
     reference: str = ""
     heal: int | None = None
+
+    @property
+    def key(self) -> tuple[Area, Cause, str]:
+        """What tells it from the other findings of its night."""
+        return self.area, self.cause, self.subject

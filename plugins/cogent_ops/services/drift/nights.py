@@ -107,13 +107,7 @@ class Nights:
     def _store(
         self, name: str, results: Mapping[Area, Compared], findings: list[Finding], *, backfilled: bool
     ) -> None:
-        stock = results.get(Area.STOCK)
-        proposed = set[Finding]()
-        if not backfilled and stock is not None:
-            chosen = plan(stock.findings, stock.checked, self.rules, self.parts.config.currency)
-            proposed = {*chosen.at_once, *chosen.asked}
-            if chosen.asked:
-                log.info("%d differences wait for a person. %s", len(chosen.asked), chosen.why)
+        proposed = self._still_proposed(name, findings) if backfilled else self._proposed(results)
         ranked = sorted(findings, key=lambda one: (one not in proposed, not one.heal, -abs(one.amount or 0)))
         kept = [one for place, one in enumerate(ranked) if one in proposed or place < self.rules.listed]
         states = {True: FindingState.PROPOSED, False: FindingState.REPORTED}
@@ -125,6 +119,21 @@ class Nights:
                 totals(name, findings),
                 [(one, states[one in proposed]) for one in kept],
             )
+
+    def _proposed(self, results: Mapping[Area, Compared]) -> set[Finding]:
+        stock = results.get(Area.STOCK)
+        if stock is None:
+            return set()
+        chosen = plan(stock.findings, stock.checked, self.rules, self.parts.config.currency)
+        if chosen.asked:
+            log.info("%d differences wait for a person. %s", len(chosen.asked), chosen.why)
+        return {*chosen.at_once, *chosen.asked}
+
+    def _still_proposed(self, name: str, findings: Iterable[Finding]) -> set[Finding]:
+        """What a person was asked about when the night was compared before: no later night would find it again."""
+        waiting = self.parts.store.drift.findings(self.link, name, [FindingState.PROPOSED])
+        asked = {one.finding.key for one in waiting}
+        return {one for one in findings if one.key in asked}
 
     # Mending
 

@@ -131,7 +131,7 @@ def as_csv(report: NightReport) -> str:
             one.message,
             one.action,
             one.heal,
-            STATES[states.get(_key(one), FindingState.REPORTED)],
+            STATES[states.get(one.key, FindingState.REPORTED)],
             evidence,
         )
         # A number with its sign is no formula.
@@ -252,16 +252,12 @@ def _money(cents: int, currency: str) -> str:
     return show(Money(currency, cents))
 
 
-def _key(finding: Finding) -> tuple[Area, Cause, str]:
-    return finding.area, finding.cause, finding.subject
-
-
 def _states(kept: Iterable[StoredFinding]) -> dict[tuple[Area, Cause, str], FindingState]:
-    return {_key(one.finding): one.state for one in kept}
+    return {one.finding.key: one.state for one in kept}
 
 
 def _state(finding: Finding, states: Mapping[tuple[Area, Cause, str], FindingState]) -> str:
-    state = states.get(_key(finding), FindingState.REPORTED)
+    state = states.get(finding.key, FindingState.REPORTED)
     if state is FindingState.REPORTED and finding.heal:
         return f"would add {finding.heal:+d}"
     return "" if state is FindingState.REPORTED else STATES[state]
