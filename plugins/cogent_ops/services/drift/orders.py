@@ -27,7 +27,7 @@ from cogent_ops.domain.drift.orders import (
     findings,
     judge,
 )
-from cogent_ops.domain.exceptions import ORDER_KINDS, Kind
+from cogent_ops.domain.exceptions import ORDER_KINDS, Kind, order_of
 from cogent_ops.domain.money import Money, MoneyError, minor_units
 from cogent_ops.domain.order_changes import shop_status
 from cogent_ops.domain.order_draft import GOODS
@@ -44,7 +44,7 @@ Raw = Mapping[str, Any]
 TABLE = "orders"
 #: Orders looked up or written at once.
 SOME = 500
-#: Kinds of exception whose cause is ``order/<id>``: a person knows of the order.
+#: Kinds of exception whose cause is one order: a person knows of it.
 KINDS = (*ORDER_KINDS, Kind.ORDER_UNREADABLE, Kind.BAD_MOVEMENT)
 _EXPANDED = {"expand": "paymentInfo.payments[*]"}
 _USERS = {"clientId": "an API client", "associate": "an associate", "customer": "a customer"}
@@ -220,7 +220,7 @@ class OrderComparison:
     def _in_review(self) -> set[str]:
         exceptions = self.store.exceptions
         causes = (exceptions.open_causes(self.link, kind, decided=True) for kind in KINDS)
-        return {cause.removeprefix("order/") for cause in chain.from_iterable(causes)}
+        return {order_of(cause) for cause in chain.from_iterable(causes)}
 
     # Judging
 
