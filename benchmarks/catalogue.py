@@ -111,30 +111,12 @@ def run(control: str, name: str, *, full: bool, send: Any) -> None:
 
 def night(control: str, send: Any) -> None:
     """A night's comparison of the catalogue in this process."""
-    from upath import UPath
-
-    from cogent_ops.domain.priorities import Priority
     from cogent_ops.runtime import Runtime
-    from cogent_ops.services.drift.archive import Archive
     from cogent_ops.services.drift.catalogue import CatalogueComparison
-    from cogent_ops.services.drift.comparison import Parts
 
     logging.disable(logging.INFO)
-    runtime = Runtime("default")
-    compared = CatalogueComparison(
-        Parts(
-            config=runtime.config,
-            store=runtime.store,
-            commercetools=runtime.commercetools(Priority.CATALOGUE),
-            cloudshelf=runtime.cloudshelf(Priority.CATALOGUE),
-            locations=runtime.files.locations,
-            project=runtime.project,
-            suite=runtime.suite,
-            run_key="night",
-            now=lambda: datetime.now(UTC),
-        )
-    )
-    archived = Archive(UPath(os.environ["AIRFLOW_HOME"]), "default").night("2026-11-24")
+    nights = Runtime("default").nights("night")
+    compared, archived = CatalogueComparison(nights.parts), nights.archive.night("2026-11-24")
     httpx.delete(f"{control}/counters")
     began = time.perf_counter()
     compared.snapshot(archived)

@@ -12,7 +12,11 @@ import argparse
 import time
 from contextlib import closing
 
+from sqlalchemy import select
+
 from benchmarks.in_airflow import Meter, Running, percentiles, running
+from cogent_ops.store import open_store
+from cogent_ops.store.schema import movement, stock_batch
 from order_burst import OrderBurst
 from order_cases import Case
 from order_recount import recount
@@ -58,11 +62,6 @@ def _measure(args: argparse.Namespace, run: Running, sandbox: Sandbox) -> int:
 
 def _moments(store_url: str) -> tuple[dict[str, float], dict[str, float]]:
     """By order: when its movement was recorded, and when it was settled; seconds since 1970."""
-    from sqlalchemy import select
-
-    from cogent_ops.store import open_store
-    from cogent_ops.store.schema import movement, stock_batch
-
     query = select(movement.c.source_id, movement.c.recorded_at, stock_batch.c.settled_at).join(
         stock_batch, stock_batch.c.id == movement.c.batch_id, isouter=True
     )

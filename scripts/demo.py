@@ -395,6 +395,7 @@ def sell(airflow: Airflow, talk: Sandbox, store: Store, progress: Progress) -> R
     try:
         wait_for(is_settled, RUN_SECONDS, airflow.processes)
     except DemoFailed:
+        airflow.processes.check()
         progress.detail("some orders have not arrived in time; the recount below names them")
     talk.calm()
     progress.detail(
