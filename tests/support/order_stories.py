@@ -36,7 +36,6 @@ from cogent_ops.store.orders import Capture, CaptureState
 from cogent_ops.store.schema import order_capture
 
 CONFIRMED = (OrderStatus.PAID, OrderStatus.PARTIALLY_REFUNDED, OrderStatus.REFUNDED)
-GRACE = timedelta(minutes=15)
 A, B, C = SKUS
 #: An article that commercetools does not have at first.
 LATE = "late-scarf"
