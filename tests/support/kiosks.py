@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -63,23 +64,27 @@ class Kiosks:
             self.state.reset()
             product = {"id": product_gid(PRODUCT), "displayName": "Coat"}
             self.state.upsert("upsertProducts", "Product", [product])
-            variants = [
-                {
-                    "id": variant_gid(sku),
-                    "sku": sku,
-                    "displayName": sku,
-                    "currentPrice": 9.5,
-                    "originalPrice": 9.5,
-                    "isInStock": True,
-                    "availableToPurchase": True,
-                }
-                for sku in SKUS
-            ]
-            self.state.upsert_variants(
-                "upsertProductVariants", [{"productId": product["id"], "variants": variants}]
-            )
+        self.show(SKUS)
         for store in STORES:
             self.add_location(location_gid(store))
+
+    def show(self, skus: Iterable[str]) -> None:
+        """Articles on the kiosks."""
+        variants = [
+            {
+                "id": variant_gid(sku),
+                "sku": sku,
+                "displayName": sku,
+                "currentPrice": 9.5,
+                "originalPrice": 9.5,
+                "isInStock": True,
+                "availableToPurchase": True,
+            }
+            for sku in skus
+        ]
+        with self.state.lock:
+            batch = [{"productId": product_gid(PRODUCT), "variants": variants}]
+            self.state.upsert_variants("upsertProductVariants", batch)
 
     def add_location(self, gid: str | None, **more: Any) -> str:
         """A location; its internal id."""

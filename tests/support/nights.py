@@ -21,7 +21,6 @@ from upath import UPath
 from cogent_ops.config import load_config
 from cogent_ops.domain.custom_types import LAST_BATCH, declared
 from cogent_ops.domain.drift.model import Finding
-from cogent_ops.domain.identifiers import product_gid, variant_gid
 from cogent_ops.domain.stock import NewMovement, Place
 from cogent_ops.sandbox import actions
 from cogent_ops.sandbox.dataset import all_variants
@@ -68,27 +67,7 @@ class NightWorld:
             client.ensure("types", kind.draft())
         for key in ("berlin", "hamburg"):
             client.ensure("channels", {"key": key, "roles": ["InventorySupply"]})
-        self._show()
-
-    def _show(self) -> None:
-        """Kiosks show some of the project's articles."""
-        variants = [
-            {
-                "id": variant_gid(sku),
-                "sku": sku,
-                "displayName": sku,
-                "currentPrice": 9.5,
-                "originalPrice": 9.5,
-                "isInStock": True,
-                "availableToPurchase": True,
-            }
-            for sku in self.skus
-        ]
-        state = self.server.state.cloudshelf
-        with state.lock:
-            state.upsert_variants(
-                "upsertProductVariants", [{"productId": product_gid("p"), "variants": variants}]
-            )
+        self.kiosks.show(self.skus)
 
     @cached_property
     def skus(self) -> list[str]:
