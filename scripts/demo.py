@@ -29,6 +29,7 @@ from cogent_ops.domain.order_states import WAITS_FOR_PAYMENT
 from cogent_ops.services.stock.start import START_FLOW
 from cogent_ops.store import Store, open_store
 from demo_report import local_path, print_orders, print_recount, print_run
+from message_log import message_log
 from order_burst import FAULTS, OrderBurst
 from order_cases import CASES
 from order_recount import Recount, recount
@@ -50,6 +51,8 @@ KINDS_OF_ORDER = [case for case in CASES if case.end != "cancelled" and case.kin
 PACE = 0.3
 #: What runs besides the catalogue while the demo is kept.
 FLOWS = ("stock_deltas", "availability_push", "kiosk_order_capture", "exception_review", "sync_health")
+#: In the demo's folder: what people are told.
+MESSAGES = "messages.log"
 
 Json = dict[str, Any]
 
@@ -325,11 +328,13 @@ def workplace(folder: Path, api_port: int) -> Iterator[Processes]:
     home = folder / "airflow"
     home.mkdir(parents=True)
     (home / "passwords.json").write_text(json.dumps({USER: PASSWORD}))
-    processes = Processes(folder / "logs", environment(home, api_port))
-    try:
-        yield processes
-    finally:
-        processes.stop()
+    with message_log(folder / MESSAGES) as connection:
+        env = environment(home, api_port) | {"AIRFLOW_CONN_COGENT_OPS_ALERTS": connection}
+        processes = Processes(folder / "logs", env)
+        try:
+            yield processes
+        finally:
+            processes.stop()
 
 
 def start(processes: Processes, progress: Progress, args: argparse.Namespace) -> Json:
@@ -477,6 +482,9 @@ def stay(airflow: Airflow, sandbox: Json, processes: Processes) -> NoReturn:
     """Leave everything running until Ctrl-C."""
     print(f"\nAirflow       {airflow.url}   (user {USER}, password {PASSWORD})")
     print(f"Sandbox       {sandbox['control_url']}/state   kiosk and online traffic is running")
+    print(
+        f"Messages      {Path(processes.env['AIRFLOW_HOME']).parent / MESSAGES}   what owners of exceptions are told"
+    )
     print("Stop with Ctrl-C.", flush=True)
     while True:
         processes.check()
