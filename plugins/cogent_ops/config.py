@@ -19,11 +19,13 @@ from cogent_ops.domain.rules import (
     AvailabilityRules,
     CatalogueRules,
     DriftRules,
+    HealthRules,
     Key,
     LiveStockRules,
     LocationOverride,
     MovementRules,
     OrderRules,
+    ProtectionRules,
     RetentionRules,
     Rules,
 )
@@ -183,6 +185,13 @@ class LinkSettings(CatalogueRules):
     )
     drift: DriftRules = Field(
         default_factory=DriftRules, description="The nightly comparison of both sides, and what it mends."
+    )
+    health: HealthRules = Field(
+        default_factory=HealthRules,
+        description="What sync health holds for normal, and when it calls somebody.",
+    )
+    protection: ProtectionRules = Field(
+        default_factory=ProtectionRules, description="What kiosks are told less while stock is late."
     )
     removal_guard: RemovalGuard = Field(default_factory=RemovalGuard, description="Guard of mass removals.")
     concurrency: Annotated[int, Field(ge=1, le=64)] = Field(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 REPORTS_PREFIX = "/cogent_ops/reports"
 NIGHTS_PREFIX = "/cogent_ops/nights"
+DESK_PREFIX = "/cogent_ops/desk"
 
 
 def run_key(dag_id: str, run_id: str) -> str:

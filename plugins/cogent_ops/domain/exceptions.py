@@ -48,6 +48,14 @@ class Kind(StrEnum):
     DRIFT_ORDERS = "drift_orders"
     DRIFT_MONEY = "drift_money"
     DRIFT_HEAL = "drift_heal"
+    FLOW_STALLED = "flow_stalled"
+    UNACCOUNTED = "unaccounted"
+    STOCK_AT_RISK = "stock_at_risk"
+    STORE_SILENT = "store_silent"
+    CREDENTIAL = "credential"
+    MESSAGES_OFF = "messages_off"
+    SUBSCRIPTION_STOPPED = "subscription_stopped"
+    MONITOR_SILENT = "monitor_silent"
 
 
 class Owner(StrEnum):

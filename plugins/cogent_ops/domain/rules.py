@@ -519,6 +519,9 @@ class RetentionRules(Rules):
     orders_days: Days = Field(400, description="Contents of kiosk orders; numbers, totals and states stay.")
     payloads_days: Days = Field(90, description="Payloads of closed exceptions; the exception itself stays.")
     alerts_days: Days = Field(90, description="Messages that were sent.")
+    health_days: Days = Field(
+        400, description="Measurements of sync health, from which curves and monthly reports are drawn."
+    )
     runs_days: Days = Field(30, description="Run folders with what tasks hand to one another, and reports.")
 
 
@@ -579,4 +582,112 @@ class DriftRules(Rules):
     )
     keep_nights: Annotated[int, Field(ge=2, le=3650)] = Field(
         60, description="Nights whose snapshots are kept, from which they can be compared again."
+    )
+
+
+class FreshnessTargets(Rules):
+    """The agreed age of data, flow by flow; sync health measures against it."""
+
+    catalogue_minutes: Annotated[int, Field(ge=15, le=10_080)] = Field(
+        45,
+        description="From a change of a product to the kiosks.",
+        json_schema_extra={"unit": "min"},
+    )
+    stock_seconds: Annotated[int, Field(ge=5, le=86_400)] = Field(
+        60,
+        description="From a sale at a kiosk to the inventory of commercetools.",
+        json_schema_extra={"unit": "s"},
+    )
+    availability_seconds: Annotated[int, Field(ge=10, le=86_400)] = Field(
+        120,
+        description="From a change of the inventory to the kiosks.",
+        json_schema_extra={"unit": "s"},
+    )
+    orders_seconds: Annotated[int, Field(ge=10, le=86_400)] = Field(
+        120,
+        description="From the payment of a kiosk order to the order in commercetools.",
+        json_schema_extra={"unit": "s"},
+    )
+    status_minutes: Annotated[int, Field(ge=1, le=10_080)] = Field(
+        15,
+        description="From a captured order, or a change of it, to Cloudshelf.",
+        json_schema_extra={"unit": "min"},
+    )
+    drift_hours: Annotated[int, Field(ge=24, le=240)] = Field(
+        30, description="From one nightly comparison to the next.", json_schema_extra={"unit": "h"}
+    )
+
+
+class HealthRules(Rules):
+    """What is normal for a link, and what calls somebody."""
+
+    targets: FreshnessTargets = Field(
+        default_factory=FreshnessTargets, description="How old the data of each flow may be."
+    )
+    usual_weeks: Annotated[int, Field(ge=1, le=26)] = Field(
+        4,
+        description="So many past weeks say what is usual in a store at an hour of the week.",
+        json_schema_extra={"unit": "weeks"},
+    )
+    silent_after_orders: Annotated[float, Field(ge=2, le=1000)] = Field(
+        7.0,
+        description="A store is silent when so many orders would have been usual since its last one. With 7, chance "
+        "alone does that once in about a thousand such spans.",
+        json_schema_extra={"unit": "orders"},
+    )
+    kiosk_minutes: Annotated[int, Field(ge=5, le=10_080)] = Field(
+        60,
+        description="A kiosk that Cloudshelf has not seen for so long counts as off, within business hours.",
+        json_schema_extra={"unit": "min"},
+    )
+    credential_days: Annotated[int, Field(ge=1, le=365)] = Field(
+        30,
+        description="So long before a credential ends somebody is told.",
+        json_schema_extra={"unit": "days"},
+    )
+    messages: Literal["watch", "required", "ignore"] = Field(
+        "watch",
+        description="Whether commercetools must keep Messages. watch: a project that has kept them must go on.",
+    )
+    subscriptions: Literal["all", "none"] | tuple[Key, ...] = Field(
+        "all",
+        description="Which Subscriptions of the commercetools project must deliver: all that there are, none, or a "
+        "list of keys, each of which must be there.",
+    )
+    monitor_minutes: Annotated[int, Field(ge=6, le=1440)] = Field(
+        15,
+        description="After so long without a check the monitor itself counts as dead, and the page turns grey.",
+        json_schema_extra={"unit": "min"},
+    )
+    heartbeat: Name | None = Field(
+        None,
+        description="Id of an Airflow connection (type http) that is called after each check, so that a service "
+        "outside can tell when Airflow as a whole is dead. Empty: none.",
+    )
+
+
+class ProtectionRules(Rules):
+    """Protection while late: kiosks are told less, so that nothing is sold twice."""
+
+    mode: Literal["on", "off"] = Field(
+        "on", description="off: units at risk are shown, and nothing is held back."
+    )
+    after_seconds: Annotated[float, Field(ge=5, le=86_400)] = Field(
+        60.0,
+        description="Stock that is late for so long is protected; below it the next push corrects it anyway.",
+        json_schema_extra={"unit": "s"},
+    )
+    rate_hours: Annotated[float, Field(gt=0, le=168)] = Field(
+        2.0,
+        description="The rate of sale is that of so many hours before.",
+        json_schema_extra={"unit": "h"},
+    )
+    factor: Annotated[float, Field(ge=0, le=10)] = Field(
+        1.0,
+        description="Expected sales while late are held back times this. 0: only what is known to be sold.",
+    )
+    most_units: Annotated[int, Field(ge=0, le=100_000)] = Field(
+        50,
+        description="Most expected sales that are held back at a place; what is known to be sold comes on top.",
+        json_schema_extra={"unit": "units"},
     )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
 
 #: The schema this release works with: the youngest migration's id.
-HEAD = "0004"
+HEAD = "0005"
 VERSION_TABLE = "cogent_ops_alembic_version"
 UPGRADE = "cogent-ops store upgrade"
 #: Any number, as long as every release uses the same: two upgrades at a time wait for each other.

@@ -270,6 +270,8 @@ rate_budget = Table(
     Column("factor", Double, nullable=False),
     Column("cut_at", Double, nullable=False),
     Column("blocked_until", Double, nullable=False),
+    # Tokens that were ever taken: two readings say how much of the rate was used between them.
+    Column("used", Double, nullable=False, server_default="0"),
 )
 
 #: Every Cloudshelf order as the last poll read it: stock movements and order capture both live from it.
@@ -330,6 +332,8 @@ movement = Table(
     UniqueConstraint("link", "source", "source_id"),
     Index(None, "project", "sku", "channel", "occurred_at"),
     Index(None, "batch_id"),
+    Index(None, "project", "settled_at"),
+    Index(None, "link", "occurred_at"),
     Index(
         "ix_movement_open",
         "project",
@@ -408,6 +412,7 @@ stock_level = Table(
     _time("due_at"),
     Column("refusals", Integer, nullable=False),
     _text("batch", nullable=True),
+    Index(None, "link", "told_at"),
     Index(
         "ix_stock_level_due",
         "link",
@@ -495,6 +500,7 @@ order_capture = Table(
     Index(None, "link", "order_number"),
     Index(None, "link", "ct_order_id"),
     Index(None, "link", "ordered_at"),
+    Index(None, "link", "captured_at"),
     Index(
         "ix_order_capture_due",
         "link",
@@ -627,4 +633,72 @@ drift_finding = Table(
         "state IN ('reported', 'proposed', 'healing', 'verified', 'returned', 'declined', 'overtaken')",
         name="state",
     ),
+)
+
+#: What the last check of sync health found, whole; see ``cogent_ops.domain.health.model.Snapshot``.
+health_state = Table(
+    "health_state",
+    metadata,
+    _key("link"),
+    _time("checked_at"),
+    _text("run_key"),
+    Column("content", Json, nullable=False),
+)
+
+#: How old the data of a flow was at each check. Ages and spans in seconds.
+health_sample = Table(
+    "health_sample",
+    metadata,
+    _key("link"),
+    _key("flow"),
+    Column("at", UtcDateTime, primary_key=True),
+    Column("age", Double, nullable=True),
+    Column("target", Double, nullable=False),
+    Column("p50", Double, nullable=True),
+    Column("p95", Double, nullable=True),
+    Column("waiting", Integer, nullable=False),
+    Column("done", Integer, nullable=False),
+    _text("state"),
+    CheckConstraint("state IN ('good', 'late', 'bad', 'unknown')", name="state"),
+)
+
+#: Times in which a source outside told us nothing, and what was done to make up for it.
+health_gap = Table(
+    "health_gap",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    _text("link"),
+    _text("source"),
+    _text("name"),
+    _time("began_at"),
+    _time("ended_at", nullable=True),
+    _time("replayed_at", nullable=True),
+    _time("reconciled_at", nullable=True),
+    Column("detail", Json, nullable=False),
+    Index(None, "link", "began_at"),
+    Index(
+        "uq_health_gap_open",
+        "link",
+        "source",
+        "name",
+        unique=True,
+        sqlite_where=text("reconciled_at IS NULL"),
+        postgresql_where=text("reconciled_at IS NULL"),
+    ),
+    CheckConstraint("source IN ('subscription', 'messages')", name="source"),
+)
+
+#: Units that kiosks are told less of while the stock of a place is late. Age in seconds, rate in units per hour.
+protection = Table(
+    "protection",
+    metadata,
+    _key("link"),
+    _key("sku"),
+    _key("channel"),
+    Column("buffer", Integer, nullable=False),
+    Column("pending", Integer, nullable=False),
+    Column("age", Double, nullable=False),
+    Column("rate", Double, nullable=False),
+    _time("since"),
+    _time("updated_at"),
 )

@@ -102,7 +102,7 @@ def test_a_store_without_tables_is_refused(empty_url: URL) -> None:
 
 def test_an_older_store_is_refused_until_upgraded(store_url: URL, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(migration, "HEAD", "9999")
-    with pytest.raises(StoreOutdated, match=r"has schema 0004, this release needs 9999\. .*store upgrade"):
+    with pytest.raises(StoreOutdated, match=r"has schema 0005, this release needs 9999\. .*store upgrade"):
         open_store(store_url)
     with pytest.raises(StoreOutdated, match="store upgrade"):
         open_store(store_url, create=True)

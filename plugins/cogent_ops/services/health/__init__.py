@@ -1,0 +1,1 @@
+"""Sync health: what is counted, measured and asked outside, and who is told."""
