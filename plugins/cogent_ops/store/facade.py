@@ -18,6 +18,7 @@ from cogent_ops.store.catalogue import Catalogue
 from cogent_ops.store.drift import Drift
 from cogent_ops.store.engine import Database, database, default_url, parse_url
 from cogent_ops.store.exceptions import Exceptions
+from cogent_ops.store.health import Health
 from cogent_ops.store.ledger import AuditLog, Fingerprints, Runs, Watermarks
 from cogent_ops.store.migration import current_revision, require_current, upgrade
 from cogent_ops.store.order_decisions import OrderDecisions
@@ -53,6 +54,7 @@ class Store:
         self.stock_history = StockHistory(opened)
         self.drift = Drift(opened)
         self.availability = Availability(opened)
+        self.health = Health(opened)
         self.captures = Captures(opened)
         self.order_news = OrderNews(opened)
         self.order_decisions = OrderDecisions(opened)
