@@ -688,6 +688,19 @@ health_gap = Table(
     CheckConstraint("source IN ('subscription', 'messages')", name="source"),
 )
 
+#: What outside was looked at, and when it was seen in order last. Another reference is another one of the same name.
+health_source = Table(
+    "health_source",
+    metadata,
+    _key("link"),
+    _key("source"),
+    _key("name"),
+    _text("status"),
+    _text("reference"),
+    _time("healthy_at", nullable=True),
+    _time("looked_at"),
+)
+
 #: Units that kiosks are told less of while the stock of a place is late. Age in seconds, rate in units per hour.
 protection = Table(
     "protection",

@@ -1,4 +1,4 @@
-"""Sync health: what checks found, gaps of sources outside, protection while late, and indexes to measure by.
+"""Sync health: what checks found, sources outside and their gaps, protection while late, and indexes to measure by.
 
 Revision 0005.
 """
@@ -88,6 +88,13 @@ def _gaps() -> None:
         sa.CheckConstraint("source IN ('subscription', 'messages')", name=op.f("ck_health_gap_source")),
     )
     op.create_index("ix_health_gap_link_began_at", "health_gap", ["link", "began_at"])
+    op.create_table(
+        "health_source",
+        *(_string(name) for name in ("link", "source", "name", "status", "reference")),
+        _moment("healthy_at", nullable=True),
+        _moment("looked_at"),
+        sa.PrimaryKeyConstraint("link", "source", "name", name="pk_health_source"),
+    )
     is_open = sa.text("reconciled_at IS NULL")
     op.create_index(
         "uq_health_gap_open",
