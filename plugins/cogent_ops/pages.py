@@ -11,14 +11,21 @@ from typing import TYPE_CHECKING
 from airflow.sdk import BaseOperatorLink
 
 from cogent_ops.links import DEFAULT_LINK
+from cogent_ops.services.addresses import DESK_PREFIX, NIGHTS_PREFIX, REPORTS_PREFIX, exception_address
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
 
-REPORTS_PREFIX = "/cogent_ops/reports"
-NIGHTS_PREFIX = "/cogent_ops/nights"
-DESK_PREFIX = "/cogent_ops/desk"
+__all__ = [
+    "DESK_PREFIX",
+    "NIGHTS_PREFIX",
+    "REPORTS_PREFIX",
+    "NightLink",
+    "ReportLink",
+    "exception_address",
+    "run_key",
+]
 
 
 def run_key(dag_id: str, run_id: str) -> str:

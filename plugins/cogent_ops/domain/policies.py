@@ -1,7 +1,7 @@
 """What is done about each kind of exception: whose it is, until when, how loudly, and what its owner may do.
 
 :func:`cogent_ops.config.load_policies` reads this from ``include/exceptions.yaml``. Messages, the queue, the questions
-in Airflow and the playbook (``docs/exceptions.md``) all say what stands there.
+in Airflow and the playbook (``docs/playbook.md``) all say what stands there.
 """
 
 from __future__ import annotations
@@ -94,11 +94,20 @@ class OwnerPolicy(Rules):
 
 
 class Playbook(Rules):
-    """What people need to know about a kind; it becomes the card in docs/exceptions.md."""
+    """What people need to know about a kind; it becomes its card in the playbook. In these texts `backticks` hold what
+    is typed, **asterisks** what is clicked, and [words](page:inbox) lead somewhere.
+    """
 
+    trigger: Text = Field(description="When it is raised.")
     effect: Text = Field(description="What it means for customers, stores and the books.")
+    checks: Annotated[tuple[Text, ...], Field(min_length=1, max_length=7)] = Field(
+        description="What to look at first, step by step, with the place where to click."
+    )
     safe_action: Text = Field(description="What can always be done without making things worse.")
+    pause: Text = Field(description="When to pause which flow, and when not.")
+    replay: Text = Field(description="When to try it again, and why that is safe.")
     do_not: Text = Field(description="What would make things worse.")
+    tell: Text = Field(description="Who else has to know.")
     proof: Text = Field(description="How to see that it is really over.")
 
 
@@ -239,7 +248,7 @@ class Policies(Rules):
 
     @staticmethod
     def playbook(kind: str) -> str:
-        """Anchor of a kind's card in ``docs/exceptions.md``."""
+        """Anchor of a kind's card in the playbook, on its page and in ``docs/playbook.md``."""
         return kind.replace("_", "-")
 
     @property

@@ -15,7 +15,9 @@ from datetime import datetime
 from cogent_ops.domain.exceptions import Action
 from cogent_ops.domain.money import show
 from cogent_ops.domain.policies import KindPolicy, Policies
+from cogent_ops.domain.wording import plain
 from cogent_ops.errors import PermanentError, RetryableError
+from cogent_ops.services.addresses import playbook_address
 from cogent_ops.services.alert_text import line, local_time
 from cogent_ops.services.review import Decision, Done, Review
 from cogent_ops.store import Cause, Store, StoredException
@@ -209,9 +211,9 @@ def _body(
         yield f"- and {more} more"
     if one.outcome:
         yield f"\n**Last answer:** {_quoted(one.outcome)}"
-    yield f"\n**Cure:** {_plain(one.cure)}\n\n**First:** {policy.first_response}\n"
+    yield f"\n**Cure:** {_plain(one.cure)}\n\n**First:** {plain(policy.first_response)}\n"
     card = policy.playbook
-    yield f"{card.effect} {card.safe_action} **{card.do_not}**\n"
+    yield f"{plain(card.effect)} {plain(card.safe_action)} **{plain(card.do_not)}**\n"
     yield from (
         f"- **{label(action)}**: {meaning}" for action, meaning in MEANINGS.items() if policy.allows(action)
     )
@@ -220,7 +222,8 @@ def _body(
         yield f"\nCorrections: {_plain(', '.join(typed))}; several apart by semicolons."
     if EMAIL in policy.editable:
         yield f"\nAn e-mail address is given on the command line only: `cogent-ops exceptions edit {one.id} email=…`"
-    yield f"\nMore: `cogent-ops exceptions show {one.id}`, docs/exceptions.md#{policies.playbook(one.kind)}"
+    card_at = playbook_address(policies.playbook(one.kind))
+    yield f"\nStep by step: [playbook]({card_at}). On the command line: `cogent-ops exceptions show {one.id}`"
 
 
 def _quoted(text: str) -> str:

@@ -71,7 +71,7 @@ def test_a_question_says_what_where_how_much_whose_and_what_each_choice_does(wor
     for told in ("**retail ops**, until ", "Europe/London", "€9.50", "**Cure:**", "**Approve**: it was paid"):
         assert told in form.body
     assert "cogent-ops exceptions show 1" in form.body
-    assert "docs/exceptions.md#ambiguous-payment" in form.body
+    assert "(/cogent_ops/desk/playbook#ambiguous-payment)" in form.body
     assert "Corrections: location" in form.body
     assert "`cogent-ops exceptions edit 1 email=…`" in form.body
 
