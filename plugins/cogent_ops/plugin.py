@@ -1,4 +1,4 @@
-"""What Airflow's API server gets: the report pages, and the endpoint that kiosks ask.
+"""What Airflow's API server gets: the desk, the report pages, and the endpoints that machines ask.
 
 Registration only; the apps are built when first asked for.
 """
@@ -9,9 +9,16 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from cogent_ops.pages import NIGHTS_PREFIX, REPORTS_PREFIX, NightLink, ReportLink
+from cogent_ops.pages import DESK_PREFIX, NIGHTS_PREFIX, REPORTS_PREFIX, NightLink, ReportLink
 
 VIEWS = [
+    {
+        "name": "Sync Health",
+        "href": f"{DESK_PREFIX}/",
+        "destination": "nav",
+        "category": "browse",
+        "url_route": "cogent-ops-desk",
+    },
     {
         "name": "Catalogue reports",
         "href": f"{REPORTS_PREFIX}/",
@@ -50,8 +57,10 @@ class CogentOpsPlugin(AirflowPlugin):
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]  # a property defers the import
         """The web apps, built by the API server alone."""
         from cogent_ops.web import live_stock, movements, nights, reports
+        from cogent_ops.web.desk.app import create_app
 
         return [
+            {"name": "cogent_ops desk", "app": create_app(), "url_prefix": DESK_PREFIX},
             {"name": "cogent_ops reports", "app": reports.create_app(), "url_prefix": REPORTS_PREFIX},
             {"name": "cogent_ops nights", "app": nights.create_app(), "url_prefix": NIGHTS_PREFIX},
             {
