@@ -43,8 +43,8 @@ TURN = "availability_turn"
 AT_ONCE = datetime(2000, 1, 1, tzinfo=UTC)
 
 _L, _F = stock_level.c, variant_flag.c
-_LEVEL_DUE = or_(_L.told.is_(None), _L.told != _L.wanted)
-_FLAG_DUE = or_(
+LEVEL_DUE = or_(_L.told.is_(None), _L.told != _L.wanted)
+FLAG_DUE = or_(
     _F.told_in_stock.is_(None),
     _F.told_purchasable.is_(None),
     _F.told_in_stock != _F.in_stock,
@@ -262,7 +262,7 @@ class Availability:
         """
         query = (
             select(_L.sku, _L.channel, _L.wanted, _L.refusals)
-            .where(_L.link == link, _L.due_at <= due, _LEVEL_DUE)
+            .where(_L.link == link, _L.due_at <= due, LEVEL_DUE)
             .order_by(_L.due_at)
             .limit(limit)
         )
@@ -345,7 +345,7 @@ class Availability:
         moment = now()
         query = (
             select(_F.sku, _F.product_id, _F.in_stock, _F.purchasable, _F.refusals)
-            .where(_F.link == link, _F.due_at <= due, _FLAG_DUE, _is_free(moment))
+            .where(_F.link == link, _F.due_at <= due, FLAG_DUE, _is_free(moment))
             .order_by(_F.due_at)
             .limit(limit)
         )
@@ -506,9 +506,9 @@ class Availability:
     def has_due(self, link: str, moment: datetime) -> bool:
         """Whether something is to be told by a moment."""
         queries = (
-            select(_L.sku).where(_L.link == link, _L.due_at <= moment, _LEVEL_DUE).order_by(_L.due_at),
+            select(_L.sku).where(_L.link == link, _L.due_at <= moment, LEVEL_DUE).order_by(_L.due_at),
             select(_F.sku)
-            .where(_F.link == link, _F.due_at <= moment, _FLAG_DUE, _is_free(moment))
+            .where(_F.link == link, _F.due_at <= moment, FLAG_DUE, _is_free(moment))
             .order_by(_F.due_at),
         )
         with self._database.read() as conn:
@@ -529,9 +529,9 @@ class Availability:
     def backlog(self, link: str) -> Backlog:
         """What kiosks do not know yet."""
         refused = func.count(case((_L.refusals > 0, 1)))
-        levels = select(func.count(), refused, func.min(_L.wanted_at)).where(_L.link == link, _LEVEL_DUE)
+        levels = select(func.count(), refused, func.min(_L.wanted_at)).where(_L.link == link, LEVEL_DUE)
         refused = func.count(case((_F.refusals > 0, 1)))
-        flags = select(func.count(), refused, func.min(_F.wanted_at)).where(_F.link == link, _FLAG_DUE)
+        flags = select(func.count(), refused, func.min(_F.wanted_at)).where(_F.link == link, FLAG_DUE)
         with self._database.read() as conn:
             level, flag = conn.execute(levels).one(), conn.execute(flags).one()
         oldest = [since for since in (level[2], flag[2]) if since is not None]
@@ -577,7 +577,7 @@ def _hold(
                 held_until=until,
                 told_in_stock=None,
                 told_purchasable=None,
-                wanted_at=case((_FLAG_DUE, _F.wanted_at), else_=moment),
+                wanted_at=case((FLAG_DUE, _F.wanted_at), else_=moment),
             )
         )
 
@@ -604,8 +604,8 @@ def _want_flags(conn: Connection, link: str, skus: Iterable[str], in_stock: bool
             .values(
                 in_stock=in_stock,
                 purchasable=True if in_stock else _F.back_order,
-                wanted_at=case((_FLAG_DUE, _F.wanted_at), else_=moment),
-                due_at=case((_FLAG_DUE, _F.due_at), else_=moment),
+                wanted_at=case((FLAG_DUE, _F.wanted_at), else_=moment),
+                due_at=case((FLAG_DUE, _F.due_at), else_=moment),
             )
         )
 

@@ -66,6 +66,7 @@ class Bucket:
 
     :param factor: share of the configured rate that the target bears at present.
     :param cut_at: when ``factor`` was cut last.
+    :param used: tokens that were ever taken and not given back: requests sent, as far as processes live to tell.
     """
 
     tokens: float
@@ -73,18 +74,22 @@ class Bucket:
     factor: float = 1.0
     cut_at: float = 0.0
     blocked_until: float = 0.0
+    used: float = 0.0
 
     def refilled(self, limit: Limit, now: float, *, returned: float = 0.0, healthy: bool = False) -> Bucket:
         """The bucket at ``now``, with what flowed in and what a process gives back.
 
         :param healthy: requests succeeded lately, so the rate may rise.
         """
+        used = max(0.0, self.used - returned)
         if self.blocked_until > now:
-            return replace(self, blocked_until=min(self.blocked_until, now + LONGEST_PAUSE_SECONDS))
+            until = min(self.blocked_until, now + LONGEST_PAUSE_SECONDS)
+            return replace(self, blocked_until=until, used=used)
         elapsed = max(0.0, now - max(self.refilled_at, self.blocked_until))
         tokens = min(limit.burst, self.tokens + returned + elapsed * limit.rate * self.factor)
         rise = min(elapsed, LONGEST_STEP_SECONDS) / RECOVERY_SECONDS if healthy else 0.0
-        return replace(self, tokens=tokens, refilled_at=now, factor=min(1.0, self.factor + rise))
+        factor = min(1.0, self.factor + rise)
+        return replace(self, tokens=tokens, refilled_at=now, factor=factor, used=used)
 
     def lease(self, limit: Limit, wanted: int, priority: Priority, now: float) -> tuple[Bucket, Lease]:
         """Take a slice of at least ``wanted`` tokens, or learn when to ask again. The bucket must be refilled.
@@ -101,7 +106,7 @@ class Bucket:
         if free < wanted:
             return self, Lease(0, (wanted - free) / rate, (part - free) / rate)
         granted = int(min(part, free))
-        return replace(self, tokens=self.tokens - granted), Lease(granted)
+        return replace(self, tokens=self.tokens - granted, used=self.used + granted), Lease(granted)
 
     def throttled(self, now: float, pause: float) -> Bucket:
         """The bucket after the target refused a request: empty, closed for ``pause`` seconds, then slower."""

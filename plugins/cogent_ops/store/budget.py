@@ -19,6 +19,7 @@ from __future__ import annotations
 import os
 import random
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from threading import Condition
 
@@ -221,6 +222,13 @@ class SharedBudget:
 
     def _save(self, conn: Connection, bucket: Bucket) -> None:
         conn.execute(update(rate_budget).where(rate_budget.c.target == self.target).values(asdict(bucket)))
+
+
+def read_buckets(conn: Connection, targets: Iterable[str]) -> dict[str, Bucket]:
+    """The buckets of those targets that were ever used."""
+    b = rate_budget.c
+    query = select(b.target, *(b[name.name] for name in fields(Bucket))).where(b.target.in_(list(targets)))
+    return {target: Bucket(*row) for target, *row in conn.execute(query)}
 
 
 def _arrive(share: _Share, priority: Priority, lease: Lease, tokens: int) -> bool:

@@ -471,7 +471,7 @@ class Captures:
         """What became of the orders that were placed at or after ``since`` and before ``until``."""
         with self._database.read() as conn:
             epoch = self._database.epoch(conn)
-            state = case((_is_stranded(epoch), literal("unexplained")), else_=_C.state)
+            state = case((is_stranded(epoch), literal("unexplained")), else_=_C.state)
             kind = func.coalesce(_C.reason, "")
             query = (
                 select(state, kind, _C.currency, func.count(), func.sum(_C.total), func.min(_C.ordered_at))
@@ -512,7 +512,7 @@ def _is_due(link: str, moment: datetime, epoch: float) -> ColumnElement[bool]:
     return and_(_C.link == link, _C.due_at <= moment, _C.lease_until <= epoch)
 
 
-def _is_stranded(epoch: float) -> ColumnElement[bool]:
+def is_stranded(epoch: float) -> ColumnElement[bool]:
     """Whether an order stands where it is for no reason: nobody looks at it, or it does not say why."""
     under_way = _C.state.in_((CaptureState.WAITING, CaptureState.SENDING))
     is_late = or_(_C.due_at.is_(None), _C.due_at < now() - OVERDUE)

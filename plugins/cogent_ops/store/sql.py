@@ -12,6 +12,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Double,
     Select,
     Table,
     Text,
@@ -46,6 +47,24 @@ def chunks(items: Iterable[Item], size: int = KEYS_PER_STATEMENT) -> Iterator[li
     source = iter(items)
     while chunk := list(islice(source, size)):
         yield chunk
+
+
+def seconds_between(
+    conn: Connection, begin: ColumnElement[Any], end: ColumnElement[Any]
+) -> ColumnElement[float]:
+    """How long it is from one moment to the other, in seconds; negative when it is the other way round."""
+    if conn.dialect.name == "sqlite":
+        days = func.julianday(end) - func.julianday(begin)
+        return cast(days * 86_400.0, Double)
+    return cast(func.extract("epoch", end - begin), Double)
+
+
+def hour_of(conn: Connection, moment: ColumnElement[Any]) -> ColumnElement[str]:
+    """The hour in which a moment lies, in UTC, as text: ``2026-11-28 10``."""
+    if conn.dialect.name == "sqlite":
+        # As it is stored.
+        return func.substr(moment, 1, 13, type_=Text)
+    return func.to_char(func.timezone("UTC", moment), "YYYY-MM-DD HH24", type_=Text)
 
 
 def insert(conn: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:

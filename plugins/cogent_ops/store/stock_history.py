@@ -159,6 +159,13 @@ class StockHistory:
             ids = conn.execute(changed.order_by(_O.order_id)).scalars().all()
             return [one for chunk in chunks(ids) for one in _unmoved_twice(conn, link, chunk)]
 
+    def unmoved_among(self, link: str, order_ids: Iterable[str]) -> list[Unmoved]:
+        """Those of the orders whose recorded effect is not what their movements come to."""
+        with self._database.read() as conn:
+            return [
+                one for chunk in chunks(sorted(set(order_ids))) for one in _unmoved_twice(conn, link, chunk)
+            ]
+
     def without_effect(
         self, link: str, since: datetime, statuses: Sequence[OrderStatus]
     ) -> list[StoredOrder]:

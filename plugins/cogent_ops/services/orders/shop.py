@@ -19,6 +19,7 @@ from cogent_ops.config import LinkConfig
 from cogent_ops.domain.commercetools import timestamp
 from cogent_ops.domain.order_changes import shop_status
 from cogent_ops.domain.rules import OrderStatus
+from cogent_ops.services.beat import SHOP_LOOKED, Note
 from cogent_ops.services.counts import Counts
 from cogent_ops.store import Store
 from cogent_ops.store.orders import Capture
@@ -72,6 +73,7 @@ class ShopWatch:
         self.rules = config.orders
         self._link = config.name
         self._looked_at = float("-inf")
+        self._looked = Note(store, self._link, SHOP_LOOKED)
 
     def look(self, now: datetime) -> ShopCounts:
         """Note what became of orders since the last look; nothing before ``shop_poll_seconds`` have passed.
@@ -91,6 +93,7 @@ class ShopWatch:
                 self.store.order_news.saw_shop(conn, self._link, changed, tell)
                 self.store.watermarks.set(conn, self._link, SHOP_FLOW, reached)
         self._looked_at = time.monotonic()
+        self._looked(now)
         return ShopCounts(len(seen.orders), len(changed))
 
     # Reading

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from cogent_ops.clients.cloudshelf import CloudshelfClient
 from cogent_ops.config import LinkConfig
-from cogent_ops.services.beat import Beat, is_alive
+from cogent_ops.services.beat import WATCHED, Beat, Note, is_alive
 from cogent_ops.services.counts import Tally
 from cogent_ops.services.relay import Relay, Step
 from cogent_ops.services.stock.drain import DrainCounts, StockDrain
@@ -100,6 +100,7 @@ class StockWatch:
         self.link, self.store, self.client, self.project = link, store, client, project
         self._files, self._files_at = files, float("-inf")
         self._woken_for: datetime | None = None
+        self._watched = Note(store, link, WATCHED)
 
     def has_work(self, now: datetime) -> bool:
         """Whether a run would find something, and none is at work.
@@ -108,16 +109,23 @@ class StockWatch:
         """
         if self.is_alive(now):
             return False
-        return self.store.stock.has_waiting(self.project) or self._has_order() or self._has_file()
+        if self.store.stock.has_waiting(self.project):
+            return True
+        newest, read = self.client.newest_order_change(), self.store.stock.newest_order(self.link)
+        is_read = newest is None or (read is not None and newest <= read)
+        if self._is_new(newest, is_read) or self._has_file():
+            return True
+        if is_read:
+            self._watched(now)
+        return False
 
     def is_alive(self, now: datetime) -> bool:
         """Whether a run of the flow has shown itself lately."""
         return is_alive(self.store, self.link, ALIVE, now)
 
-    def _has_order(self) -> bool:
+    def _is_new(self, newest: datetime | None, is_read: bool) -> bool:
         """Whether an order changed after all that were read. One that cannot be read wakes once, not for ever."""
-        newest, read = self.client.newest_order_change(), self.store.stock.newest_order(self.link)
-        if newest is None or newest == self._woken_for or (read is not None and newest <= read):
+        if is_read or newest == self._woken_for:
             return False
         self._woken_for = newest
         return True

@@ -41,6 +41,7 @@ from cogent_ops.domain.stock import (
     differences,
     order_movement_id,
 )
+from cogent_ops.services.beat import POLLED, Note
 from cogent_ops.services.counts import Counts
 from cogent_ops.services.orders.intake import OrderIntake
 from cogent_ops.services.stock.identify import Identify
@@ -198,6 +199,7 @@ class OrderPoll:
         self._reread_at: datetime | None = None
         self._reread_from = 0
         self._told: set[tuple[str, str]] = set()
+        self._polled = Note(store, self._link, POLLED)
 
     def run(self, now: datetime) -> PollCounts:
         """Store what changed, and add its movements.
@@ -209,7 +211,9 @@ class OrderPoll:
         total = self._release()
         total += self._quick(now, start)
         total += self._thorough(now, start)
-        return total + self._reread(now, start)
+        total += self._reread(now, start)
+        self._polled(now)
+        return total
 
     def read_between(self, begin: datetime, end: datetime, now: datetime) -> PollCounts:
         """Store what was missed of the orders that changed last at or after ``begin`` and before ``end``.
