@@ -57,3 +57,26 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``Did you mean 'x'? `` or nothing."""
     close = get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"Did you mean '{close[0]}'? " if close else ""
+
+
+def masked_email(address: str) -> str:
+    """An e-mail address of which only its beginning and its last part can be read: ``a•••@e•••.com``."""
+    name, at, domain = address.strip().rpartition("@")
+    host, _, last = domain.rpartition(".")
+    if not (name and at and host and last.isalnum()):
+        return "•••"
+    return f"{name[0]}•••@{host[0]}•••.{last}"
+
+
+def span(seconds: float) -> str:
+    """A time as people say it, never longer than it is: ``45 s``, ``22 min``, ``5 h``, ``3 days``."""
+    for limit, unit, name in ((90, 1, "s"), (5400, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{int(max(0.0, seconds) // unit)} {name}"
+    return f"{int(seconds // 86_400)} days"
+
+
+def listed(words: Iterable[str]) -> str:
+    """Words as a sentence lists them: ``a``, ``a and b``, ``a, b and c``."""
+    *first, last = [*words] or [""]
+    return f"{', '.join(first)} and {last}" if first else last

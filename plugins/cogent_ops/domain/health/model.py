@@ -160,6 +160,7 @@ class BudgetUse(Part):
 
     :param rate: configured, in requests per second.
     :param factor: share of it that the API bears at present.
+    :param taken: requests that were ever sent, as far as anybody counted.
     :param used: share of ``rate`` used since the check before; ``None``: this is the first.
     :param blocked_until: it has asked to be left alone until then.
     """
@@ -168,6 +169,7 @@ class BudgetUse(Part):
     state: State
     rate: float
     factor: float
+    taken: float = 0.0
     used: float | None = None
     blocked_until: datetime | None = None
 

@@ -1,0 +1,163 @@
+"""Nothing is lost and nothing counts twice: what was seen is done, waiting, in review or excluded, or it is a fault.
+
+Orders say what should have happened to stock, movements what did. Both are counted by store and hour, without signs, so
+that a unit that went is not made good by another that came back.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from cogent_ops.domain.health.model import Account, HourAccount
+from cogent_ops.domain.orders import KioskOrder
+from cogent_ops.domain.rules import MovementRules, OrderStatus
+from cogent_ops.domain.stock import MovementState, Place, desired_effects
+
+#: Where states of orders and movements stand in an account; see ``CaptureState`` and ``MovementState``.
+_STANDS = {
+    "captured": "done",
+    "applied": "done",
+    "waiting": "waiting",
+    "sending": "waiting",
+    "batched": "waiting",
+    "review": "review",
+    "excluded": "excluded",
+}
+_ANYWHERE = Place("", "")
+
+
+class What(StrEnum):
+    """What is accounted for."""
+
+    ORDERS = "orders"
+    UNITS = "units"
+
+
+@dataclass(frozen=True)
+class SeenOrder:
+    """A kiosk order in numbers.
+
+    :param hour: in which it was placed.
+    :param place: the store as the order names it; empty: it does not.
+    :param channel: key of the supply Channel whose stock it took; ``None``: it took none.
+    :param state: where it stands; ``None``: nowhere, which is a fault of ours.
+    :param units: sum of its lines.
+    :param effect: signed units that it has done to stock by its own record.
+    """
+
+    order_id: str
+    hour: datetime
+    place: str
+    channel: str | None
+    state: str | None
+    status: OrderStatus
+    units: int
+    effect: int
+
+    @property
+    def ulid(self) -> str:
+        """Under which people know it, and its movements name it."""
+        return self.order_id.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class MovedUnits:
+    """Units that moved in one hour at one Channel, by where their movements stand; without signs."""
+
+    hour: datetime
+    channel: str
+    state: MovementState
+    units: int
+
+
+@dataclass(frozen=True)
+class Fault:
+    """An order of which nobody can say what became of it, or of its units.
+
+    :param units: so many are too few or too many; without a sign.
+    :param message: what is wrong, in words.
+    """
+
+    what: What
+    order_id: str
+    units: int
+    message: str
+
+    @property
+    def ulid(self) -> str:
+        """Under which people know the order."""
+        return self.order_id.rpartition("/")[2]
+
+
+def is_suspect(order: SeenOrder, moved: tuple[int, int], rules: MovementRules) -> bool:
+    """Whether an order deserves a closer look: by its numbers alone something seems to lack, or to be too much.
+
+    :param moved: signed units that its movements come to: of all, and of those that were not excluded.
+    """
+    if order.state is None or not min(moved) <= order.effect <= max(moved):
+        return True
+    if order.status in rules.deduct:
+        return order.effect != -order.units
+    if order.status in rules.give_back or order.status is OrderStatus.DRAFT_BASKET:
+        return order.effect != 0
+    return order.effect not in (0, -order.units)
+
+
+def unrecorded(order: KioskOrder, moves: bool, effects: Iterable[int], rules: MovementRules) -> int:
+    """Signed units that an order should have done to stock and has not recorded; 0: it is as it should be.
+
+    Only sums are compared: at which place is a matter of the nightly comparison, for an identifier that becomes known,
+    and a person's word, move units from place to place.
+
+    :param moves: whether the order may move stock at all.
+    :param effects: what it has recorded, by place.
+    """
+    known = list(effects)
+    recorded = sum(known)
+    if not moves:
+        return -recorded
+    if order.problems:
+        # What a broken line means nobody knows, and it has an exception of its own.
+        return 0
+    ordered = {_ANYWHERE: sum(line.quantity for line in order.lines)}
+    desired = desired_effects(order.status, ordered, {_ANYWHERE: recorded} if known else {}, rules)
+    return desired.get(_ANYWHERE, 0) - recorded
+
+
+def hours_by_place(
+    orders: Iterable[tuple[str, SeenOrder]],
+    units: Iterable[tuple[str, MovedUnits]],
+    faults: Mapping[tuple[What, str], Fault],
+) -> dict[str, tuple[HourAccount, ...]]:
+    """The accounts of each store, hour by hour, the oldest first; hours without anything are left out.
+
+    :param orders: with the store of each.
+    :param units: likewise.
+    :param faults: by what they are about, and the order.
+    """
+    seen: dict[str, dict[datetime, dict[What, Counter[str]]]] = defaultdict(
+        lambda: defaultdict(lambda: {what: Counter() for what in What})
+    )
+    for place, order in orders:
+        hour = seen[place][order.hour]
+        is_lost = (What.ORDERS, order.order_id) in faults
+        hour[What.ORDERS]["seen"] += 1
+        if order.state is not None and not is_lost:
+            hour[What.ORDERS][_STANDS[order.state]] += 1
+        if fault := faults.get((What.UNITS, order.order_id)):
+            hour[What.UNITS]["seen"] += fault.units
+    for place, moved in units:
+        account = seen[place][moved.hour][What.UNITS]
+        account["seen"] += moved.units
+        account[_STANDS[moved.state]] += moved.units
+    return {
+        place: tuple(
+            HourAccount(hour=hour, orders=Account(**found[What.ORDERS]), units=Account(**found[What.UNITS]))
+            for hour, found in sorted(hours.items())
+        )
+        for place, hours in seen.items()
+    }
