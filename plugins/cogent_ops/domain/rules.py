@@ -679,12 +679,13 @@ class ProtectionRules(Rules):
     )
     rate_hours: Annotated[float, Field(gt=0, le=168)] = Field(
         2.0,
-        description="The rate of sale is that of so many hours before.",
+        description="The rate of sale is that of so many hours before, or of the last ten minutes where that is more.",
         json_schema_extra={"unit": "h"},
     )
     factor: Annotated[float, Field(ge=0, le=10)] = Field(
         1.0,
-        description="Expected sales while late are held back times this. 0: only what is known to be sold.",
+        description="Sales that are expected while nobody reads orders are held back times this. 0: only what is "
+        "known to be sold.",
     )
     most_units: Annotated[int, Field(ge=0, le=100_000)] = Field(
         50,

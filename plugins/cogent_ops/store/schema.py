@@ -423,7 +423,8 @@ stock_level = Table(
 )
 
 #: The same for a variant's own two flags; a row for each variant that kiosks show. The catalogue flow and this one
-#: both write variants, so whoever sends holds the row.
+#: both write variants, so whoever sends holds the row. ``counted``: what its inventory entries held when they were read
+#: last, see ``cogent_ops.domain.availability.Counted``; NULL: they were never read.
 variant_flag = Table(
     "variant_flag",
     metadata,
@@ -440,6 +441,7 @@ variant_flag = Table(
     _time("due_at"),
     Column("refusals", Integer, nullable=False),
     _time("read_due"),
+    Column("counted", Json, nullable=True),
     _text("holder", nullable=True),
     _time("held_until", nullable=True),
     Index(None, "link", "read_due"),
@@ -702,6 +704,7 @@ health_source = Table(
 )
 
 #: Units that kiosks are told less of while the stock of a place is late. Age in seconds, rate in units per hour.
+#: ``buffer`` is pending plus expected, ``most`` its largest so far; 0: it is released once the place was read.
 protection = Table(
     "protection",
     metadata,
@@ -709,7 +712,9 @@ protection = Table(
     _key("sku"),
     _key("channel"),
     Column("buffer", Integer, nullable=False),
+    Column("most", Integer, nullable=False),
     Column("pending", Integer, nullable=False),
+    Column("expected", Integer, nullable=False),
     Column("age", Double, nullable=False),
     Column("rate", Double, nullable=False),
     _time("since"),

@@ -23,6 +23,7 @@ JSON = sa.JSON(none_as_null=True)
 def upgrade() -> None:
     """Create tables and indexes; what was measured begins with it."""
     op.add_column("rate_budget", sa.Column("used", sa.Double(), nullable=False, server_default="0"))
+    op.add_column("variant_flag", sa.Column("counted", JSON, nullable=True))
     op.create_index("ix_movement_project_settled_at", "movement", ["project", "settled_at"])
     op.create_index("ix_movement_link_occurred_at", "movement", ["link", "occurred_at"])
     op.create_index("ix_stock_level_link_told_at", "stock_level", ["link", "told_at"])
@@ -110,8 +111,7 @@ def _protection() -> None:
     op.create_table(
         "protection",
         *(_string(name) for name in ("link", "sku", "channel")),
-        _number("buffer"),
-        _number("pending"),
+        *(_number(name) for name in ("buffer", "most", "pending", "expected")),
         _real("age"),
         _real("rate"),
         _moment("since"),
