@@ -7,17 +7,19 @@ refused with a sentence that says what is possible. What needs an answer of comm
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from cogent_ops.clients.redaction import Redactor
+from cogent_ops.domain.drills import DEEDS
 from cogent_ops.domain.exceptions import LEADS_TO, ORDER_KINDS, Action, Kind, order_of
 from cogent_ops.domain.policies import KindPolicy, Policies
 from cogent_ops.domain.stock import Place
 from cogent_ops.errors import PermanentError, RetryableError
+from cogent_ops.services.alert_text import local_time
 from cogent_ops.store import Cause, Filter, LogEntry, Store, StoredException
-from cogent_ops.store.exceptions import by_cause, subject
+from cogent_ops.store.exceptions import REVEAL, Overtaken, by_cause, subject
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
 
 #: Actions that may bring corrections along.
 _TAKE_EDITS = (Action.EDIT, Action.DRY_RUN, Action.APPROVE, Action.REPLAY)
-#: Actions that somebody will want to know the reason of.
-_NEED_NOTE = {
+#: Actions that somebody will want to know the reason of, and what their note has to say.
+NEEDS_NOTE = {
     Action.REJECT: "why it is rejected",
     Action.EXPECTED: "why it is expected",
     Action.FIXED: "how it was fixed",
@@ -46,6 +48,9 @@ class Decision:
     :param note: why; personal data in it is masked.
     :param edits: corrections to the order by field, such as ``price.2``; an e-mail address is personal data.
     :param order_number: for a link: the order in commercetools.
+    :param seen: id of the youngest entry of the audit log when the person looked. What others have done since keeps it
+        from being carried out; the very same deed counts as done, so that a form may be sent twice. ``None``: whatever
+        happened since.
     """
 
     action: Action
@@ -53,6 +58,7 @@ class Decision:
     note: str = ""
     edits: Mapping[str, str] = field(default_factory=dict, repr=False)
     order_number: str = ""
+    seen: int | None = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,7 @@ class Review:
         :raises PermanentError: when the link has no such exception.
         """
         found = self.store.exceptions.get(self.link, exception_id)
-        return [one.id for one in self.find(_same_cause(found))]
+        return self.store.exceptions.ids(self.link, _same_cause(found))
 
     def show(self, exception_id: int) -> Shown:
         """All about one exception.
@@ -138,7 +144,7 @@ class Review:
             tuple(action for action in Action if self._refusal(found, action) is None),
             tuple(reversed(history)),
             next((one for one in silences if one.covers(found.kind, found.cause_group)), None),
-            len(self.find(_same_cause(found))),
+            self.store.listing.count(self.link, _same_cause(found)),
         )
 
     def carry_out(self, decision: Decision, ids: Sequence[int]) -> list[Done]:
@@ -151,9 +157,11 @@ class Review:
         """Send no messages about this cause until then; returns the silence's number.
 
         :param whole_kind: about no exception of the kind.
-        :raises PermanentError: when the link has no such exception, without a reason, or for too long.
+        :raises PermanentError: when the link has no such exception, without a reason, for too long, or for a drill.
         """
         found = self.store.exceptions.get(self.link, exception_id)
+        if found.is_drill:
+            raise PermanentError(f"{found.record} is not silenced but ended: cogent-ops drill end {found.id}")
         with self.store.begin() as conn:
             return self.store.alerts.silence(
                 conn,
@@ -173,6 +181,22 @@ class Review:
         with self.store.begin() as conn:
             self.store.alerts.lift(conn, self.link, silence_id, actor=actor)
 
+    def reveal(self, exception_id: int, *, actor: str) -> str | None:
+        """The e-mail address of the customer whose order an exception is about; that it was looked at is recorded.
+
+        :return: ``None``: no address is kept of this order (any more).
+        :raises PermanentError: when the link has no such exception, or it is about no order.
+        """
+        found = self.store.exceptions.get(self.link, exception_id)
+        order_id = order_with_contact(found)
+        if order_id is None:
+            raise PermanentError(f"{found.record}: this is about no order, so there is no address to show.")
+        with self.store.begin() as conn:
+            email = self.store.captures.contact(conn, self.link, order_id)
+            detail = {"what": "e-mail address", "kept": email is not None}
+            self.store.audit_log.write(actor, REVEAL, subject(found.id), detail, link=self.link, conn=conn)
+        return email
+
     def silences(self) -> list[Silence]:
         """The silences in force."""
         return self.store.alerts.silences(self.link, self._clock())
@@ -183,16 +207,33 @@ class Review:
             found = self.store.exceptions.get(self.link, exception_id)
             record = found.record
             return Done(exception_id, record, True, self._carry_out(decision, found))
+        except Overtaken as error:
+            return Done(exception_id, record, error.is_same, self._overtaken(error))
         except PermanentError as error:
             return Done(exception_id, record, False, str(error))
         except RetryableError as error:
             return Done(exception_id, record, False, str(error), is_later=True)
 
+    def _overtaken(self, error: Overtaken) -> str:
+        """What a person reads who decides about something that is not any more as it was."""
+        entry, done = error.entry, error.entry.action.replace("_", " ")
+        at = local_time(entry.at, self.policies)
+        if error.is_same:
+            return f"That was done already ({done}, {at})."
+        note = entry.detail.get("note")
+        said = f": {note}" if note else ""
+        return (
+            f"Nothing was done: {entry.actor} was faster ({done}, {at}{said}). Look at what stands here now, and "
+            "decide again."
+        )
+
     def _carry_out(self, decision: Decision, found: StoredException) -> str:
         """Do it; returns what came of it."""
         self._check(decision, found)
         if decision.edits and decision.action is not Action.EDIT:
-            self._carry_out(Decision(Action.EDIT, decision.actor, edits=decision.edits), found)
+            edit = Decision(Action.EDIT, decision.actor, edits=decision.edits, seen=decision.seen)
+            self._carry_out(edit, found)
+            decision = replace(decision, seen=None)
         prepared = self._prepare(decision, found)
         with self.store.begin() as conn:
             prepared.deed(conn)
@@ -205,6 +246,7 @@ class Review:
                 actor=decision.actor,
                 detail=_without_blanks({"note": _masked(decision.note), **prepared.detail}),
                 outcome=prepared.outcome,
+                seen=decision.seen,
             )
         return prepared.outcome or f"{found.record} is {after.status.replace('_', ' ')}."
 
@@ -213,8 +255,8 @@ class Review:
         refusal = self._refusal(found, action)
         if refusal is not None:
             raise PermanentError(refusal)
-        if action in _NEED_NOTE and not decision.note.strip():
-            raise PermanentError(f"Say in the note {_NEED_NOTE[action]}.")
+        if action in NEEDS_NOTE and not decision.note.strip():
+            raise PermanentError(f"Say in the note {NEEDS_NOTE[action]}.")
         if action is Action.LINK and not decision.order_number.strip():
             raise PermanentError("Give the number of the order in commercetools to link to.")
         if action is Action.EDIT and not decision.edits:
@@ -230,13 +272,15 @@ class Review:
     def _refusal(self, found: StoredException, action: Action) -> str | None:
         """Why an action is not possible; ``None``: it is."""
         policy = self.policies.kind(found.kind)
-        if not policy.allows(action):
-            possible = ", ".join(each for each in Action if policy.allows(each))
-            return f"{policy.title}: '{action}' is not possible, but {possible}."
+        allowed = [each for each in Action if (each in DEEDS if found.is_drill else policy.allows(each))]
+        if action not in allowed:
+            named = f"{policy.title}, as a drill" if found.is_drill else policy.title
+            return f"{named}: '{action}' is not possible, but {', '.join(allowed)}."
         if found.is_open and action is Action.REOPEN:
             return f"{found.record} is open anyway ({found.status})."
         if not found.is_open and action not in _WHEN_CLOSED:
-            return f"{found.record} is {found.status} already. Reopen it first if that is not so."
+            cure = "" if found.is_drill else " Reopen it first if that is not so."
+            return f"{found.record} is {found.status} already.{cure}"
         return None
 
     def _prepare(self, decision: Decision, found: StoredException) -> _Prepared:
@@ -297,8 +341,13 @@ _ORDER_DEEDS = (Action.EDIT, Action.DRY_RUN, Action.APPROVE, Action.REPLAY, Acti
 _AGAIN = "Tried again with the same order number; it closes by itself when that has succeeded."
 
 
+def order_with_contact(found: StoredException) -> str | None:
+    """The id in Cloudshelf of the order that an exception is about, where a customer's address may be kept."""
+    return order_of(found.cause_key) if found.kind in ORDER_KINDS else None
+
+
 def _same_cause(found: StoredException) -> Filter:
-    return Filter(kind=found.kind, cause_group=found.cause_group)
+    return Filter(kind=found.kind, cause_group=found.cause_group, drills=None)
 
 
 def _masked(text: str) -> str:

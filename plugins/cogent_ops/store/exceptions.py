@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,17 +24,27 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Row
 
+from cogent_ops.domain.drills import LIKE, is_drill
 from cogent_ops.domain.exceptions import DECIDED, OPEN, Action, NewException, Status, may_follow
 from cogent_ops.domain.money import Money
 from cogent_ops.domain.policies import Policies
 from cogent_ops.errors import PermanentError
 from cogent_ops.store.engine import Database
-from cogent_ops.store.ledger import AuditLog
+from cogent_ops.store.ledger import AuditLog, LogEntry
 from cogent_ops.store.schema import exception
 from cogent_ops.store.sql import Values, chunks, lock, now, pages, upsert
 
+#: What may be the number of an exception; longer ones no database can hold.
+_NUMBER = re.compile(r"[0-9]{1,18}")
 #: What an exception that comes back has lost: nobody has seen it yet.
 _FORGOTTEN = ("acknowledged_at", "alerted_at", "escalated_at", "asked_by", "asked_at", "outcome")
+
+#: Entry of the audit log about somebody who has looked at a customer's address.
+REVEAL = "reveal"
+#: What may be done meanwhile without anybody having to look again.
+_NO_NEWS = (REVEAL,)
+#: What an entry of the audit log says beside what was decided: the status before and after.
+_STATUSES = ("before", "status")
 
 
 @dataclass(frozen=True)
@@ -91,6 +102,11 @@ class StoredException:
         return self.status in OPEN
 
     @property
+    def is_drill(self) -> bool:
+        """Whether it was raised on purpose, for practice."""
+        return is_drill(self.cause_key)
+
+    @property
     def at_stake(self) -> Money | None:
         """Money that depends on it; ``None``: none, or nobody knows."""
         return None if self.amount is None or self.currency is None else Money(self.currency, self.amount)
@@ -109,8 +125,12 @@ class Cause:
 class Filter:
     """Which exceptions to show; what is ``None`` or empty does not narrow.
 
-    :param text: stands in the record, the place or the message, in whatever case.
+    :param text: stands in the record, the place or the message, in whatever case; or is the number of one.
     :param overdue_at: only those whose owner should have acted before this moment.
+    :param due_from: only those whose owner need not have acted before this moment.
+    :param place: the store, as people name it.
+    :param has_money: only those on which money depends.
+    :param drills: only drills, or none of them; ``None``: both.
     """
 
     statuses: tuple[Status, ...] = OPEN
@@ -119,6 +139,22 @@ class Filter:
     cause_group: str | None = None
     text: str = ""
     overdue_at: datetime | None = None
+    due_from: datetime | None = None
+    place: str | None = None
+    has_money: bool = False
+    drills: bool | None = False
+
+
+class Overtaken(PermanentError):
+    """Something was done about an exception since the person who decides has looked at it.
+
+    :param entry: the first such deed.
+    :param is_same: it is the very deed that was to be noted, so a form was sent twice.
+    """
+
+    def __init__(self, entry: LogEntry, *, is_same: bool) -> None:
+        super().__init__(f"{entry.actor} has done '{entry.action}' meanwhile. Look at it again, then decide.")
+        self.entry, self.is_same = entry, is_same
 
 
 class Exceptions:
@@ -179,6 +215,12 @@ class Exceptions:
             },
         )
 
+    def number(self, conn: Connection, link: str, kind: str, cause_key: str) -> int:
+        """The number of an exception that is there, as of this transaction."""
+        e = exception.c
+        query = select(e.id).where(e.link == link, e.kind == kind, e.cause_key == cause_key)
+        return int(conn.execute(query).scalar_one())
+
     def resolve(self, conn: Connection, link: str, kind: str, cause_keys: Iterable[str], run_key: str) -> int:
         """Close open exceptions whose cause was verified to be gone; returns how many were open."""
         e = exception.c
@@ -202,6 +244,7 @@ class Exceptions:
         actor: str,
         detail: Mapping[str, Any],
         outcome: str | None = None,
+        seen: int | None = None,
     ) -> StoredException:
         """Note what a person did about an exception, with an entry in the audit log; gives it as it is then.
 
@@ -210,11 +253,15 @@ class Exceptions:
         :param status: what it becomes; ``None``: it stays.
         :param detail: for the audit log; no personal data.
         :param outcome: what came of it, as it is shown.
+        :param seen: id of the youngest entry of the audit log when the person looked; ``None``: whatever has happened.
+        :raises Overtaken: when somebody has done something about it since ``seen``.
         :raises PermanentError: when the link has no such exception, or that status may not follow.
         """
         e = exception.c
         query = select(exception).where(e.link == link, e.id == exception_id).with_for_update()
         found = _found(link, exception_id, conn.execute(query).one_or_none())
+        if seen is not None:
+            self._require_unchanged(conn, exception_id, action, actor, detail, seen)
         changes = _decided(found, action, status)
         if outcome is not None:
             changes["outcome"] = outcome
@@ -223,6 +270,19 @@ class Exceptions:
         said = {**detail, "before": found.status, "status": changes.get("status", found.status)}
         self._log.write(actor, action, subject(exception_id), said, link=link, conn=conn)
         return _found(link, exception_id, conn.execute(query).one_or_none())
+
+    def _require_unchanged(
+        self, conn: Connection, id_: int, action: Action, actor: str, detail: Mapping[str, Any], seen: int
+    ) -> None:
+        since = self._log.since(conn, subject(id_), seen)
+        same = [one for one in since if (one.actor, one.action) == (actor, action) and _says(one, detail)]
+        if same:
+            raise Overtaken(same[0], is_same=True)
+        # Who adds a note decides nothing, and everybody knows what they did themselves.
+        others = [one for one in since if one.actor != actor and action is not Action.NOTE]
+        news = [one for one in others if one.action not in _NO_NEWS]
+        if news:
+            raise Overtaken(news[0], is_same=False)
 
     def get(self, link: str, exception_id: int) -> StoredException:
         """One exception.
@@ -235,27 +295,40 @@ class Exceptions:
 
     def find(self, link: str, wanted: Filter, *, limit: int | None = None) -> list[StoredException]:
         """Exceptions, the oldest first."""
-        query = select(exception).where(exception.c.link == link, *_narrowed(wanted))
+        query = select(exception).where(exception.c.link == link, *narrowed(wanted))
         with self._database.read() as conn:
             return [stored(row) for row in conn.execute(query.order_by(exception.c.id).limit(limit))]
 
+    def ids(self, link: str, wanted: Filter) -> list[int]:
+        """Numbers of exceptions, the oldest first."""
+        query = select(exception.c.id).where(exception.c.link == link, *narrowed(wanted))
+        with self._database.read() as conn:
+            return list(conn.execute(query.order_by(exception.c.id)).scalars())
+
     def open(self, link: str, kind: str | None = None) -> list[StoredException]:
-        """Exceptions that still need somebody, the oldest first."""
+        """Exceptions that still need somebody, the oldest first, without drills."""
         return self.find(link, Filter(kind=kind))
 
     def open_causes(self, link: str, kind: str, *, decided: bool = False) -> Iterator[str]:
-        """Cause keys of the open exceptions of a kind; no transaction stays open between pages.
+        """Cause keys of the open exceptions of a kind, without drills; no transaction stays open between pages.
 
         :param decided: also of those that a person has decided to leave as they are.
         """
         e, wanted = exception.c, (*OPEN, *DECIDED) if decided else OPEN
-        query = select(e.cause_key).where(e.link == link, e.kind == kind, e.status.in_(wanted))
+        # A flow that finds no trouble closes what it raised, and it has raised no drill.
+        mine = (e.link == link, e.kind == kind, e.status.in_(wanted), ~drill_clause(e.cause_key))
+        query = select(e.cause_key).where(*mine)
         return (row.cause_key for row in pages(self._database, query, e.cause_key))
 
 
 def subject(exception_id: int) -> str:
     """What the audit log calls an exception."""
     return f"exception/{exception_id}"
+
+
+def drill_clause(cause_key: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether a drill has this cause key (or a message this cause group), as a condition; see ``domain.drills``."""
+    return cause_key.like(LIKE)
 
 
 def stored(row: Row[Any]) -> StoredException:
@@ -277,6 +350,11 @@ def _found(link: str, exception_id: int, row: Row[Any] | None) -> StoredExceptio
     return stored(row)
 
 
+def _says(entry: LogEntry, detail: Mapping[str, Any]) -> bool:
+    """Whether an entry of the audit log was made with this detail."""
+    return {name: value for name, value in entry.detail.items() if name not in _STATUSES} == dict(detail)
+
+
 def _decided(found: StoredException, action: Action, status: Status | None) -> Values:
     """What a decision changes about an exception."""
     changes: Values = {}
@@ -295,22 +373,38 @@ def _decided(found: StoredException, action: Action, status: Status | None) -> V
     return changes
 
 
-def _narrowed(wanted: Filter) -> list[ColumnElement[bool]]:
+def narrowed(wanted: Filter) -> list[ColumnElement[bool]]:
+    """A filter as conditions on the table."""
     e = exception.c
-    narrowed: list[ColumnElement[bool]] = [e.status.in_(wanted.statuses)]
+    conditions: list[ColumnElement[bool]] = [e.status.in_(wanted.statuses)]
     for column, value in (
         (e.kind, wanted.kind),
         (e.owner, wanted.owner),
         (e.cause_group, wanted.cause_group),
+        (e.place, wanted.place),
     ):
         if value is not None:
-            narrowed.append(column == value)
+            conditions.append(column == value)
     if wanted.text:
-        texts = (e.record, e.place, e.message)
-        narrowed.append(or_(*(column.icontains(wanted.text, autoescape=True) for column in texts)))
+        conditions.append(or_(*_naming(wanted.text)))
     if wanted.overdue_at is not None:
-        narrowed.append(e.deadline < wanted.overdue_at)
-    return narrowed
+        conditions.append(e.deadline < wanted.overdue_at)
+    if wanted.due_from is not None:
+        conditions.append(e.deadline >= wanted.due_from)
+    if wanted.has_money:
+        conditions.append(e.amount > 0)
+    if wanted.drills is not None:
+        drills = drill_clause(e.cause_key)
+        conditions.append(drills if wanted.drills else ~drills)
+    return conditions
+
+
+def _naming(text: str) -> Iterator[ColumnElement[bool]]:
+    e = exception.c
+    for column in (e.record, e.place, e.message):
+        yield column.icontains(text, autoescape=True)
+    if _NUMBER.fullmatch(text):
+        yield e.id == int(text)
 
 
 def _unless(condition: ColumnElement[bool], kept: ColumnElement[Any]) -> Case[Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, update
 
 from cogent_ops.errors import PermanentError
 from cogent_ops.store.engine import Database
@@ -253,3 +253,25 @@ class AuditLog:
             query = query.where(audit_log.c.subject == subject)
         with self._database.read() as conn:
             return [LogEntry(**row._mapping) for row in conn.execute(query)]
+
+    def since(self, conn: Connection, subject: str, seen: int) -> list[LogEntry]:
+        """What was done to a subject after an entry, the oldest first."""
+        later = (audit_log.c.subject == subject, audit_log.c.id > seen)
+        query = select(audit_log).where(*later).order_by(audit_log.c.id)
+        return [LogEntry(**row._mapping) for row in conn.execute(query)]
+
+    def newest(self) -> int:
+        """Id of the youngest entry; 0: there is none."""
+        with self._database.read() as conn:
+            return int(conn.execute(select(func.coalesce(func.max(audit_log.c.id), 0))).scalar_one())
+
+    def latest(self, subjects: Iterable[str], actions: Collection[str]) -> dict[str, LogEntry]:
+        """By subject, the youngest entry about one of the actions."""
+        found: dict[str, LogEntry] = {}
+        with self._database.read() as conn:
+            for chunk in chunks(subjects):
+                wanted = (audit_log.c.subject.in_(chunk), audit_log.c.action.in_(actions))
+                ids = select(func.max(audit_log.c.id)).where(*wanted).group_by(audit_log.c.subject)
+                for row in conn.execute(select(audit_log).where(audit_log.c.id.in_(ids))):
+                    found[row.subject] = LogEntry(**row._mapping)
+        return found
