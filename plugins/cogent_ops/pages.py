@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseOperatorLink
 
+from cogent_ops.addresses import DESK_PREFIX, NIGHTS_PREFIX, REPORTS_PREFIX, exception_address
 from cogent_ops.links import DEFAULT_LINK
-from cogent_ops.services.addresses import DESK_PREFIX, NIGHTS_PREFIX, REPORTS_PREFIX, exception_address
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator

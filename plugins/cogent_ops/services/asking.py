@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from cogent_ops.addresses import playbook_address
 from cogent_ops.domain.exceptions import Action
 from cogent_ops.domain.money import show
 from cogent_ops.domain.policies import KindPolicy, Policies
 from cogent_ops.domain.wording import plain
 from cogent_ops.errors import PermanentError, RetryableError
-from cogent_ops.services.addresses import playbook_address
 from cogent_ops.services.alert_text import line, local_time
 from cogent_ops.services.review import Decision, Done, Review
 from cogent_ops.store import Cause, Store, StoredException
