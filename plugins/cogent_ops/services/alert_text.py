@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from cogent_ops.addresses import QUESTIONS, exception_address, inbox_address, playbook_address
+from cogent_ops.domain.drills import MARK, NOTICE
 from cogent_ops.domain.money import Money, show
 from cogent_ops.domain.policies import Policies
+from cogent_ops.domain.wording import plain
 from cogent_ops.links import DEFAULT_LINK
 from cogent_ops.store import StoredException
 
@@ -21,12 +24,18 @@ _LONGEST_LINE = 300
 class Places:
     """Where a reader finds more.
 
-    :param airflow: base URL of Airflow's pages; ``None``: not known here.
-    :param playbook: the playbook's page.
+    :param airflow: base URL of Airflow's pages; ``None`` or empty: not known here.
     """
 
     airflow: str | None = None
-    playbook: str = "docs/exceptions.md"
+
+    def page(self, address: str) -> str:
+        """The whole address of a page; empty where nobody knows."""
+        return f"{self.airflow.rstrip('/')}{address}" if self.airflow else ""
+
+    def card(self, anchor: str) -> str:
+        """The card of a kind: on the page, or in the document that comes with the package."""
+        return self.page(playbook_address(anchor)) or f"docs/playbook.md#{anchor}"
 
 
 @dataclass(frozen=True)
@@ -49,12 +58,18 @@ class Telling:
     at_stake: Sequence[Money]
     escalated_to: str | None = None
 
+    @property
+    def is_drill(self) -> bool:
+        """Whether it tells of a drill, which shares no message with anything else."""
+        return any(one.is_drill for one in self.first)
+
 
 def subject(telling: Telling, policies: Policies, now: datetime) -> str:
-    """``[CRITICAL] Kiosk order without a known location: 3``."""
+    """``[CRITICAL] Kiosk order without a known location: 3``, and ``DRILL`` before it where it is one."""
     mark = "OVERDUE" if telling.escalated_to else policies.severity(telling.kind, now).upper()
     where = "" if telling.link == DEFAULT_LINK else f"{telling.link}: "
-    return f"[{mark}] {where}{policies.kind(telling.kind).title}: {telling.count}"
+    drill = f"{MARK} " if telling.is_drill else ""
+    return f"{drill}[{mark}] {where}{policies.kind(telling.kind).title}: {telling.count}"
 
 
 def body(telling: Telling, policies: Policies, places: Places, now: datetime) -> str:
@@ -64,14 +79,14 @@ def body(telling: Telling, policies: Policies, places: Places, now: datetime) ->
         _head(telling),
         "\n".join(_lines(telling, now)),
         _whose(telling, policies),
-        f"First: {policy.first_response}",
+        f"First: {plain(policy.first_response)}",
         "\n".join(_links(telling, policies, places)),
     ]
     return "\n\n".join(part for part in parts if part)
 
 
 def _head(telling: Telling) -> str:
-    parts = []
+    parts = [NOTICE] if telling.is_drill else []
     if telling.causes > 1:
         parts.append(f"{telling.causes} different causes.")
     if telling.at_stake:
@@ -128,7 +143,15 @@ def local_time(moment: datetime, policies: Policies) -> str:
 
 
 def _links(telling: Telling, policies: Policies, places: Places) -> Iterable[str]:
-    if places.airflow and telling.kind in policies.asked:
-        yield f"Decide: {places.airflow.rstrip('/')}/required_actions?response_received=false"
-    yield f"Playbook: {places.playbook}#{policies.playbook(telling.kind)}"
-    yield f"On the command line: cogent-ops exceptions show {telling.first[0].id}"
+    first = telling.first[0]
+    opened = (
+        exception_address(telling.link, first.id)
+        if telling.count == 1
+        else inbox_address(telling.link, telling.kind, telling.owner)
+    )
+    if places.airflow:
+        yield f"Open: {places.page(opened)}"
+        if telling.kind in policies.asked and not telling.is_drill:
+            yield f"Decide: {places.page(QUESTIONS)}"
+    yield f"Playbook: {places.card(policies.playbook(telling.kind))}"
+    yield f"On the command line: cogent-ops exceptions show {first.id}"

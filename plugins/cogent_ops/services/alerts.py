@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection
 
+from cogent_ops.domain.drills import is_drill
 from cogent_ops.domain.exceptions import Kind, NewException, Owner
 from cogent_ops.domain.policies import NamedChannel, Policies, Severity
 from cogent_ops.errors import CogentOpsError, PermanentError, RetryableError
@@ -40,7 +41,8 @@ WAKE = timedelta(minutes=1)
 TRIES = 3
 
 Send = Callable[[NamedChannel, Alert], None]
-Group = tuple[str, str]
+#: Kind and owner, and which drill it is, if any: a drill shares no message, and keeps none waiting.
+Group = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -135,12 +137,12 @@ class Alerting:
         ]
         due = [
             _Due(Told.OPENED, kind, owner, found)
-            for (kind, owner), found in self._ready(untold, now, silences, paced).items()
+            for (kind, owner, _), found in self._ready(untold, now, silences, paced).items()
             if min(one.since for one in found) + timedelta(minutes=self.policies.kind(kind).batch_minutes)
             <= now
         ]
         overdue = self.store.alerts.overdue(self.link, now)
-        for (kind, owner), found in self._ready(overdue, now, silences, paced).items():
+        for (kind, owner, _), found in self._ready(overdue, now, silences, paced).items():
             grace = timedelta(minutes=self.policies.kind(kind).escalate_minutes)
             late = [one for one in found if one.since + grace <= now]
             if late and self.policies.escalation(kind, owner) is not None:
@@ -148,14 +150,19 @@ class Alerting:
         return due
 
     def _ready(
-        self, found: Collection[Untold], now: datetime, silences: Collection[Silence], paced: Collection[str]
+        self,
+        found: Collection[Untold],
+        now: datetime,
+        silences: Collection[Silence],
+        paced: Collection[tuple[str, bool]],
     ) -> Mapping[Group, list[Untold]]:
         """By kind and owner, what may be told now: not silenced, at an hour that suits it, not too soon again."""
         ready: dict[Group, list[Untold]] = defaultdict(list)
         for one in found:
             is_silent = any(silence.covers(one.kind, one.cause_group) for silence in silences)
-            if not is_silent and one.kind not in paced and self._may_disturb(one.kind, now):
-                ready[one.kind, one.owner].append(one)
+            drill = one.cause_key if is_drill(one.cause_key) else ""
+            if not is_silent and (one.kind, bool(drill)) not in paced and self._may_disturb(one.kind, now):
+                ready[one.kind, one.owner, drill].append(one)
         return dict(sorted(ready.items()))
 
     def _may_disturb(self, kind: str, now: datetime) -> bool:
@@ -235,6 +242,14 @@ class Alerting:
             is_ours = self.store.alerts.postpone(conn, taken, now + _pause(taken, error), str(error))
             if is_ours and (isinstance(error, PermanentError) or taken.attempts >= TRIES):
                 self.store.exceptions.raise_(conn, self.link, _undelivered(channel, error), self._run_key)
+
+
+def first_told(policies: Policies, kind: str, opened: datetime) -> datetime:
+    """When people may first hear of an exception that is opened then, unless it is silenced."""
+    collected = opened + timedelta(minutes=policies.kind(kind).batch_minutes)
+    if policies.severity(kind, collected) is Severity.CRITICAL:
+        return collected
+    return policies.business_hours.after(collected, 0)
 
 
 def _pause(taken: Alert, error: CogentOpsError) -> timedelta:

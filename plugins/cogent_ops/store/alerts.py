@@ -16,7 +16,7 @@ from cogent_ops.domain.exceptions import OPEN, Status
 from cogent_ops.domain.money import Money
 from cogent_ops.errors import PermanentError
 from cogent_ops.store.engine import Database
-from cogent_ops.store.exceptions import StoredException, stored
+from cogent_ops.store.exceptions import StoredException, drill_clause, stored
 from cogent_ops.store.ledger import AuditLog
 from cogent_ops.store.schema import alert, exception, silence
 from cogent_ops.store.sql import Values, chunks, lock, now
@@ -147,12 +147,13 @@ class Alerts:
                 for row in conn.execute(select(e.kind, e.cause_group).where(*told))
             }
 
-    def kinds_since(self, link: str, moment: datetime) -> set[str]:
-        """Kinds of which a message was written since."""
+    def kinds_since(self, link: str, moment: datetime) -> set[tuple[str, bool]]:
+        """Kinds of which a message was written since, and whether it was about a drill."""
         a = alert.c
-        query = select(a.kind).where(a.link == link, a.created_at > moment).distinct()
+        drill = drill_clause(a.cause_group).label("drill")
+        query = select(a.kind, drill).where(a.link == link, a.created_at > moment).distinct()
         with self._database.read() as conn:
-            return set(conn.execute(query).scalars())
+            return {(row.kind, bool(row.drill)) for row in conn.execute(query)}
 
     def mark(
         self, conn: Connection, link: str, kind: str, told: Told, chosen: Collection[Untold], moment: datetime
@@ -253,6 +254,22 @@ class Alerts:
         a = alert.c
         still_ours = (a.id == taken.id, a.state == AlertState.WAITING, a.attempts == taken.attempts)
         return bool(conn.execute(update(alert).where(*still_ours).values(values)).rowcount)
+
+    def drills(self, link: str, since: datetime) -> list[Alert]:
+        """Messages about drills that were written since, the oldest first."""
+        a = alert.c
+        mine = (a.link == link, a.created_at >= since, drill_clause(a.cause_group))
+        with self._database.read() as conn:
+            return [_alert(row) for row in conn.execute(select(alert).where(*mine).order_by(a.id))]
+
+    def withdraw(self, conn: Connection, link: str, cause_groups: Collection[str]) -> int:
+        """Let messages about these causes that still wait not be sent any more; how many."""
+        a, withdrawn = alert.c, 0
+        waiting = and_(a.link == link, a.state == AlertState.WAITING)
+        for chunk in chunks(sorted(cause_groups)):
+            mine = update(alert).where(waiting, a.cause_group.in_(chunk))
+            withdrawn += conn.execute(mine.values(state=AlertState.OBSOLETE)).rowcount
+        return withdrawn
 
     def recent(self, link: str, *, limit: int) -> list[Alert]:
         """Messages, the youngest first."""

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, selec
 
 from cogent_ops.domain.exceptions import OPEN, Status
 from cogent_ops.store.engine import Database
-from cogent_ops.store.exceptions import Cause, by_cause, stored
+from cogent_ops.store.exceptions import Cause, by_cause, drill_clause, stored
 from cogent_ops.store.schema import exception
 from cogent_ops.store.sql import chunks, take_turns
 
@@ -20,7 +20,7 @@ LOST = timedelta(hours=3)
 
 
 class Questions:
-    """Open exceptions as questions: each is put to people once at a time, whatever runs ask."""
+    """Open exceptions as questions: each is put to people once at a time, whatever runs ask; drills never are."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -107,7 +107,13 @@ def _due_groups(link: str, kinds: Collection[str], moment: datetime) -> Select[t
     )
     return (
         select(e.kind, e.cause_group)
-        .where(e.link == link, e.kind.in_(sorted(kinds)), _is_due(moment), ~being_asked)
+        .where(
+            e.link == link,
+            e.kind.in_(sorted(kinds)),
+            _is_due(moment),
+            ~being_asked,
+            ~drill_clause(e.cause_key),
+        )
         .group_by(e.kind, e.cause_group)
         .order_by(func.min(e.id))
     )
