@@ -17,6 +17,7 @@ NAMES = (
     "sales",
     "orders",
     "drift",
+    "health",
 )
 
 

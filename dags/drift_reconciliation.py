@@ -19,7 +19,7 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import CronDataIntervalTimetable, Param
 
 from cogent_ops import operators as ops
-from cogent_ops.dag_defaults import flow_dag, for_each_link
+from cogent_ops.dag_defaults import drift_asset, flow_dag, for_each_link
 
 CHOICES = ["", "off", "ask", "small"]
 HEAL = Param("", type="string", enum=CHOICES, description="Instead of drift.heal. Empty: as configured.")
@@ -42,7 +42,7 @@ def build(link: str) -> None:
         snapshot = ops.DriftSnapshotOperator(task_id="snapshot", **step)
         compare = ops.DriftCompareOperator(task_id="compare", **step)
         heal = ops.DriftHealOperator(task_id="heal", **step)
-        report = ops.DriftReportOperator(task_id="report", **step)
+        report = ops.DriftReportOperator(task_id="report", outlets=[drift_asset(link)], **step)
         ask = HITLOperator(
             task_id="ask",
             subject=f"Stock of {link}: may this be mended?",

@@ -44,11 +44,11 @@ def deliver(channel: Channel, subject: str, body: str) -> None:
 
 
 def _webhook(channel: Channel, subject: str, body: str) -> None:
-    _post(channel.connection, {"text": f"{subject}\n\n{body}"})
+    _send(channel.connection, "POST", {"text": f"{subject}\n\n{body}"})
 
 
 def _slack(channel: Channel, subject: str, body: str) -> None:
-    _post(channel.connection, {"text": f"*{_slack_text(subject)}*\n{_slack_text(body)}"})
+    _send(channel.connection, "POST", {"text": f"*{_slack_text(subject)}*\n{_slack_text(body)}"})
 
 
 def _slack_text(text: str) -> str:
@@ -56,8 +56,17 @@ def _slack_text(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _post(conn_id: str, payload: dict[str, Any]) -> None:
-    """Post to the connection's host; its password, where there is no login, is the secret part of the path."""
+def beat(conn_id: str) -> None:
+    """Call a service that raises the alarm when nobody calls it any more.
+
+    :param conn_id: HTTP connection with its address.
+    :raises CogentOpsError: when it could not be called.
+    """
+    _send(conn_id, "GET")
+
+
+def _send(conn_id: str, method: str, payload: dict[str, Any] | None = None) -> None:
+    """Call the connection's host; its password, where there is no login, is the secret part of the path."""
     import requests
     from airflow.providers.http.hooks.http import HttpHook
 
@@ -68,7 +77,7 @@ def _post(conn_id: str, payload: dict[str, Any]) -> None:
         hook = HttpHook(http_conn_id=conn_id)
         session = hook.get_conn()
         url = f"{hook.base_url.rstrip('/')}/{path.lstrip('/')}" if path else hook.base_url
-        answer = session.post(url, json=payload, timeout=TIMEOUT, allow_redirects=False)
+        answer = session.request(method, url, json=payload, timeout=TIMEOUT, allow_redirects=False)
     except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, ValueError):
         # All of requests' complaints about an address are ValueErrors, and repeat it.
         raise ConnectionConfigError(

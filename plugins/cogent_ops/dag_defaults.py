@@ -169,6 +169,16 @@ def order_inbox(link: str) -> Asset:
     )
 
 
+def drift_asset(link: str) -> Asset:
+    """What ``drift_reconciliation`` produces: the link's nights, compared."""
+    return Asset(name=dag_id("drift_nights", link), uri=f"cogent-ops://store/{link}/nights")
+
+
+def health_asset(link: str) -> Asset:
+    """What ``sync_health`` produces: how the link stands."""
+    return Asset(name=dag_id("sync_health_state", link), uri=f"cogent-ops://store/{link}/health")
+
+
 def exception_inbox(link: str) -> Asset:
     """What wakes those who tell people of exceptions and ask them: an exception that was opened."""
     from cogent_ops.triggers import ExceptionWatchTrigger

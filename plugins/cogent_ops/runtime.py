@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from cogent_ops.services.catalogue.sync import CatalogueSync
     from cogent_ops.services.checks import Check, Parts
     from cogent_ops.services.drift.nights import Nights
+    from cogent_ops.services.health.check import HealthCheck
     from cogent_ops.services.live_stock.service import LiveStock
     from cogent_ops.services.orders.backfill import OrderBackfill
     from cogent_ops.services.orders.capture import OrderCapture
@@ -375,6 +376,31 @@ class Runtime:
             now=lambda: datetime.now(UTC),
         )
         return Nights(parts, self.data_root)
+
+    def health(self, run_key: str) -> HealthCheck:
+        """One check of the link.
+
+        :param run_key: the run, for the exceptions it raises.
+        """
+        from cogent_ops import __version__, channels
+        from cogent_ops.services.health.changes import fingerprints
+        from cogent_ops.services.health.check import HealthCheck, HealthParts
+        from cogent_ops.store.bucket import Limit
+
+        config, heartbeat = self.config, self.config.health.heartbeat
+        kiosk = CloudshelfHook(connection_id("cloudshelf", self.link)).account().budget_name
+        limits = {self.project: config.limits.commercetools, kiosk: config.limits.cloudshelf}
+        parts = HealthParts(
+            config=config,
+            store=self.store,
+            project=self.project,
+            run_key=run_key,
+            limits={target: Limit(limit.rate, limit.burst) for target, limit in limits.items()},
+            files=lambda: fingerprints(include_folder(), __version__),
+            tell=lambda: self.alerts(run_key).run(datetime.now(UTC)),
+            heartbeat=lambda: channels.beat(heartbeat) if heartbeat else None,
+        )
+        return HealthCheck(parts)
 
     def exception_watch(self) -> ExceptionWatch:
         """What tells whether those who tell people of exceptions, and ask them, should be woken."""

@@ -22,6 +22,7 @@ from cogent_ops.operators.drift import (
     DriftReportOperator,
     DriftSnapshotOperator,
 )
+from cogent_ops.operators.health import HealthCheckOperator
 from cogent_ops.operators.orders import KioskOrderCaptureOperator
 from cogent_ops.operators.retention import RetentionOperator
 from cogent_ops.operators.review import (
@@ -48,6 +49,7 @@ __all__ = [
     "DriftReportOperator",
     "DriftSnapshotOperator",
     "ExceptionQuestionsOperator",
+    "HealthCheckOperator",
     "KioskOrderCaptureOperator",
     "ProductMasterGateOperator",
     "RetentionOperator",

@@ -70,7 +70,9 @@ class CatalogueOperator(LinkOperator):
         runtime = Runtime(self.link)
         flow = runtime.catalogue(reads=self.reads, writes=self.writes)
         with fewer_collections():
-            return self.stage(flow, self.request(context), runtime, context)
+            summary = self.stage(flow, self.request(context), runtime, context)
+        self.publish(context, summary if isinstance(summary, dict) else {})
+        return summary
 
     def stage(
         self, flow: CatalogueSync, request: CatalogueRequest, runtime: Runtime, context: Context

@@ -29,6 +29,15 @@ class LinkOperator(BaseOperator):
         super().__init__(**kwargs)
         self.link = link
 
+    def publish(self, context: Context, numbers: Mapping[str, Any]) -> None:
+        """Write what was done beside the events of the assets that this task brings up to date, for people to see.
+
+        :param numbers: a task's summary; what is no number is left out.
+        """
+        extra = {name: value for name, value in numbers.items() if isinstance(value, int | float)}
+        for asset in self.outlets:
+            context["outlet_events"][asset].extra = {"link": self.link, **extra}
+
 
 def who_answered(answer: Mapping[str, Any]) -> str | None:
     """Name of the person who answered a question in Airflow; ``None``: nobody did in time.

@@ -100,6 +100,7 @@ class DriftReportOperator(DriftOperator, SkipMixin):
         summary = nights.report(night_of(run))
         waiting = nights.proposals()
         summary |= {"waiting": waiting.count, "until": waiting.until, "question": waiting.text}
+        self.publish(context, summary)
         if backfilled(run) is not None or not waiting.count:
             # Skipping ends the task there and then, so its result must be stored before.
             context["ti"].xcom_push(key="return_value", value=summary)

@@ -26,6 +26,10 @@ class KioskOrderCaptureOperator(LinkOperator):
 
         runtime, owner = Runtime(self.link), try_key(context)
         interval = backfilled(context["dag_run"])
-        if interval is None:
-            return runtime.orders(owner).run()
-        return runtime.order_backfill(owner).run(*interval)
+        summary = (
+            runtime.orders(owner).run()
+            if interval is None
+            else runtime.order_backfill(owner).run(*interval)
+        )
+        self.publish(context, summary)
+        return summary

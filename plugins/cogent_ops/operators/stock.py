@@ -25,7 +25,9 @@ class StockDeltasOperator(LinkOperator):
         """
         from cogent_ops.runtime import Runtime
 
-        return Runtime(self.link).stock(try_key(context)).run()
+        summary = Runtime(self.link).stock(try_key(context)).run()
+        self.publish(context, summary)
+        return summary
 
 
 class AvailabilityPushOperator(LinkOperator):
@@ -51,4 +53,6 @@ class AvailabilityPushOperator(LinkOperator):
         """
         from cogent_ops.runtime import Runtime
 
-        return Runtime(self.link).availability(try_key(context)).keep_up(full=bool(self.full))
+        summary = Runtime(self.link).availability(try_key(context)).keep_up(full=bool(self.full))
+        self.publish(context, summary)
+        return summary

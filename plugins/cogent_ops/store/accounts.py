@@ -69,7 +69,8 @@ class Accounts:
                     hour=_hour(text),
                     place=place,
                     channel=channel,
-                    state=None if is_lost else state,
+                    state=state,
+                    is_stranded=bool(is_lost),
                     status=OrderStatus(status),
                     units=units,
                     effect=int(effect),
@@ -83,7 +84,7 @@ class Accounts:
                 _K.link == link, _K.modified_at >= since, ~has_row
             )
             return found + [
-                SeenOrder(order_id, _hour(text), "", None, None, OrderStatus(status), 0, 0)
+                SeenOrder(order_id, _hour(text), "", None, "", True, OrderStatus(status), 0, 0)
                 for order_id, text, status in conn.execute(rowless)
             ]
 

@@ -10,6 +10,7 @@ from sqlalchemy.engine import URL
 
 from cogent_ops.config import policies_in_force
 from cogent_ops.domain.policies import Policies
+from cogent_ops.store.accounts import Accounts
 from cogent_ops.store.alerts import Alerts
 from cogent_ops.store.audits import Audits
 from cogent_ops.store.availability import Availability
@@ -19,7 +20,10 @@ from cogent_ops.store.drift import Drift
 from cogent_ops.store.engine import Database, database, default_url, parse_url
 from cogent_ops.store.exceptions import Exceptions
 from cogent_ops.store.health import Health
+from cogent_ops.store.health_gaps import Gaps
 from cogent_ops.store.ledger import AuditLog, Fingerprints, Runs, Watermarks
+from cogent_ops.store.listing import Listing
+from cogent_ops.store.measures import Measures
 from cogent_ops.store.migration import current_revision, require_current, upgrade
 from cogent_ops.store.order_decisions import OrderDecisions
 from cogent_ops.store.order_effects import OrderEffects
@@ -47,6 +51,7 @@ class Store:
         self.audit_log = AuditLog(opened)
         self.audits = Audits(opened, self.audit_log)
         self.exceptions = Exceptions(opened, self.audit_log, policies)
+        self.listing = Listing(opened)
         self.questions = Questions(opened)
         self.alerts = Alerts(opened, self.audit_log)
         self.retention = Retention(opened)
@@ -55,6 +60,9 @@ class Store:
         self.drift = Drift(opened)
         self.availability = Availability(opened)
         self.health = Health(opened)
+        self.measures = Measures(opened)
+        self.accounts = Accounts(opened)
+        self.gaps = Gaps(opened)
         self.captures = Captures(opened)
         self.order_news = OrderNews(opened)
         self.order_decisions = OrderDecisions(opened)

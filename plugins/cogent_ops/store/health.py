@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from datetime import datetime
 
@@ -9,7 +10,8 @@ from sqlalchemy import Connection, select
 
 from cogent_ops.domain.health.model import Flow, Snapshot, State
 from cogent_ops.store.engine import Database
-from cogent_ops.store.schema import health_sample, health_state
+from cogent_ops.store.ledger import LogEntry
+from cogent_ops.store.schema import audit_log, health_sample, health_state
 from cogent_ops.store.sql import Values, insert, upsert
 
 _H, _S = health_state.c, health_sample.c
@@ -87,9 +89,19 @@ class Health:
 
     def first_check(self, link: str) -> datetime | None:
         """When the first check was of which a measurement is kept."""
-        query = select(_S.at).where(_S.link == link).order_by(_S.at).limit(1)
+        # Each check measures every flow; of one of them, the index has the times in order.
+        first = (_S.link == link, _S.flow == Flow.STOCK)
+        query = select(_S.at).where(*first).order_by(_S.at).limit(1)
         with self._database.read() as conn:
             return conn.execute(query).scalar_one_or_none()
+
+    def deeds(self, link: str, since: datetime, actions: Collection[str], limit: int) -> list[LogEntry]:
+        """The youngest entries of the audit log about some actions, the oldest of them first."""
+        a = audit_log.c
+        wanted = (a.link == link, a.at >= since, a.action.in_(list(actions)))
+        query = select(audit_log).where(*wanted).order_by(a.at.desc(), a.id.desc()).limit(limit)
+        with self._database.read() as conn:
+            return [LogEntry(**row._mapping) for row in conn.execute(query)][::-1]
 
     def samples(
         self, link: str, since: datetime, flow: Flow | None = None, *, until: datetime | None = None

@@ -247,6 +247,31 @@ exception = Table(
     ),
 )
 
+#: Lives of exceptions that came back: what was said and done until the cause was gone, or until a person decided.
+exception_past = Table(
+    "exception_past",
+    metadata,
+    Column("exception_id", BigInteger, primary_key=True),
+    Column("opened_at", UtcDateTime, primary_key=True),
+    _text("link"),
+    _text("kind"),
+    _text("cause_key"),
+    _text("cause_group"),
+    _text("record"),
+    _text("message"),
+    _text("owner"),
+    _text("severity"),
+    _text("status"),
+    _text("place"),
+    _time("deadline", nullable=True),
+    _time("alerted_at", nullable=True),
+    _time("escalated_at", nullable=True),
+    _time("acknowledged_at", nullable=True),
+    _time("resolved_at"),
+    Index(None, "link", "resolved_at"),
+    CheckConstraint("status IN ('fixed', 'expected', 'rejected')", name="status"),
+)
+
 audit_log = Table(
     "audit_log",
     metadata,
@@ -258,6 +283,7 @@ audit_log = Table(
     _text("subject"),
     Column("detail", Json, nullable=False),
     Index(None, "subject"),
+    Index(None, "link", "at"),
 )
 
 #: One token bucket per target API, in seconds since 1970 UTC by the database's clock. See ``budget``.

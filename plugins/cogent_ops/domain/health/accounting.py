@@ -44,7 +44,8 @@ class SeenOrder:
     :param hour: in which it was placed.
     :param place: the store as the order names it; empty: it does not.
     :param channel: key of the supply Channel whose stock it took; ``None``: it took none.
-    :param state: where it stands; ``None``: nowhere, which is a fault of ours.
+    :param state: where it stands; empty: nowhere.
+    :param is_stranded: it stands where it is for no reason.
     :param units: sum of its lines.
     :param effect: signed units that it has done to stock by its own record.
     """
@@ -53,7 +54,8 @@ class SeenOrder:
     hour: datetime
     place: str
     channel: str | None
-    state: str | None
+    state: str
+    is_stranded: bool
     status: OrderStatus
     units: int
     effect: int
@@ -98,7 +100,7 @@ def is_suspect(order: SeenOrder, moved: tuple[int, int], rules: MovementRules) -
 
     :param moved: signed units that its movements come to: of all, and of those that were not excluded.
     """
-    if order.state is None or not min(moved) <= order.effect <= max(moved):
+    if order.is_stranded or not min(moved) <= order.effect <= max(moved):
         return True
     if order.status in rules.deduct:
         return order.effect != -order.units
@@ -144,10 +146,10 @@ def hours_by_place(
     )
     for place, order in orders:
         hour = seen[place][order.hour]
-        is_lost = (What.ORDERS, order.order_id) in faults
         hour[What.ORDERS]["seen"] += 1
-        if order.state is not None and not is_lost:
-            hour[What.ORDERS][_STANDS[order.state]] += 1
+        if (What.ORDERS, order.order_id) not in faults:
+            # What had no place a moment ago, and has one now, has just arrived.
+            hour[What.ORDERS][_STANDS.get(order.state, "waiting")] += 1
         if fault := faults.get((What.UNITS, order.order_id)):
             hour[What.UNITS]["seen"] += fault.units
     for place, moved in units:

@@ -28,9 +28,11 @@ def upgrade() -> None:
     op.create_index("ix_movement_link_occurred_at", "movement", ["link", "occurred_at"])
     op.create_index("ix_stock_level_link_told_at", "stock_level", ["link", "told_at"])
     op.create_index("ix_order_capture_link_captured_at", "order_capture", ["link", "captured_at"])
+    op.create_index("ix_audit_log_link_at", "audit_log", ["link", "at"])
     _checks()
     _gaps()
     _protection()
+    _lives()
 
 
 def _string(name: str) -> sa.Column[str]:
@@ -118,3 +120,21 @@ def _protection() -> None:
         _moment("updated_at"),
         sa.PrimaryKeyConstraint("link", "sku", "channel", name="pk_protection"),
     )
+
+
+def _lives() -> None:
+    texts = ("link", "kind", "cause_key", "cause_group", "record", "message", "owner", "severity", "status", "place")
+    moments = ("deadline", "alerted_at", "escalated_at", "acknowledged_at")
+    op.create_table(
+        "exception_past",
+        sa.Column("exception_id", sa.BigInteger(), nullable=False),
+        _moment("opened_at"),
+        *(_string(name) for name in texts),
+        *(_moment(name, nullable=True) for name in moments),
+        _moment("resolved_at"),
+        sa.PrimaryKeyConstraint("exception_id", "opened_at", name="pk_exception_past"),
+        sa.CheckConstraint(
+            "status IN ('fixed', 'expected', 'rejected')", name=op.f("ck_exception_past_status")
+        ),
+    )
+    op.create_index("ix_exception_past_link_resolved_at", "exception_past", ["link", "resolved_at"])
