@@ -16,7 +16,7 @@ def parts(root: Path) -> dict[str, str]:
     :param root: the project's root, with ``include/``.
     """
     policies = load_policies(root / "include")
-    return {"life": _life(), "kinds": "".join(_kinds(policies)), "cards": "\n".join(_cards(policies))}
+    return {"life": _life(), "kinds": "".join(_kinds(policies))}
 
 
 def _life() -> str:
@@ -32,7 +32,7 @@ def _kinds(policies: Policies) -> Iterator[str]:
     yield "|---|---|---|---|---|---|\n"
     for kind, policy in policies.kinds.items():
         cells = (
-            f"[`{kind}`](#{policies.playbook(kind)})",
+            f"[`{kind}`](playbook.md#{policies.playbook(kind)})",
             policy.title,
             policy.owner or "as the finding says",
             _within(policy),
@@ -60,26 +60,3 @@ def _loudness(policy: KindPolicy) -> str:
 def _deeds(policy: KindPolicy) -> str:
     deeds = [*([Action.EDIT] if policy.editable else []), *policy.actions]
     return ", ".join(deed.replace("_", "-") for deed in deeds) or "–"
-
-
-def _cards(policies: Policies) -> Iterator[str]:
-    for kind, policy in policies.kinds.items():
-        card = policy.playbook
-        yield f'<a id="{policies.playbook(kind)}"></a>\n'
-        yield f"### {policy.title} (`{kind}`)\n"
-        yield f"{card.effect}\n"
-        yield f"- **First:** {policy.first_response}"
-        yield f"- **Safe:** {card.safe_action}"
-        yield f"- **Never:** {card.do_not}"
-        yield f"- **Over when:** {card.proof}"
-        if policy.editable:
-            yield f"- **May be corrected:** {', '.join(f'`{name}`' for name in policy.editable)}"
-        yield f"- **When the deadline has passed:** {_escalation(policies, kind, policy)}\n"
-
-
-def _escalation(policies: Policies, kind: str, policy: KindPolicy) -> str:
-    after = f"{_span(policy.escalate_minutes)} later " if policy.escalate_minutes else ""
-    if policy.escalate_to or policy.owner:
-        whom = policies.escalation(kind, policy.owner or next(iter(policies.owners)))
-        return f"{after}{whom} is told, once." if whom else "nobody else is told."
-    return f"{after}the owner's deputy is told, once."

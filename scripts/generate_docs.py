@@ -1,5 +1,5 @@
-"""Write what is generated: configuration reference, JSON Schemas of include/, the playbook of exceptions, DAG and
-product master reference.
+"""Write what is generated: configuration reference, JSON Schemas of include/, the playbook, the tables of exceptions
+and orders, DAG and product master reference, and the released copies of what the business may change.
 
 ``python scripts/generate_docs.py [subject]`` writes the pages of one subject or of all; with ``--check`` it writes
 nothing and fails when a page on disk differs from what the code says.
@@ -17,7 +17,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "plugins"))
 
-from cogent_ops.config import json_schemas  # noqa: E402
+from cogent_ops.config import EXCEPTIONS_FILE, PLAYBOOK_FILE, json_schemas  # noqa: E402
 from cogent_ops.domain.order_states import (  # noqa: E402
     FOLLOWS,
     ON_THEIR_WAY,
@@ -39,7 +39,7 @@ INTRODUCTION = """\
 
 # Configuration reference
 
-What the business decides is in three files of the `include` folder. The folder is looked for in the environment
+What the business decides is in four files of the `include` folder. The folder is looked for in the environment
 variable `COGENT_OPS_INCLUDE`, beside `plugins/`, in `AIRFLOW_HOME` and in the working directory; the first that holds
 a `mapping.yaml` counts. Credentials are never here, only in Airflow connections.
 
@@ -48,8 +48,8 @@ Editors that know JSON Schema complete and check the files by `include/schemas/*
 
 A field without a value counts as left out. In `mapping.yaml`, `defaults` holds what all links share and takes the
 same fields as a link: a link's own field wins, sections are merged field by field, lists are replaced as a whole. A
-field that is *required* may stand in either place. What `exceptions.yaml` leaves out, a *required* field, too, is as
-the package was released with, section by section and field by field; without the file all of it is.
+field that is *required* may stand in either place. What `exceptions.yaml` and `playbook.yaml` leave out, a *required*
+field, too, is as the package was released with, section by section and field by field; without the file all of it is.
 """
 
 
@@ -84,15 +84,29 @@ def product_master() -> Pages:
 
 
 def exceptions() -> Pages:
-    """The tables of ``docs/exceptions.md``, and the released copy of the file that they come from."""
+    """The tables of ``docs/exceptions.md``."""
     from exception_reference import parts
 
-    released = (ROOT / "include" / "exceptions.yaml").read_text(encoding="utf-8")
     page = Path("docs/exceptions.md")
     text = (ROOT / page).read_text(encoding="utf-8")
     for name, content in parts(ROOT).items():
         text = _between_marks(text, name, content)
-    return {page: text, Path("plugins/cogent_ops/shipped/exceptions.yaml"): released}
+    return {page: text}
+
+
+def shipped() -> Pages:
+    """The released copies of files that the business may change."""
+    return {
+        Path("plugins/cogent_ops/shipped") / name: (ROOT / "include" / name).read_text(encoding="utf-8")
+        for name in (EXCEPTIONS_FILE, PLAYBOOK_FILE)
+    }
+
+
+def playbook() -> Pages:
+    """``docs/playbook.md``."""
+    from playbook_reference import reference
+
+    return {Path("docs/playbook.md"): reference(ROOT)}
 
 
 def orders() -> Pages:
@@ -105,11 +119,14 @@ def orders() -> Pages:
 
 
 GENERATORS: dict[str, Callable[[], Pages]] = {
+    # First, because the others read them.
+    "shipped": shipped,
     "configuration": configuration,
     "schemas": schemas,
     "dags": dags,
     "product-master": product_master,
     "exceptions": exceptions,
+    "playbook": playbook,
     "orders": orders,
 }
 

@@ -1,4 +1,5 @@
-"""What the business decides: ``mapping.yaml``, ``locations.yaml`` and ``exceptions.yaml`` of ``include/``, validated.
+"""What the business decides: ``mapping.yaml``, ``locations.yaml``, ``exceptions.yaml`` and ``playbook.yaml`` of
+``include/``, validated.
 
 Credentials are never here, only in Airflow Connections.
 """
@@ -9,11 +10,12 @@ import logging
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
 from cogent_ops.domain.custom_types import INVENTORY_TYPE, ORDER_TYPE
+from cogent_ops.domain.playbook import Book
 from cogent_ops.domain.policies import Policies
 from cogent_ops.domain.rules import (
     AvailabilityRules,
@@ -48,7 +50,9 @@ __all__ = [
     "LocationsFile",
     "MappingFile",
     "RemovalGuard",
+    "book_in_force",
     "json_schemas",
+    "load_book",
     "load_config",
     "load_policies",
     "policies_in_force",
@@ -58,12 +62,15 @@ log = logging.getLogger(__name__)
 
 LOCATIONS_FILE = "locations.yaml"
 EXCEPTIONS_FILE = "exceptions.yaml"
+PLAYBOOK_FILE = "playbook.yaml"
+_SHIPPED_FOLDER = Path(__file__).parent / "shipped"
 #: The file as it was released, which counts where the business's own says nothing. It is a copy, because the one in
 #: ``include/`` is theirs to change, and one with a mistake in it must not keep anything from being raised or told;
-#: ``scripts/generate_docs.py`` makes it.
-SHIPPED = Path(__file__).parent / "shipped" / EXCEPTIONS_FILE
+#: ``scripts/generate_docs.py`` makes it. That of the playbook lies beside it.
+SHIPPED = _SHIPPED_FOLDER / EXCEPTIONS_FILE
 _MAPPING = f"include/{MAPPING_FILE}"
 
+Model = TypeVar("Model", bound=BaseModel)
 LinkName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 
 
@@ -273,6 +280,7 @@ def json_schemas() -> dict[str, dict[str, Any]]:
             (MAPPING_FILE, mapping),
             (LOCATIONS_FILE, LocationsFile.model_json_schema()),
             (EXCEPTIONS_FILE, _partial(Policies.model_json_schema())),
+            (PLAYBOOK_FILE, _partial(Book.model_json_schema())),
         )
     }
 
@@ -354,13 +362,26 @@ def load_policies(include: Path | None = None) -> Policies:
     :param include: the folder; ``None`` looks where :func:`~cogent_ops.links.include_candidates` says.
     :raises ConfigError: naming file, line, field and cure.
     """
+    return _read(Policies, EXCEPTIONS_FILE, include)
+
+
+def load_book(include: Path | None = None) -> Book:
+    """Read ``playbook.yaml``; what it does not say, or all when there is no such file, is as released.
+
+    :param include: the folder; ``None`` looks where :func:`~cogent_ops.links.include_candidates` says.
+    :raises ConfigError: naming file, line, field and cure.
+    """
+    return _read(Book, PLAYBOOK_FILE, include)
+
+
+def _read(model: type[Model], name: str, include: Path | None) -> Model:
     folder = include or include_folder()
-    own = None if folder is None else folder / EXCEPTIONS_FILE
+    own = None if folder is None else folder / name
     try:
         changed = 0 if own is None else own.stat().st_mtime_ns
     except FileNotFoundError:
-        return _policies(None, 0)
-    return _policies(own, changed)
+        own, changed = None, 0
+    return _over_the_released(model, name, own, changed)
 
 
 def policies_in_force() -> Policies:
@@ -372,14 +393,28 @@ def policies_in_force() -> Policies:
         return load_policies()
     except ConfigError as error:
         log.warning("The released policies count, because the business's own cannot be used: %s", error)
-        return _policies(None, 0)
+        return _over_the_released(Policies, EXCEPTIONS_FILE, None, 0)
 
 
-@lru_cache(maxsize=4)
-def _policies(own: Path | None, changed: int) -> Policies:
+def book_in_force() -> Book:
+    """The playbook for those who need it now; the released one, and a line in the log, where the own has a mistake."""
+    try:
+        return load_book()
+    except ConfigError as error:
+        log.warning("The released playbook counts, because the business's own cannot be used: %s", error)
+        return _over_the_released(Book, PLAYBOOK_FILE, None, 0)
+
+
+# The cache is typed away by functools, so this is what callers see of it.
+def _over_the_released(model: type[Model], name: str, own: Path | None, changed: int) -> Model:
+    return model.model_validate(_validated(model, name, own, changed))
+
+
+@lru_cache(maxsize=8)
+def _validated(model: type[BaseModel], name: str, own: Path | None, changed: int) -> BaseModel:
     """:param changed: when the file changed last, so that what was read before is not given again."""
-    shipped = YamlFile(SHIPPED)
+    shipped = YamlFile(_SHIPPED_FOLDER / name)
     if own is None:
-        return shipped.validate(Policies, shipped.data)
+        return shipped.validate(model, shipped.data)
     file = YamlFile(own)
-    return file.validate(Policies, _merged(shipped.data, file.data))
+    return file.validate(model, _merged(shipped.data, file.data))

@@ -17,10 +17,10 @@ from cogent_ops.domain.business_hours import BusinessHours
 from cogent_ops.domain.exceptions import ALWAYS, Action, Kind, Owner, possible
 from cogent_ops.domain.rules import Name, Rules
 from cogent_ops.domain.text import did_you_mean
+from cogent_ops.domain.wording import Text
 
 ChannelName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Minutes = Annotated[int, Field(ge=0, le=100_000, json_schema_extra={"unit": "min"})]
-Text = Annotated[str, StringConstraints(min_length=10)]
 
 #: Fields of an order that a person may give. The number of the line follows those marked with ``.<line>``: ``price.2``.
 Editable = Literal[
@@ -94,8 +94,8 @@ class OwnerPolicy(Rules):
 
 
 class Playbook(Rules):
-    """What people need to know about a kind; it becomes its card in the playbook. In these texts `backticks` hold what
-    is typed, **asterisks** what is clicked, and [words](page:inbox) lead somewhere.
+    """What people need to know about a kind; it becomes its card in the playbook. How texts may name what is typed or
+    clicked, and lead to a page, stands at the head of playbook.yaml.
     """
 
     trigger: Text = Field(description="When it is raised.")

@@ -13,7 +13,7 @@ from typing import Any
 from cogent_ops.clients.cloudshelf import CloudshelfClient
 from cogent_ops.clients.commercetools import CommercetoolsClient, CommercetoolsRefused
 from cogent_ops.clients.graphql_api import RoleRefused
-from cogent_ops.config import LinkConfig, LocationOverride, load_policies
+from cogent_ops.config import LinkConfig, LocationOverride, load_book, load_policies
 from cogent_ops.domain.catalogue import SUPPLY_ROLE, Problem, map_locations
 from cogent_ops.domain.commercetools import Channel
 from cogent_ops.domain.completeness import check_mapping
@@ -68,9 +68,10 @@ class Preflight:
         config = self.parts.config()
         self.overrides, self.link = config.locations, config.link(self.parts.link)
         load_policies()
+        load_book()
         yield passed(
             CONFIGURATION,
-            f"{config.source}, locations.yaml and exceptions.yaml load and describe the link '{self.link.name}'.",
+            f"{config.source} and the files beside it load, and describe the link '{self.link.name}'.",
         )
 
     def _suite(self) -> Iterator[Check]:

@@ -195,7 +195,8 @@ def test_a_message_says_what_whose_until_when_what_first_and_where(house: House)
         "(UTC)",
         f"First: {policy.first_response}",
         "Decide: https://airflow.test/required_actions?response_received=false",
-        "Playbook: docs/exceptions.md#ambiguous-payment",
+        f"Open: https://airflow.test/cogent_ops/desk/exceptions/default/{house.found(PAYMENT).id}",
+        "Playbook: https://airflow.test/cogent_ops/desk/playbook#ambiguous-payment",
         f"cogent-ops exceptions show {house.found(PAYMENT).id}",
     ):
         assert said in message.body, said

@@ -1,0 +1,146 @@
+"""The card of one kind of exception: everything that the policies say about it, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cogent_ops.domain.business_hours import DAYS, BusinessHours
+from cogent_ops.domain.exceptions import Action, Owner
+from cogent_ops.domain.policies import KindPolicy, Policies, Severity
+from cogent_ops.domain.wording import Span
+from cogent_ops.links import DEFAULT_LINK
+from cogent_ops.services.playbook.blocks import Facts, Paragraph, Section, Steps
+from cogent_ops.services.playbook.leads import words
+
+AS_FOUND = "the team that the exception names"
+_LOUDNESS = {
+    Severity.CRITICAL: "It is told at once",
+    Severity.WARNING: "It waits for business hours",
+    Severity.INFO: "It waits for business hours",
+}
+_DAY_NAMES = dict(zip(DAYS, ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"), strict=True))
+
+
+def card(policies: Policies, kind: str, owner: str | None = None, *, link: str = DEFAULT_LINK) -> Section:
+    """The card of a kind.
+
+    :param owner: whose an exception at hand is; ``None``: whoever the policies name.
+    :param link: the link whose pages its links lead to.
+    """
+    policy = policies.kind(kind)
+    found = policy.owner or (None if owner is None else Owner(owner))
+    rows = (
+        ("Raised when", policy.playbook.trigger),
+        ("What it means", policy.playbook.effect),
+        ("How loud", loudness(policy)),
+        ("Owner and deputy", _owner(policies, kind, found)),
+        ("Acknowledge", f"{within(policy, policies.business_hours)} {_escalation(policies, kind, found)}"),
+        ("First", policy.first_response),
+        ("Safe to do", policy.playbook.safe_action),
+        ("Pausing", policy.playbook.pause),
+        ("Replaying", policy.playbook.replay),
+        ("Do not", policy.playbook.do_not),
+        ("Tell", policy.playbook.tell),
+        ("Over when", policy.playbook.proof),
+        ("Buttons", _buttons(policy)),
+    )
+    facts: list[tuple[str, tuple[Paragraph | Steps, ...]]] = [
+        (label, (Paragraph(words(text, link)),)) for label, text in rows
+    ]
+    steps = Steps(tuple(words(one, link) for one in policy.playbook.checks))
+    facts.insert([label for label, _ in rows].index("First") + 1, ("Step by step", (steps,)))
+    kind_named = (Span("code", kind),)
+    return Section(policies.playbook(kind), policy.title, (Paragraph(kind_named), Facts(tuple(facts))))
+
+
+def loudness(policy: KindPolicy) -> str:
+    """How loudly a kind asks for somebody, in words."""
+    by_day, out = policy.severity, policy.severity_out_of_hours
+    if by_day is out:
+        when = "at any hour" if out is Severity.CRITICAL else "also at night"
+        return f"{by_day.capitalize()}, {when}. {_LOUDNESS[out]}."
+    return f"{by_day.capitalize()} in business hours, {out} outside of them. {_loudness_at_night(out)}."
+
+
+def _loudness_at_night(out: Severity) -> str:
+    return "It is told at any hour" if out is Severity.CRITICAL else "At night it waits for the morning"
+
+
+def within(policy: KindPolicy, hours: BusinessHours) -> str:
+    """Until when somebody must have acknowledged, in words."""
+    by_day = f"Within {span(policy.deadline_minutes, hours)}"
+    night = policy.deadline_minutes_out_of_hours
+    if night is None:
+        return f"{by_day} of business time; nights do not count."
+    return f"{by_day} in business hours, and at any hour within {_clock(night)} by the clock."
+
+
+def span(minutes: int, hours: BusinessHours) -> str:
+    """Minutes of business time as people say them: ``30 minutes``, ``4 hours``, ``2 working days``."""
+    day = _minutes(hours.closes) - _minutes(hours.opens)
+    if minutes >= day and minutes % day == 0:
+        return _counted(minutes // day, "working day")
+    return _clock(minutes)
+
+
+def _clock(minutes: int) -> str:
+    return _counted(minutes // 60, "hour") if minutes % 60 == 0 else _counted(minutes, "minute")
+
+
+def _minutes(clock: str) -> int:
+    hour, _, minute = clock.partition(":")
+    return int(hour) * 60 + int(minute)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def opening(hours: BusinessHours) -> str:
+    """Business hours in words: ``Mon, Tue, … 09:00 to 18:00 (Europe/London)``."""
+    days = ", ".join(_DAY_NAMES[day] for day in DAYS if day in hours.days)
+    closed = (
+        f"; closed on {', '.join(f'{day:%d %b %Y}' for day in hours.closed_on)}" if hours.closed_on else ""
+    )
+    return f"{days}, {hours.opens} to {hours.closes} ({hours.timezone}){closed}"
+
+
+def _owner(policies: Policies, kind: str, owner: Owner | None) -> str:
+    if owner is None:
+        teams = "; ".join(f"{one}: {_deputy(policies, kind, one)}" for one in Owner)
+        return f"Owner is {AS_FOUND}. Who stands in: {teams}."
+    return f"Owner is {owner}. {_deputy(policies, kind, owner).capitalize()} stands in."
+
+
+def _deputy(policies: Policies, kind: str, owner: Owner) -> str:
+    return policies.escalation(kind, owner) or "nobody"
+
+
+def _escalation(policies: Policies, kind: str, owner: Owner | None) -> str:
+    policy = policies.kind(kind)
+    later = f"{_counted_later(policy.escalate_minutes)}" if policy.escalate_minutes else "After that"
+    whom = "the deputy" if owner is None else policies.escalation(kind, owner)
+    return f"{later} {whom} is told, once." if whom else "Nobody else is told."
+
+
+def _counted_later(minutes: int) -> str:
+    return f"{_clock(minutes).capitalize()} after that"
+
+
+def _buttons(policy: KindPolicy) -> str:
+    deeds = [*([Action.EDIT] if policy.editable else []), *policy.actions]
+    named = [f"**{deed.replace('_', ' ').capitalize()}**" for deed in deeds]
+    always = "**Acknowledge**, **Start**, **Note** and **Hold** are always there."
+    if not named:
+        return f"{always} Nothing else is decided here: it closes by itself."
+    fields = ", ".join(f"`{name}`" for name in policy.editable)
+    correctable = f" {fields} may be corrected." if fields else ""
+    return f"{', '.join(named)}.{correctable} {always}"
+
+
+def button_names(policy: KindPolicy) -> Iterator[str]:
+    """Names of the buttons that a kind has besides those that are always there."""
+    yield from (
+        deed.replace("_", " ").capitalize()
+        for deed in [*([Action.EDIT] if policy.editable else []), *policy.actions]
+    )
