@@ -297,7 +297,14 @@ def measure(store_url: str, label: str, changes: int) -> bool:
         show_catalogue(clients, store, Path(folder))
         config, nothing = load_config(ROOT / "include").link(LINK), threading.Event()
         nothing.set()
-        flow = AvailabilityFlow(config, store, clients.commercetools(), clients.cloudshelf(), {})
+        flow = AvailabilityFlow(
+            config,
+            store,
+            clients.commercetools(),
+            clients.cloudshelf(),
+            {},
+            project="commercetools/benchmark",
+        )
         first = run(flow, store, until=nothing)
         print(
             f"{label}: {first.told.told:,} levels told at first, in {first.wall:.1f} s without latency",

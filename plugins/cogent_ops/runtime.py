@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from cogent_ops.services.orders.capture import OrderCapture
     from cogent_ops.services.orders.desk import OrderDesk
     from cogent_ops.services.orders.flow import OrderFlow, OrderWatch
+    from cogent_ops.services.protection import Protection
     from cogent_ops.services.retention import Retention
     from cogent_ops.services.review import Review
     from cogent_ops.services.stock.files import FileDrop
@@ -299,8 +300,15 @@ class Runtime:
             shop.client(budget, Priority.AVAILABILITY, self._tuning(limit)),
             self.cloudshelf(Priority.AVAILABILITY),
             self.files.locations,
+            project=shop.account().budget_name,
             run_key=run_key,
         )
+
+    def protection(self) -> Protection:
+        """What says which units may be sold twice while stock is late; it asks no API."""
+        from cogent_ops.services.protection import Protection
+
+        return Protection(self.config, self.store, self.project)
 
     def alerts(self, run_key: str) -> Alerting:
         """What tells people of exceptions; by the released policies while the business's own cannot be used.
@@ -397,6 +405,7 @@ class Runtime:
             run_key=run_key,
             limits={target: Limit(limit.rate, limit.burst) for target, limit in limits.items()},
             files=lambda: fingerprints(include_folder(), __version__),
+            at_risk=lambda now: self.protection().at_risk(now),
             tell=lambda: self.alerts(run_key).run(datetime.now(UTC)),
             heartbeat=lambda: channels.beat(heartbeat) if heartbeat else None,
         )

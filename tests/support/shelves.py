@@ -27,11 +27,13 @@ class Shelves:
     """The availability of a carrier's link.
 
     :param settings: of the link, over the carrier's.
+    :param project: as the store knows it.
     """
 
     carrier: Carrier
     tuning: Tuning = QUICK
     settings: Json = field(default_factory=dict)
+    project: str = "commercetools/sandbox"
     #: Moved on by a test that lets time pass for the flow.
     ahead: timedelta = timedelta(0)
 
@@ -53,6 +55,7 @@ class Shelves:
             shop(server, self.tuning),
             kiosk(server, self.tuning),
             self.carrier.files.locations,
+            project=self.project,
         )
         return self.flow
 

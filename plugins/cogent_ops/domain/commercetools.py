@@ -152,17 +152,6 @@ class Channel(Resource):
     address: Address | None = None
 
 
-class InventoryEntry(Resource):
-    """Stock of one SKU in one supply channel (or in none: the channel-less pool)."""
-
-    id: str
-    version: int
-    sku: str
-    supply_channel: Reference | None = None
-    quantity_on_stock: int
-    available_quantity: int
-
-
 class AttributeType(Resource):
     """What values an attribute takes: ``text``, ``ltext``, ``enum``, ``lenum``, ``number``, ``set`` …"""
 

@@ -17,6 +17,10 @@ reading the variant and writing it back, and the two flows take turns:
   So what was told is kept here, not there; where the catalogue flow reads another stock, it is read again here.
 - A variant that this flow has never seen is read as soon as the catalogue flow has shown it; one that was taken off the
   kiosks is forgotten, and nothing puts it back on sale.
+
+While stock is late, units that are gone and that commercetools still has are taken off what is wanted
+(``services.protection``), and off nothing else. The catalogue flow knows nothing of that: where it tells that a variant
+is in stock of which all units are held back, what it told differs from what is wanted, and is told again right away.
 """
 
 from __future__ import annotations
@@ -25,28 +29,34 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import chain, islice
 from typing import Any
 from uuid import uuid4
 
+from sqlalchemy import Connection
+
 from cogent_ops.clients.cloudshelf import CloudshelfClient, RecordFailure, StockLevel
 from cogent_ops.clients.commercetools import CommercetoolsClient
 from cogent_ops.clients.graphql_api import TRANSIENT
 from cogent_ops.config import LinkConfig
-from cogent_ops.domain.availability import Assortment, by_sku
-from cogent_ops.domain.commercetools import Channel, InventoryEntry, timestamp
+from cogent_ops.domain.availability import Assortment, Counted, Found, Wanted, by_sku
+from cogent_ops.domain.commercetools import Channel, timestamp
 from cogent_ops.domain.exceptions import Kind, NewException, Owner
 from cogent_ops.domain.identifiers import location_gid, product_gid, variant_gid
 from cogent_ops.domain.rules import LocationOverride
+from cogent_ops.domain.stock import Place
 from cogent_ops.errors import MissingScope, PermanentError
-from cogent_ops.services.counts import Counts
+from cogent_ops.services.counts import Counts, Tally
 from cogent_ops.services.pipeline import batches, ordered_map
+from cogent_ops.services.protection import Protection
 from cogent_ops.services.relay import Relay, Step
 from cogent_ops.store import Store
 from cogent_ops.store.availability import AT_ONCE, Flag, Level, Overtaken
+from cogent_ops.store.protection import Ledger
 from cogent_ops.store.sql import now as by_our_clock
+from cogent_ops.store.stock import PLACES_PER_STATEMENT
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +80,8 @@ TELLING = ("OrderCreated", "OrderImported", "InventoryEntryDeleted")
 MESSAGES_OVERLAP = timedelta(seconds=60)
 #: Channels change rarely.
 CHANNELS_SECONDS = 120.0
+#: What may have been read before a movement of ours took effect is read again after so long.
+DOUBT_SECONDS = 1.0
 #: What Cloudshelf does not know yet is tried again after so long.
 WAIT_SECONDS = 60.0
 #: What it refused, after so long; twice as long with each further refusal, up to an hour.
@@ -145,6 +157,7 @@ class AvailabilityFlow:
     """The availability of one link. One run at a time makes sense; several do no harm.
 
     :param locations: what ``include/locations.yaml`` says, by Channel key.
+    :param project: the commercetools project as its rate budget names it.
     :param run_key: the run under which exceptions are raised.
     """
 
@@ -156,11 +169,13 @@ class AvailabilityFlow:
         cloudshelf: CloudshelfClient,
         locations: Mapping[str, LocationOverride],
         *,
+        project: str,
         run_key: str = "availability",
     ) -> None:
         self.config, self.store, self.rules = config, store, config.availability
         self.commercetools, self.cloudshelf, self.overrides = commercetools, cloudshelf, locations
-        self.run_key = run_key
+        self.project, self.run_key = project, run_key
+        self.protection = Protection(config, store, project)
         self._assortment: tuple[float, Assortment] | None = None
         #: Changed entries as the last collection stored them: the overlap shows them again and again.
         self._stored: dict[str, tuple[int, int]] = {}
@@ -178,10 +193,11 @@ class AvailabilityFlow:
         :raises RetryableError: when an API or the store stayed out of reach until the end; nothing is lost.
         :raises PermanentError: when a person must act first.
         """
-        told, is_full, seen = PushCounts(), full, {"entries_read": 0, "changes": 0}
+        told, told_less, is_full = Tally(PushCounts()), Tally(PushCounts()), full
+        seen = {"entries_read": 0, "changes": 0, "protected": 0}
 
         def turn() -> int:
-            nonlocal told, is_full
+            nonlocal is_full
             try:
                 found = self.collect(by_our_clock(), full=is_full)
                 is_full = False
@@ -189,19 +205,27 @@ class AvailabilityFlow:
                 seen["changes"] += found.changed
             finally:
                 # What is known already must reach the kiosks also while commercetools does not answer.
-                pushed = self.push()
-                told += pushed
+                pushed = told.add(self.push())
             return int(found.unread or pushed.more)
 
+        def protect() -> int:
+            """Beside the other step: that one may wait for commercetools for minutes."""
+            found = self.protection.refresh(by_our_clock())
+            seen["protected"] += found.begun
+            if found.lowered:
+                told_less.add(self.push())
+            return 0
+
         rules = self.rules
-        step = Step("availability", turn)
-        Relay([step], rules.poll_seconds, rules.longest_run_seconds, rules.longest_run_seconds).run()
+        steps = (Step("availability", turn), Step("protection", protect))
+        Relay(steps, rules.poll_seconds, rules.longest_run_seconds, rules.longest_run_seconds).run()
+        total = told.total + told_less.total
         return {
             **seen,
-            "levels_told": told.told,
-            "flags_told": told.flags,
-            "refused": told.refused,
-            "calls": told.calls,
+            "levels_told": total.told,
+            "flags_told": total.flags,
+            "refused": total.refused,
+            "calls": total.calls,
         }
 
     # Collecting
@@ -320,16 +344,32 @@ class AvailabilityFlow:
 
     def _read(self, tally: _Tally, skus: Iterable[str]) -> None:
         """Read all entries of some SKUs, and store what follows from them."""
-        link, assortment = self.config.name, self._current_assortment()
+        assortment = self._current_assortment()
         stocks = ordered_map(self._stock, self._portions(skus), workers=self.config.concurrency)
-        for stock in stocks:
+        for began, stock in stocks:
             self._per_sku = sum(map(len, stock.values())) / len(stock)
-            wanted = {sku: assortment.wanted(entries) for sku, entries in stock.items()}
             with self.store.begin() as conn:
-                tally.changed += self.store.availability.record(
-                    conn, link, tally.turn, wanted, tally.read_again
-                )
-            tally.skus.update(wanted)
+                self.store.availability.take_turn(conn, self.config.name)
+                # After the entries were read: what is not in them is then known to be missing, unit by unit.
+                ledger = self.store.protection.ledger(conn, self.config.name, self.project, stock)
+                self._record(conn, tally, _judged(assortment, stock, ledger, began))
+            tally.skus.update(stock)
+
+    def _record(self, conn: Connection, tally: _Tally, read: Mapping[str, _Judged]) -> None:
+        again = by_our_clock() + timedelta(seconds=DOUBT_SECONDS)
+        link = self.config.name
+        tally.changed += self.store.availability.record(
+            conn,
+            link,
+            tally.turn,
+            {sku: one.wanted for sku, one in read.items()},
+            tally.read_again,
+            counted={sku: one.counted for sku, one in read.items()},
+            doubtful={sku: again for sku, one in read.items() if one.is_doubtful},
+        )
+        free = [place for one in read.values() if not one.is_doubtful for place in one.released]
+        for places in batches(free, PLACES_PER_STATEMENT):
+            self.store.protection.release(conn, link, places, by_our_clock())
 
     def _portions(self, skus: Iterable[str]) -> Iterator[list[str]]:
         """Cut SKUs so that a portion's entries are likely to fit a page: pages of one query wait for each other."""
@@ -337,10 +377,11 @@ class AvailabilityFlow:
         while portion := list(islice(source, max(1, min(SKUS, int(0.9 * PAGE / max(1.0, self._per_sku)))))):
             yield portion
 
-    def _stock(self, skus: list[str]) -> dict[str, dict[str, int]]:
-        """Available quantity by SKU and Channel id; a SKU without any entry is there, too."""
+    def _stock(self, skus: list[str]) -> tuple[datetime, dict[str, dict[str, Found]]]:
+        """What entries hold by SKU and Channel id, and when reading began; a SKU without any entry is there, too."""
+        began = by_our_clock()
         entries = chain.from_iterable(self.commercetools.by_values("inventory", "sku", skus))
-        return {sku: {} for sku in skus} | by_sku(map(InventoryEntry.model_validate, entries))
+        return began, {sku: {} for sku in skus} | by_sku(entries)
 
     def _current_assortment(self) -> Assortment:
         if self._assortment is None or time.monotonic() - self._assortment[0] > CHANNELS_SECONDS:
@@ -389,7 +430,7 @@ class AvailabilityFlow:
         """Tell one call's levels; runs in a worker thread."""
         batch, levels = claimed
         link, available = self.config.name, self.store.availability
-        ready, waiting, gone = self._locations.sorted(levels, self._current_assortment().stores.values())
+        ready, waiting, gone = self._locations.sorted(levels, self._stores(levels))
         available.drop_levels(link, batch, gone)
         available.postpone_levels(link, batch, waiting, _after(WAIT_SECONDS), refused=False)
         if not ready:
@@ -420,6 +461,15 @@ class AvailabilityFlow:
             self._zero.is_out_of_stock()
         told = [level for level, row in rows.items() if row.id not in failures]
         return told, [(level, failures[row.id]) for level, row in rows.items() if row.id in failures]
+
+    def _stores(self, levels: Sequence[Level]) -> Collection[str]:
+        """Channel keys of the link's stores; before the first collection, those of levels, which lately were stores.
+
+        Telling never asks commercetools: what is known must reach the kiosks also while that does not answer.
+        """
+        if self._assortment is not None:
+            return self._assortment[1].stores.values()
+        return {level.channel for level in levels}
 
     # Flags
 
@@ -497,6 +547,53 @@ class AvailabilityFlow:
         if causes and not self.store.availability.backlog(link).refused:
             with self.store.begin() as conn:
                 self.store.exceptions.resolve(conn, link, Kind.AVAILABILITY_REFUSED, causes, self.run_key)
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What follows from the entries of a SKU.
+
+    :param is_doubtful: they may have been read before a movement of ours took effect, at a place that is protected.
+    :param released: protected places where nothing is at risk any more.
+    """
+
+    wanted: Wanted
+    counted: Counted
+    is_doubtful: bool
+    released: Sequence[Place]
+
+
+def _judged(
+    assortment: Assortment, stock: Mapping[str, Mapping[str, Found]], ledger: Ledger, began: datetime
+) -> dict[str, _Judged]:
+    """What follows from entries, with what is held back taken off.
+
+    :param stock: by SKU and Channel id.
+    :param began: when reading them began.
+    """
+    held: dict[str, list[Place]] = {}
+    for place in ledger.holds:
+        held.setdefault(place.sku, []).append(place)
+    judged = {}
+    for sku, there in stock.items():
+        named = {assortment.key(channel): one.batch for channel, one in there.items()}
+        places = held.get(sku, ())
+        batches_ = {
+            channel: batch
+            for channel, batch in named.items()
+            if batch is not None and ledger.sending.get(Place(sku, channel)) == batch
+        }
+        counted = replace(
+            assortment.counted({channel: one.available for channel, one in there.items()}), batches=batches_
+        )
+        units = {place.channel: ledger.holds[place].units(named.get(place.channel)) for place in places}
+        judged[sku] = _Judged(
+            counted.wanted(assortment.stock, units),
+            counted,
+            any(ledger.holds[place].is_outdated(named.get(place.channel), began) for place in places),
+            [place for place in places if ledger.holds[place].is_ending],
+        )
+    return judged
 
 
 class _Messages:

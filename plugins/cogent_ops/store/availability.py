@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
@@ -31,7 +32,7 @@ from sqlalchemy import (
     update,
 )
 
-from cogent_ops.domain.availability import Wanted
+from cogent_ops.domain.availability import Counted, Wanted
 from cogent_ops.errors import RetryableError
 from cogent_ops.store.engine import Database
 from cogent_ops.store.schema import stock_level, variant_flag, watermark
@@ -182,22 +183,41 @@ class Availability:
         """Have the entries of some SKUs read by a moment at the latest."""
         with self._database.begin() as conn:
             _take_turn(conn, link)
-            for chunk in chunks(skus):
-                sooner = (_F.link == link, _F.sku.in_(chunk), _F.read_due > moment)
-                conn.execute(update(variant_flag).where(*sooner).values(read_due=moment))
+            self.read_by(conn, link, skus, moment)
+
+    def read_by(self, conn: Connection, link: str, skus: Iterable[str], moment: datetime) -> None:
+        """See :meth:`read_soon`, in a transaction that has the link's turn."""
+        for chunk in chunks(skus):
+            sooner = (_F.link == link, _F.sku.in_(chunk), _F.read_due > moment)
+            conn.execute(update(variant_flag).where(*sooner).values(read_due=moment))
 
     def read_all(self, conn: Connection, link: str) -> None:
         """Have the entries of all SKUs read as soon as possible."""
         conn.execute(update(variant_flag).where(_F.link == link).values(read_due=AT_ONCE))
 
+    def take_turn(self, conn: Connection, link: str) -> None:
+        """Wait until nobody else changes the link's availability; the turn ends with the transaction."""
+        _take_turn(conn, link)
+
     def record(
-        self, conn: Connection, link: str, turn: datetime, read: Mapping[str, Wanted], read_again: datetime
+        self,
+        conn: Connection,
+        link: str,
+        turn: datetime,
+        read: Mapping[str, Wanted],
+        read_again: datetime,
+        *,
+        counted: Mapping[str, Counted] = MappingProxyType({}),
+        doubtful: Mapping[str, datetime] = MappingProxyType({}),
     ) -> int:
         """Store what kiosks should be told of some SKUs, each read with all of its entries.
 
         A store that had an entry and has none any more has no stock. SKUs that no kiosk shows are left out.
 
         :param read_again: when these SKUs are to be read again at the latest.
+        :param counted: what their entries held.
+        :param doubtful: SKUs that may have been read too early, with when to read them again: until then kiosks are
+            told nothing more of them than before.
         :return: how many levels and flags are others than before.
         :raises Overtaken: when a later collection has begun.
         """
@@ -206,23 +226,54 @@ class Availability:
             raise Overtaken(f"A later collection of availability of link '{link}' has begun.")
         changed = 0
         for skus in chunks(read):
-            flags = {row.sku: row for row in _flags(conn, link, skus)}
-            wanted = {sku: read[sku] for sku in skus if sku in flags}
-            changed += self._record_levels(conn, link, wanted)
-            moved = [sku for sku, one in wanted.items() if flags[sku].in_stock != one.in_stock]
-            changed += len(moved)
-            for in_stock in (True, False):
-                turned = [sku for sku in moved if wanted[sku].in_stock is in_stock]
-                _want_flags(conn, link, turned, in_stock)
-            conn.execute(
-                update(variant_flag)
-                .where(_F.link == link, _F.sku.in_(list(wanted)))
-                .values(read_due=read_again)
-            )
+            flags = {row.sku: row for row in _flags(conn, link, skus, _F.counted)}
+            shown = [sku for sku in skus if sku in flags]
+            sure = {sku: read[sku] for sku in shown if sku not in doubtful}
+            changed += self._record_levels(conn, link, sure)
+            changed += self._record_flags(conn, link, sure, flags)
+            changed += self.lower(conn, link, {sku: read[sku] for sku in shown if sku in doubtful})
+            again = update(variant_flag).where(_F.link == link, _F.sku.in_(list(sure)))
+            conn.execute(again.values(read_due=read_again))
+            _read_by(conn, link, {sku: doubtful[sku] for sku in shown if sku in doubtful})
+            _keep_counted(conn, link, {sku: counted[sku] for sku in shown if sku in counted}, flags)
         return changed
 
+    def lower(self, conn: Connection, link: str, wanted: Mapping[str, Wanted]) -> int:
+        """Store what kiosks should be told of some SKUs as far as it is less than they should be told now.
+
+        :return: how many levels and flags are others than before.
+        """
+        changed = 0
+        for skus in chunks(wanted):
+            part = {sku: wanted[sku] for sku in skus}
+            flags = {row.sku: row for row in _flags(conn, link, skus) if not part[row.sku].in_stock}
+            changed += self._record_levels(conn, link, part, only_less=True)
+            changed += self._record_flags(conn, link, {sku: part[sku] for sku in flags}, flags)
+        return changed
+
+    def counted(self, conn: Connection, link: str, skus: Iterable[str]) -> dict[str, Counted]:
+        """What the entries of some SKUs held when they were read last; never read ones are left out."""
+        found: dict[str, Counted] = {}
+        for chunk in chunks(skus):
+            query = select(_F.sku, _F.counted).where(
+                _F.link == link, _F.sku.in_(chunk), _F.counted.is_not(None)
+            )
+            found.update((sku, Counted.of_json(kept)) for sku, kept in conn.execute(query))
+        return found
+
     @staticmethod
-    def _record_levels(conn: Connection, link: str, wanted: Mapping[str, Wanted]) -> int:
+    def _record_flags(
+        conn: Connection, link: str, wanted: Mapping[str, Wanted], flags: Mapping[str, Any]
+    ) -> int:
+        moved = [sku for sku, one in wanted.items() if flags[sku].in_stock != one.in_stock]
+        for in_stock in (True, False):
+            _want_flags(conn, link, [sku for sku in moved if wanted[sku].in_stock is in_stock], in_stock)
+        return len(moved)
+
+    @staticmethod
+    def _record_levels(
+        conn: Connection, link: str, wanted: Mapping[str, Wanted], *, only_less: bool = False
+    ) -> int:
         if not wanted:
             return 0
         known: dict[str, dict[str, int]] = {}
@@ -234,7 +285,7 @@ class Availability:
             _level_row(link, sku, channel, units, moment)
             for sku, one in wanted.items()
             for channel, units in {**dict.fromkeys(known.get(sku, ()), 0), **one.levels}.items()
-            if known.get(sku, {}).get(channel) != units
+            if _differs_from(known.get(sku, {}).get(channel), units, only_less=only_less)
         ]
         upsert(
             conn,
@@ -519,7 +570,9 @@ class Availability:
         levels = select(_L.link, _L.sku, _L.channel, _L.wanted, _L.told, _L.wanted_at, _L.told_at)
         for row in pages(self._database, levels.where(_L.link == link), _L.link, _L.sku, _L.channel):
             yield Told(row.sku, row.channel, row.wanted, row.told, row.wanted_at, row.told_at)
-        flags = select(variant_flag).where(_F.link == link)
+        flags = select(*(column for column in variant_flag.c if column is not _F.counted)).where(
+            _F.link == link
+        )
         for row in pages(self._database, flags, _F.link, _F.sku):
             wanted = in_one(row.in_stock, row.purchasable)
             unknown = row.told_in_stock is None or row.told_purchasable is None
@@ -590,8 +643,30 @@ def _held_by(conn: Connection, link: str, skus: Iterable[str], holder: str) -> s
     return found
 
 
-def _flags(conn: Connection, link: str, skus: Sequence[str]) -> Sequence[Any]:
-    columns = (_F.sku, _F.product_id, _F.in_stock, _F.back_order)
+def _differs_from(known: int | None, units: int, *, only_less: bool) -> bool:
+    return (known is not None and units < known) if only_less else units != known
+
+
+def _read_by(conn: Connection, link: str, moments: Mapping[str, datetime]) -> None:
+    if moments:
+        rows: list[Values] = [{"the_sku": sku, "due": moment} for sku, moment in moments.items()]
+        conn.execute(update(variant_flag).where(*_flag_is(link)).values(read_due=bindparam("due")), rows)
+
+
+def _keep_counted(
+    conn: Connection, link: str, counted: Mapping[str, Counted], flags: Mapping[str, Any]
+) -> None:
+    kept = {sku: one.to_json() for sku, one in counted.items()}
+    rows: list[Values] = [
+        {"the_sku": sku, "content": one} for sku, one in kept.items() if flags[sku].counted != one
+    ]
+    if rows:
+        keeping = update(variant_flag).where(*_flag_is(link))
+        conn.execute(keeping.values(counted=bindparam("content", type_=variant_flag.c.counted.type)), rows)
+
+
+def _flags(conn: Connection, link: str, skus: Sequence[str], *more: Column[Any]) -> Sequence[Any]:
+    columns = (_F.sku, _F.product_id, _F.in_stock, _F.back_order, *more)
     return conn.execute(select(*columns).where(_F.link == link, _F.sku.in_(skus))).all()
 
 

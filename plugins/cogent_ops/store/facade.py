@@ -29,6 +29,7 @@ from cogent_ops.store.order_decisions import OrderDecisions
 from cogent_ops.store.order_effects import OrderEffects
 from cogent_ops.store.order_news import OrderNews
 from cogent_ops.store.orders import Captures
+from cogent_ops.store.protection import Protections
 from cogent_ops.store.questions import Questions
 from cogent_ops.store.retention import Retention
 from cogent_ops.store.stock import Stock
@@ -57,8 +58,10 @@ class Store:
         self.retention = Retention(opened)
         self.stock = Stock(opened)
         self.stock_history = StockHistory(opened)
+        self.stock_story = StockStory(opened)
         self.drift = Drift(opened)
         self.availability = Availability(opened)
+        self.protection = Protections(opened, self.audit_log, self.watermarks)
         self.health = Health(opened)
         self.measures = Measures(opened)
         self.accounts = Accounts(opened)

@@ -246,6 +246,24 @@ class AuditLog:
         conn.execute(audit_log.insert(), row | {"detail": dict(detail or {})})
         return None
 
+    def write_all(
+        self,
+        conn: Connection,
+        actor: str,
+        action: str,
+        details: Mapping[str, Mapping[str, Any]],
+        *,
+        link: str | None = None,
+    ) -> None:
+        """Add an entry of one action for each of many subjects, in the caller's transaction.
+
+        :param details: by subject.
+        """
+        shared: Values = {"at": now(), "link": link, "actor": actor, "action": action}
+        rows = [{**shared, "subject": subject, "detail": dict(one)} for subject, one in details.items()]
+        if rows:
+            conn.execute(audit_log.insert(), rows)
+
     def entries(self, subject: str | None = None, *, limit: int = 100) -> list[LogEntry]:
         """Entries, the youngest first."""
         query = select(audit_log).order_by(audit_log.c.id.desc()).limit(limit)

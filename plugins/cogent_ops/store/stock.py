@@ -424,7 +424,7 @@ class Stock:
         ids = [str(row["id"]) for row in rows]
         seen: Values = {"state": MovementState.EXCLUDED, "batch_id": None, "reason": IN_COUNT}
         for chunk in chunks(ids):
-            counted = and_(_M.batch_id.in_(chunk), _was_counted())
+            counted = and_(_M.batch_id.in_(chunk), was_counted())
             conn.execute(update(movement).where(counted).values(**seen, settled_at=moment))
         self._sum_up(conn, ids)
         return ids
@@ -726,7 +726,7 @@ def _at(place: Place) -> ColumnElement[bool]:
     return and_(_M.sku == place.sku, _M.channel == place.channel)
 
 
-def _was_counted() -> ColumnElement[bool]:
+def was_counted() -> ColumnElement[bool]:
     """Whether the count that the entry's stock rests on is younger than the movement."""
     seen = or_(_P.counted_at > _M.occurred_at, and_(_P.counted_at == _M.occurred_at, _M.counted.is_(None)))
     return exists().where(_P.project == _M.project, _P.sku == _M.sku, _P.channel == _M.channel, seen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogent_ops.domain.availability import MOST, Assortment, by_sku
-from cogent_ops.domain.catalogue import CatalogueContext, ExtractLine, map_product
-from cogent_ops.domain.commercetools import Channel, InventoryEntry
+from cogent_ops.domain.availability import MOST, Assortment, Counted, Found, by_sku
+from cogent_ops.domain.catalogue import CatalogueContext, CountingStock, ExtractLine, map_product
+from cogent_ops.domain.commercetools import Channel
+from cogent_ops.domain.custom_types import LAST_BATCH
 from cogent_ops.domain.rules import CatalogueRules, LocationOverride
 from cogent_ops.errors import ConfigError
 
@@ -90,20 +92,39 @@ def test_a_channel_that_is_not_there_is_named() -> None:
 
 
 def test_entries_by_sku() -> None:
-    raw = [
-        {"id": "1", "version": 1, "sku": "a", "quantityOnStock": 5, "availableQuantity": 3},
+    ours: Json = {"type": {"typeId": "type", "id": "t"}, "fields": {LAST_BATCH: "b7"}}
+    entries: list[Json] = [
+        {"sku": "a", "quantityOnStock": 5, "availableQuantity": 3},
         {
-            "id": "2",
-            "version": 1,
             "sku": "a",
-            "quantityOnStock": 2,
             "availableQuantity": 2,
             "supplyChannel": {"typeId": "channel", "id": BERLIN},
+            "custom": ours,
         },
-        {"id": "3", "version": 1, "sku": "b", "quantityOnStock": 1, "availableQuantity": -1},
+        {"sku": "b", "availableQuantity": -1},
     ]
-    entries = map(InventoryEntry.model_validate, raw)
-    assert by_sku(entries) == {"a": {POOL: 3, BERLIN: 2}, "b": {POOL: -1}}
+    assert by_sku(entries) == {"a": {POOL: Found(3), BERLIN: Found(2, "b7")}, "b": {POOL: Found(-1)}}
+
+
+@pytest.mark.parametrize(
+    ("stock_rules", "stock", "held", "levels", "total"),
+    [
+        ({}, {BERLIN: 3, BONN: 1}, {"berlin": 2}, {"berlin": 1, "bonn": 1}, 2),
+        ({}, {BERLIN: 3, BONN: 1}, {"berlin": 9}, {"berlin": 0, "bonn": 1}, 1),
+        ({}, {BERLIN: 3}, {"berlin": 3}, {"berlin": 0}, 0),
+        ({}, {BERLIN: 3, POOL: 2}, {"": 1}, {"berlin": 3}, 4),
+        ({}, {BERLIN: 3, DEPOT: 2}, {"depot": 5, "berlin": 3}, {"berlin": 0}, 0),
+        ({"safety_stock": 2}, {BERLIN: 3}, {"berlin": 1}, {"berlin": 0}, 0),
+        ({"channels": ["bonn"]}, {BONN: 2, BERLIN: 5}, {"berlin": 1}, {"bonn": 2, "berlin": 0}, 2),
+        ({}, {"id-younger": 4}, {"id-younger": 3}, {}, 1),
+    ],
+)
+def test_what_is_held_back_is_nowhere(
+    stock_rules: Json, stock: Json, held: Json, levels: Json, total: int
+) -> None:
+    ours = assortment(**stock_rules)
+    found = ours.counted(stock).wanted(ours.stock, held)
+    assert (found.levels, found.total, found.in_stock) == (levels, total, total > 0)
 
 
 stocks = st.dictionaries(
@@ -128,6 +149,27 @@ def test_a_kiosk_never_contradicts_itself(stock: Json, chosen: Json) -> None:
         assert found.in_stock
     for key, units in found.levels.items():
         assert units <= max(0, stock[f"id-{key}"])
+
+
+held_back = st.dictionaries(
+    st.sampled_from(["", "berlin", "bonn", "wien", "depot", "web", "id-unknown"]), st.integers(0, 2**36)
+)
+
+
+@given(stock=stocks, chosen=stock_rules, held=held_back)
+def test_protection_never_tells_more_and_never_below_nothing(stock: Json, chosen: Json, held: Json) -> None:
+    ours = assortment(**chosen)
+    counted = ours.counted(stock)
+    without, found = counted.wanted(ours.stock), counted.wanted(ours.stock, held)
+    assert set(found.levels) == set(without.levels)
+    assert all(0 <= units <= without.levels[key] for key, units in found.levels.items())
+    assert 0 <= found.total <= without.total
+    assert without.in_stock or not found.in_stock
+    for key, units in found.levels.items():
+        assert units == 0 or units >= without.levels[key] - held.get(key, 0)
+    kept = Counted.of_json(json.loads(json.dumps(counted.to_json())))
+    judge = CountingStock(ours.stock.rules, None)
+    assert kept.wanted(judge, held) == found, "what was kept says the same as what was read"
 
 
 @given(stock=stocks, chosen=stock_rules)

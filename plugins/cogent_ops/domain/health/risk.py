@@ -148,7 +148,7 @@ class Risk:
         """As sync health says it.
 
         :param buffer: units that kiosks are told less at present.
-        :param since: when that began, or how long the oldest unit is on its way.
+        :param since: since when the oldest of the units is on its way.
         """
         return AtRisk(
             sku=self.place.sku,

@@ -1,0 +1,211 @@
+"""Protection while late: kiosks are told less of what is probably gone, and everything again once commercetools knows.
+
+While a kiosk's sales reach commercetools late, the web shop sells what is gone, and kiosks go on selling what they are
+told is there. The web shop asks commercetools, so nothing here reaches it; kiosks can give way. What they are told is
+always *what the entries held when they were read, less what the ledger knows to be missing from it*. Both are in the
+store, so less can be told at once, also while commercetools does not answer and without a request to it. More is told
+only after the entries were read again, because between a batch that was just applied and an older reading nobody could
+say which units are gone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cogent_ops.config import LinkConfig
+from cogent_ops.domain.catalogue import CountingStock
+from cogent_ops.domain.health.model import AtRisk
+from cogent_ops.domain.health.risk import Lateness, Risk, Sold, Unsent, risks
+from cogent_ops.domain.stock import Place
+from cogent_ops.services.beat import POLLED, WATCHED
+from cogent_ops.services.counts import Counts
+from cogent_ops.services.pipeline import batches
+from cogent_ops.store import Store
+from cogent_ops.store.availability import AT_ONCE
+from cogent_ops.store.protection import Protected, Signs
+from cogent_ops.store.stock import PLACES_PER_STATEMENT
+
+#: Watermarks that say when kiosks' orders were read, or when there were none to read.
+ORDERS_READ = (POLLED, WATCHED)
+#: Rates of sale are counted anew after so long.
+RATES_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Refreshed(Counts):
+    """What a look has changed, in places.
+
+    :param begun: protected from now on.
+    :param changed: with another buffer than before.
+    :param ended: nothing is at risk any more; they are released once their entries were read.
+    :param lowered: stock levels and flags of which kiosks should be told less.
+    """
+
+    begun: int = 0
+    changed: int = 0
+    ended: int = 0
+    lowered: int = 0
+
+    @property
+    def is_news(self) -> bool:
+        """Whether anything has changed."""
+        return bool(self.begun or self.changed or self.ended)
+
+
+class Protection:
+    """The protection of one link. Keep one as long as a run lives: it remembers rates of sale.
+
+    :param project: the commercetools project as its rate budget names it.
+    """
+
+    def __init__(self, config: LinkConfig, store: Store, project: str) -> None:
+        self.config, self.store, self.project = config, store, project
+        self.rules, self._link = config.protection, config.name
+        self._judge = CountingStock(config.stock, None)
+        self._sold: tuple[datetime | None, float, Mapping[Place, Sold]] | None = None
+
+    @property
+    def _limit(self) -> timedelta:
+        return timedelta(seconds=self.rules.after_seconds)
+
+    def at_risk(self, now: datetime) -> list[AtRisk]:
+        """Units that may be sold twice by place, the most first; also while protection is off or does not run.
+
+        :param now: our clock.
+        :raises StoreUnavailable: when the store is out of reach.
+        """
+        signs = self._signs()
+        if not (signs.is_protecting or signs.is_late(now, self._limit)):
+            return []
+        rows = self.store.protection.rows(self._link)
+        unsent = self._unsent()
+        found = self._risks(signs, unsent, rows, now)
+        listed = sorted(found.values(), key=lambda risk: (-risk.units, risk.place))
+        return [
+            risk.at_risk(
+                rows[risk.place].buffer if risk.place in rows else 0,
+                _since(risk, unsent.get(risk.place), signs, now),
+            )
+            for risk in listed
+        ]
+
+    def refresh(self, now: datetime) -> Refreshed:
+        """Protect what has become late, and set or end what is protected. Cheap while nothing is late.
+
+        :param now: our clock.
+        :raises StoreUnavailable: when the store is out of reach; what is protected stays so.
+        """
+        signs = self._signs()
+        is_on = self.rules.mode == "on"
+        if not (signs.is_protecting or (is_on and signs.is_late(now, self._limit))):
+            return Refreshed()
+        rows = self.store.protection.rows(self._link)
+        found = self._risks(signs, self._unsent(), rows, now) if is_on else {}
+        shown = self.store.availability.shown(
+            self._link, sorted({place.sku for place in found if place not in rows})
+        )
+        rising = [
+            risk
+            for place, risk in found.items()
+            if (_differs(risk, rows[place]) if place in rows else place.sku in shown)
+        ]
+        ended = [place for place in rows if place not in found]
+        # The largest first: should there be more than can be done at once, they matter most.
+        rising.sort(key=lambda risk: (-risk.units, risk.place))
+        total = Refreshed()
+        for part in batches(rising, PLACES_PER_STATEMENT):
+            total += self._protect(part, rows, now)
+        for places in batches(sorted(ended), PLACES_PER_STATEMENT):
+            total += self._end(places, rows, now)
+        return total
+
+    # What is at risk
+
+    def _signs(self) -> Signs:
+        return self.store.protection.signs(self._link, self.project, ORDERS_READ)
+
+    def _unsent(self) -> dict[Place, Unsent]:
+        with self.store.read() as conn:
+            return self.store.protection.unsent(conn, self.project)
+
+    def _risks(
+        self,
+        signs: Signs,
+        unsent: Mapping[Place, Unsent],
+        rows: Mapping[Place, Protected],
+        now: datetime,
+    ) -> dict[Place, Risk]:
+        late = Lateness.of(now, unsent.values(), signs.orders_read_at)
+        return risks(late, unsent, self._rates(late), rows, self._named(unsent), self.rules)
+
+    def _rates(self, late: Lateness) -> Mapping[Place, Sold]:
+        """What kiosks sold before their orders were read last, or until now while they are read."""
+        blind_since = late.now - late.blind if late.blind > self._limit else None
+        known = self._sold
+        if known is None or known[0] != blind_since or time.monotonic() - known[1] > RATES_SECONDS:
+            until = late.now if blind_since is None else blind_since
+            sold = self.store.protection.sold(self._link, until, self.rules.rate_hours)
+            known = self._sold = (blind_since, time.monotonic(), sold)
+        return known[2]
+
+    def _named(self, unsent: Mapping[Place, Unsent]) -> dict[Place, str]:
+        """The batch that an entry named when it was read, of places that have one under way."""
+        skus = sorted({place.sku for place, one in unsent.items() if one.batch is not None})
+        with self.store.read() as conn:
+            counted = self.store.availability.counted(conn, self._link, skus)
+        return {
+            Place(sku, channel): batch
+            for sku, one in counted.items()
+            for channel, batch in one.batches.items()
+        }
+
+    # Changing it
+
+    def _protect(self, part: Collection[Risk], rows: Mapping[Place, Protected], now: datetime) -> Refreshed:
+        available, places = self.store.availability, {risk.place for risk in part}
+        less = {
+            risk.place.sku for risk in part if risk.place in rows and risk.units < rows[risk.place].buffer
+        }
+        with self.store.begin() as conn:
+            available.take_turn(conn, self._link)
+            begun = self.store.protection.protect(conn, self._link, part, now)
+            counted = available.counted(conn, self._link, {place.sku for place in places})
+            ledger = self.store.protection.ledger(conn, self._link, self.project, counted)
+            held: dict[str, dict[str, int]] = {}
+            for place, hold in ledger.holds.items():
+                units = hold.units(counted[place.sku].batches.get(place.channel))
+                held.setdefault(place.sku, {})[place.channel] = units
+            wanted = {sku: one.wanted(self._judge, held.get(sku, {})) for sku, one in counted.items()}
+            lowered = available.lower(conn, self._link, wanted)
+            unread = {place.sku for place in places if place.sku not in counted}
+            available.read_by(conn, self._link, sorted(less | unread), AT_ONCE)
+        return Refreshed(begun=len(begun), changed=len(places) - len(begun), lowered=lowered)
+
+    def _end(self, places: Collection[Place], rows: Mapping[Place, Protected], now: datetime) -> Refreshed:
+        """Have places read that are not at risk any more; those that no kiosk shows are released at once."""
+        available, skus = self.store.availability, sorted({place.sku for place in places})
+        shown = available.shown(self._link, skus)
+        gone = [place for place in places if place.sku not in shown]
+        ending = [place for place in places if place.sku in shown and not rows[place].is_ending]
+        if not (gone or ending):
+            return Refreshed()
+        with self.store.begin() as conn:
+            available.take_turn(conn, self._link)
+            self.store.protection.release(conn, self._link, gone, now)
+            self.store.protection.end(conn, self._link, ending, now)
+            available.read_by(conn, self._link, sorted({place.sku for place in ending}), AT_ONCE)
+        return Refreshed(ended=len(gone) + len(ending))
+
+
+def _differs(risk: Risk, row: Protected) -> bool:
+    return (risk.pending, risk.expected) != (row.pending, row.expected)
+
+
+def _since(risk: Risk, unsent: Unsent | None, signs: Signs, now: datetime) -> datetime:
+    """Since when the oldest of the units is on its way."""
+    known = None if unsent is None else unsent.oldest
+    unread = signs.orders_read_at if risk.expected else None
+    return min((moment for moment in (known, unread) if moment is not None), default=now)

@@ -1,0 +1,372 @@
+"""Protection while late: what the ledger says commercetools lacks, and what kiosks are told less for it.
+
+A place is protected from the transaction that tells kiosks less of it to the one that tells them everything again. Each
+of the two is written to the audit log in that very transaction, so once, whoever dies in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    literal,
+    literal_column,
+    null,
+    select,
+    union_all,
+    update,
+)
+
+from cogent_ops.domain.health.risk import RECENT, Hold, Risk, Settled, Sold, Unsent
+from cogent_ops.domain.stock import Place, Source
+from cogent_ops.store.engine import Database
+from cogent_ops.store.ledger import AuditLog, Watermarks
+from cogent_ops.store.schema import movement, protection, stock_batch, stock_position, watermark
+from cogent_ops.store.sql import Values, chunks, upsert
+from cogent_ops.store.stock import PLACES_PER_STATEMENT, was_counted
+
+#: Who protects, in the audit log.
+ACTOR = "protection"
+BEGIN, RELEASE = "begin", "release"
+BEGIN_LINK, END_LINK = "begin_protection", "end_protection"
+#: Watermark that says since when something of a link is protected.
+SINCE = "protection_since"
+
+_M, _B, _S, _P = movement.c, stock_batch.c, stock_position.c, protection.c
+#: In these words both databases find the partial indexes, whatever is prepared.
+_WAITS = _M.state == literal_column("'waiting'")
+_IS_BATCHED = _M.state == literal_column("'batched'")
+_IS_UNDER_WAY = _B.state != literal_column("'applied'")
+#: Since when a unit is on its way. A kiosk's sale counts from the sale; stores' systems may tell of the day before.
+_MOVED_AT = case((_M.source == Source.KIOSK_ORDER, _M.occurred_at), else_=_M.recorded_at)
+
+
+@dataclass(frozen=True)
+class Signs:
+    """Whether protection has anything to do.
+
+    :param oldest: since when the oldest movement is on its way; ``None``: none is.
+    :param orders_read_at: when kiosks' orders were read last; ``None``: never.
+    :param is_protecting: whether something is protected.
+    """
+
+    oldest: datetime | None
+    orders_read_at: datetime | None
+    is_protecting: bool
+
+    def is_late(self, now: datetime, limit: timedelta) -> bool:
+        """Whether anything is late by more than that."""
+        ages = [now - since for since in (self.oldest, self.orders_read_at) if since is not None]
+        return max(ages, default=timedelta()) > limit
+
+
+@dataclass(frozen=True)
+class Protected:
+    """A place that is protected.
+
+    :param buffer: units that kiosks are told less; 0: it is released as soon as its entry was read.
+    :param most: the largest buffer so far.
+    :param age: how late it was when the buffer was set last, in seconds.
+    :param rate: units that kiosks sell there in an hour.
+    """
+
+    buffer: int
+    most: int
+    pending: int
+    expected: int
+    age: float
+    rate: float
+    since: datetime
+    updated_at: datetime
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether nothing is at risk there any more."""
+        return self.buffer == 0
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What the ledger says of some SKUs at a moment.
+
+    :param holds: of the places among them that are protected.
+    :param sending: batches that are under way, by place.
+    """
+
+    holds: Mapping[Place, Hold] = field(default_factory=dict)
+    sending: Mapping[Place, str] = field(default_factory=dict)
+
+
+class Protections:
+    """The protection of all links."""
+
+    def __init__(self, database: Database, audit_log: AuditLog, watermarks: Watermarks) -> None:
+        self._database, self._log, self._marks = database, audit_log, watermarks
+
+    # What is late
+
+    def signs(self, link: str, project: str, marks: Collection[str]) -> Signs:
+        """Whether there is anything to do; one statement.
+
+        :param marks: watermarks that say when kiosks' orders were read.
+        """
+        moved_at = func.min(_MOVED_AT)
+        read_at = select(func.max(watermark.c.value)).where(
+            watermark.c.link == link, watermark.c.flow.in_(sorted(marks))
+        )
+        protecting = select(literal(1)).where(_P.link == link).limit(1)
+        query = select(
+            select(moved_at).where(_M.project == project, _WAITS).scalar_subquery(),
+            select(moved_at).select_from(_sent()).where(*_is_sent(project)).scalar_subquery(),
+            read_at.scalar_subquery(),
+            protecting.scalar_subquery(),
+        )
+        with self._database.read() as conn:
+            waiting, sent, read, is_protecting = conn.execute(query).one()
+        oldest = [since for since in (waiting, sent) if since is not None]
+        return Signs(min(oldest, default=None), read, is_protecting is not None)
+
+    def unsent(
+        self, conn: Connection, project: str, skus: Collection[str] | None = None
+    ) -> dict[Place, Unsent]:
+        """What commercetools lacks, by place; one statement, so that no movement is seen twice or not at all.
+
+        :param skus: of these only, not more than a statement may name; ``None``: of all.
+        """
+        of_waiting: list[ColumnElement[bool]] = [_M.project == project, _WAITS, ~was_counted()]
+        of_sent = list(_is_sent(project))
+        if skus is not None:
+            of_waiting.append(_M.sku.in_(sorted(skus)))
+            of_sent.append(_B.sku.in_(sorted(skus)))
+        units = func.coalesce(func.sum(_M.delta), 0)
+        waiting = (
+            select(_M.sku, _M.channel, null(), units, func.min(_MOVED_AT), literal(0))
+            .where(*of_waiting)
+            .group_by(_M.sku, _M.channel)
+        )
+        sent = (
+            select(
+                _B.sku,
+                _B.channel,
+                _B.id,
+                func.coalesce(_B.delta, units),
+                func.min(_MOVED_AT),
+                case((_B.state == "parked", 1), else_=0),
+            )
+            .select_from(_sent())
+            .where(*of_sent)
+            .group_by(_B.id, _B.sku, _B.channel, _B.delta, _B.state)
+        )
+        found: dict[Place, Unsent] = {}
+        for sku, channel, batch, amount, oldest, stuck in conn.execute(union_all(waiting, sent)):
+            place = Place(sku, channel)
+            one = (
+                Unsent(place, oldest, waiting=int(amount))
+                if batch is None
+                else Unsent(place, oldest, batch=batch, sending=int(amount), is_stuck=bool(stuck))
+            )
+            found[place] = _together(found[place], one) if place in found else one
+        return found
+
+    def sold(self, link: str, until: datetime, hours: float) -> dict[Place, Sold]:
+        """What kiosks have sold at each place in the hours before a moment."""
+        recent = case((_M.occurred_at > until - RECENT, _M.delta), else_=0)
+        query = (
+            select(_M.sku, _M.channel, -func.sum(_M.delta), -func.sum(recent))
+            .where(
+                _M.link == link,
+                _M.occurred_at > until - timedelta(hours=hours),
+                _M.occurred_at <= until,
+                _M.source == Source.KIOSK_ORDER,
+            )
+            .group_by(_M.sku, _M.channel)
+        )
+        with self._database.read() as conn:
+            return {
+                Place(sku, channel): Sold(*map(int, units)) for sku, channel, *units in conn.execute(query)
+            }
+
+    # What is protected
+
+    def rows(self, link: str) -> dict[Place, Protected]:
+        """The places of a link that are protected."""
+        with self._database.read() as conn:
+            return _protected(conn, select(protection).where(_P.link == link))
+
+    def ledger(self, conn: Connection, link: str, project: str, skus: Iterable[str]) -> Ledger:
+        """What the ledger says of some SKUs. Read their inventory entries before, never after."""
+        holds: dict[Place, Hold] = {}
+        sending: dict[Place, str] = {}
+        for chunk in chunks(skus, PLACES_PER_STATEMENT):
+            under_way = select(_B.sku, _B.channel, _B.id).where(
+                _B.project == project, _IS_UNDER_WAY, _B.sku.in_(chunk)
+            )
+            sending.update((Place(sku, channel), id_) for sku, channel, id_ in conn.execute(under_way))
+            held = self.protected(conn, link, chunk)
+            if held:
+                holds.update(self._holds(conn, project, held))
+        return Ledger(holds, sending)
+
+    def protected(self, conn: Connection, link: str, skus: Collection[str]) -> dict[Place, Protected]:
+        """The protected places of some SKUs, not more than a statement may name."""
+        return _protected(conn, select(protection).where(_P.link == link, _P.sku.in_(sorted(skus))))
+
+    def _holds(self, conn: Connection, project: str, held: Mapping[Place, Protected]) -> dict[Place, Hold]:
+        skus = {place.sku for place in held}
+        unsent = self.unsent(conn, project, skus)
+        last = select(_S.sku, _S.channel, _S.batch_id, _S.read_at).where(
+            _S.project == project, _S.sku.in_(sorted(skus)), _S.batch_id.is_not(None)
+        )
+        settled = {Place(sku, channel): Settled(id_, at) for sku, channel, id_, at in conn.execute(last)}
+        return {
+            place: Hold(unsent.get(place), row.expected, settled.get(place), row.is_ending)
+            for place, row in held.items()
+        }
+
+    # Changing it. Whoever calls holds the turn of the link's availability.
+
+    def protect(self, conn: Connection, link: str, risks: Collection[Risk], moment: datetime) -> set[Place]:
+        """Protect places, or set their buffers anew.
+
+        :param risks: of places whose SKUs a statement may name.
+        :return: those that were not protected before.
+        """
+        if not risks:
+            return set()
+        before = self.protected(conn, link, {risk.place.sku for risk in risks})
+        begun = [risk for risk in risks if risk.place not in before]
+        if begun and not self._is_protecting(conn, link):
+            self._marks.set(conn, link, SINCE, moment)
+            self._tell(
+                conn,
+                link,
+                BEGIN_LINK,
+                {f"link/{link}": {"places": len(begun), "units": sum(risk.units for risk in begun)}},
+            )
+        upsert(conn, protection, [_row(link, risk, before.get(risk.place), moment) for risk in risks])
+        self._tell(conn, link, BEGIN, {_subject(risk.place): _began(risk) for risk in begun})
+        return {risk.place for risk in begun}
+
+    def end(self, conn: Connection, link: str, places: Collection[Place], moment: datetime) -> None:
+        """Nothing is at risk at these places any more; what kiosks are told follows when they were read."""
+        if places:
+            ending = update(protection).where(*_is_place(link))
+            conn.execute(
+                ending.values(buffer=0, pending=0, expected=0, updated_at=moment), list(map(_key, places))
+            )
+
+    def release(self, conn: Connection, link: str, places: Collection[Place], moment: datetime) -> None:
+        """Protect places no longer.
+
+        :param places: protected ones, whose SKUs a statement may name.
+        """
+        if not places:
+            return
+        known = self.protected(conn, link, {place.sku for place in places})
+        gone = [place for place in places if place in known]
+        if not gone:
+            return
+        conn.execute(delete(protection).where(*_is_place(link)), list(map(_key, gone)))
+        self._tell(conn, link, RELEASE, {_subject(place): _ended(known[place], moment) for place in gone})
+        if not self._is_protecting(conn, link):
+            began = select(watermark.c.value).where(watermark.c.link == link, watermark.c.flow == SINCE)
+            since = conn.execute(began).scalar_one()
+            detail = {"since": since.isoformat(), "seconds": round((moment - since).total_seconds(), 1)}
+            self._tell(conn, link, END_LINK, {f"link/{link}": detail})
+
+    def _is_protecting(self, conn: Connection, link: str) -> bool:
+        return conn.execute(select(literal(1)).where(_P.link == link).limit(1)).first() is not None
+
+    def _tell(self, conn: Connection, link: str, action: str, details: Mapping[str, Values]) -> None:
+        self._log.write_all(conn, ACTOR, action, details, link=link)
+
+
+def _sent() -> Any:
+    return stock_batch.join(movement, _M.batch_id == _B.id)
+
+
+def _is_sent(project: str) -> tuple[ColumnElement[bool], ...]:
+    return (_B.project == project, _IS_UNDER_WAY, _IS_BATCHED)
+
+
+def _together(one: Unsent, other: Unsent) -> Unsent:
+    """What waits at a place and what is under way there."""
+    sent, waits = (one, other) if one.batch is not None else (other, one)
+    oldest = min(one.oldest, other.oldest)
+    return Unsent(one.place, oldest, waits.waiting, sent.batch, sent.sending, sent.is_stuck)
+
+
+def _protected(conn: Connection, query: Select[Any]) -> dict[Place, Protected]:
+    return {
+        Place(row.sku, row.channel): Protected(
+            row.buffer,
+            row.most,
+            row.pending,
+            row.expected,
+            row.age,
+            row.rate,
+            row.since,
+            row.updated_at,
+        )
+        for row in conn.execute(query)
+    }
+
+
+def _row(link: str, risk: Risk, before: Protected | None, moment: datetime) -> Values:
+    return {
+        "link": link,
+        "sku": risk.place.sku,
+        "channel": risk.place.channel,
+        "buffer": risk.units,
+        "most": risk.units if before is None else max(before.most, risk.units),
+        "pending": risk.pending,
+        "expected": risk.expected,
+        "age": risk.age.total_seconds(),
+        "rate": risk.rate,
+        "since": moment if before is None else before.since,
+        "updated_at": moment,
+    }
+
+
+def _subject(place: Place) -> str:
+    return f"protection/{place}"
+
+
+def _began(risk: Risk) -> Values:
+    return {
+        "buffer": risk.units,
+        "pending": risk.pending,
+        "expected": risk.expected,
+        "age_seconds": round(risk.age.total_seconds(), 1),
+        "rate_per_hour": round(risk.rate, 2),
+    }
+
+
+def _ended(row: Protected, moment: datetime) -> Values:
+    return {
+        "most": row.most,
+        "since": row.since.isoformat(),
+        "seconds": round((moment - row.since).total_seconds(), 1),
+    }
+
+
+def _is_place(link: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        _P.link == link,
+        and_(_P.sku == bindparam("the_sku"), _P.channel == bindparam("the_channel")),
+    )
+
+
+def _key(place: Place) -> Values:
+    return {"the_sku": place.sku, "the_channel": place.channel}

@@ -1,0 +1,238 @@
+"""Units at risk: by tables, and for any ledger, any rates and any clock."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cogent_ops.domain.health.risk import (
+    SKEW,
+    Hold,
+    Lateness,
+    Risk,
+    Settled,
+    Sold,
+    Unsent,
+    expected,
+    risks,
+)
+from cogent_ops.domain.rules import ProtectionRules
+from cogent_ops.domain.stock import Place
+
+NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
+COAT, RUG = Place("coat", "berlin"), Place("rug", "bonn")
+RULES = ProtectionRules()
+
+
+def ago(seconds: float) -> datetime:
+    return NOW - timedelta(seconds=seconds)
+
+
+def unsent(place: Place = COAT, seconds: float = 90, **more: Any) -> Unsent:
+    return Unsent(place, ago(seconds), **more)
+
+
+def found(
+    *open_: Unsent,
+    sold: dict[Place, Sold] | None = None,
+    read: float | None = 0,
+    protected: tuple[Place, ...] = (),
+    entries: dict[Place, str] | None = None,
+    **rules: Any,
+) -> dict[Place, Risk]:
+    late = Lateness.of(NOW, open_, None if read is None else ago(read))
+    by_place = {one.place: one for one in open_}
+    return risks(late, by_place, sold or {}, protected, entries or {}, ProtectionRules(**rules))
+
+
+# Known units
+
+
+@pytest.mark.parametrize(
+    ("waiting", "batch", "sending", "named", "pending"),
+    [
+        (-2, None, 0, None, 2),
+        (-2, "b1", -3, None, 5),
+        (-2, "b1", -3, "b0", 5),
+        (-2, "b1", -3, "b1", 2),
+        (0, "b1", -3, "b1", 0),
+        (+1, "b1", -3, None, 2),
+        (+4, "b1", -3, None, 0),
+        (+4, "b1", -3, "b1", 0),
+        (-1, "b1", +5, "b1", 1),
+    ],
+)
+def test_a_unit_that_the_entry_shows_is_not_taken_off_again(
+    waiting: int, batch: str | None, sending: int, named: str | None, pending: int
+) -> None:
+    assert unsent(waiting=waiting, batch=batch, sending=sending).pending(named) == pending
+
+
+# Expected units
+
+
+@pytest.mark.parametrize(
+    ("rate", "seconds", "factor", "most", "units"),
+    [
+        (60, 60, 1, 50, 1),
+        (60, 600, 1, 50, 10),
+        (60, 600, 2, 50, 20),
+        (60, 600, 0, 50, 0),
+        (60, 600, 1, 3, 3),
+        (0, 36_000, 1, 50, 0),
+        (0.5, 60, 1, 50, 0),
+        (0.5, 3600, 1, 50, 1),
+        (0.5, 3599, 1, 50, 0),
+    ],
+)
+def test_expected_units(rate: float, seconds: float, factor: float, most: int, units: int) -> None:
+    rules = ProtectionRules(factor=factor, most_units=most)
+    assert expected(rate, timedelta(seconds=seconds), rules) == units
+
+
+@pytest.mark.parametrize(
+    ("units", "recent", "hours", "rate"),
+    [(4, 0, 2, 2), (4, 2, 2, 12), (-3, -3, 2, 0), (5, 5, 0.1, 50), (4, -2, 2, 2)],
+)
+def test_a_launch_is_not_averaged_away(units: int, recent: int, hours: float, rate: float) -> None:
+    assert Sold(units, recent).rate(ProtectionRules(rate_hours=hours)) == pytest.approx(rate)
+
+
+# When
+
+
+@pytest.mark.parametrize(
+    ("open_", "read", "protected", "places"),
+    [
+        ([unsent(waiting=-1, seconds=61)], 0, (), {COAT}),
+        ([unsent(waiting=-1, seconds=60)], 0, (), set()),
+        ([unsent(waiting=-1, seconds=1), unsent(RUG, 61, waiting=-1)], 0, (), {COAT, RUG}),
+        (
+            [unsent(waiting=-1, seconds=1), unsent(RUG, 61, batch="b", sending=-1, is_stuck=True)],
+            0,
+            (),
+            {RUG},
+        ),
+        ([unsent(waiting=-1, seconds=1)], 61, (), {COAT}),
+        ([unsent(waiting=-1, seconds=1)], None, (), set()),
+        ([unsent(waiting=-1, seconds=31)], 0, (COAT,), {COAT}),
+        ([unsent(waiting=-1, seconds=29)], 0, (COAT,), set()),
+        ([unsent(waiting=+1, seconds=99)], 0, (COAT,), set()),
+        ([], 99, (COAT,), set()),
+    ],
+    ids=[
+        "late",
+        "not yet",
+        "all are late when one is",
+        "what was refused is late alone",
+        "nobody reads orders",
+        "nobody ever read orders",
+        "what is protected stays so",
+        "until it is late no more",
+        "or nothing is gone",
+        "nothing sold, nothing expected",
+    ],
+)
+def test_when_units_are_at_risk(
+    open_: list[Unsent], read: float | None, protected: tuple[Place, ...], places: set[Place]
+) -> None:
+    assert set(found(*open_, read=read, protected=protected)) == places
+
+
+def test_what_is_expected_comes_on_top_of_what_is_known() -> None:
+    sold = {COAT: Sold(120, 10), RUG: Sold(0, 0)}
+    one = found(unsent(waiting=-2), sold=sold, read=120)[COAT]
+    assert (one.pending, one.expected, one.units) == (2, 2, 4)
+    assert one.age == timedelta(seconds=120)
+    assert one.rate == 60
+    assert RUG not in found(sold=sold, read=120)
+
+
+def test_nothing_is_expected_while_orders_are_read() -> None:
+    sold = {COAT: Sold(1200, 100)}
+    assert found(unsent(waiting=-2, seconds=3600), sold=sold, read=5)[COAT].expected == 0
+
+
+def test_sync_health_is_told_both() -> None:
+    said = found(unsent(waiting=-2), sold={COAT: Sold(120, 10)}, read=120)[COAT].at_risk(3, ago(120))
+    assert (said.sku, said.place, said.units, said.buffer, said.age) == ("coat", "berlin", 4, 3, 120.0)
+
+
+# What is held back
+
+
+def test_a_reading_from_before_a_batch_is_outdated() -> None:
+    hold = Hold(settled=Settled("b1", NOW))
+    assert hold.is_outdated("b0", ago(1))
+    assert hold.is_outdated(None, ago(1))
+    assert not hold.is_outdated("b1", ago(1)), "the entry shows it"
+    assert hold.is_outdated("b0", NOW + SKEW), "clocks differ"
+    assert not hold.is_outdated("b0", NOW + SKEW * 2)
+    assert not Hold().is_outdated(None, NOW)
+
+
+def test_what_ends_holds_nothing_back() -> None:
+    assert Hold(unsent(waiting=-3), expected=2).units(None) == 5
+    assert Hold(unsent(waiting=-3), expected=2, is_ending=True).units(None) == 0
+    assert Hold().units("b1") == 0
+
+
+units = st.integers(-500, 500)
+places = st.builds(Place, st.sampled_from("abc"), st.sampled_from(["", "s1", "s2"]))
+ledgers = st.lists(
+    st.builds(
+        Unsent,
+        places,
+        st.floats(-60, 10_000).map(ago),
+        units,
+        st.sampled_from([None, "b1", "b2"]),
+        units,
+        st.booleans(),
+    ),
+    unique_by=lambda one: one.place,
+)
+sales = st.dictionaries(places, st.builds(Sold, units, units))
+chosen = st.builds(
+    ProtectionRules,
+    after_seconds=st.floats(5, 600),
+    rate_hours=st.floats(0.05, 24),
+    factor=st.floats(0, 10),
+    most_units=st.integers(0, 100),
+)
+
+
+@given(
+    open_=ledgers,
+    sold=sales,
+    read=st.none() | st.floats(-60, 10_000),
+    protected=st.lists(places),
+    entries=st.dictionaries(places, st.sampled_from(["b1", "b2"])),
+    rules=chosen,
+)
+def test_for_any_ledger(
+    open_: list[Unsent],
+    sold: dict[Place, Sold],
+    read: float | None,
+    protected: list[Place],
+    entries: dict[Place, str],
+    rules: ProtectionRules,
+) -> None:
+    late = Lateness.of(NOW, open_, None if read is None else ago(read))
+    by_place = {one.place: one for one in open_}
+    at_risk = risks(late, by_place, sold, protected, entries, rules)
+    limit = timedelta(seconds=rules.after_seconds)
+    is_blind = read is not None and timedelta(seconds=read) > limit
+    for place, risk in at_risk.items():
+        assert risk.units == risk.pending + risk.expected > 0
+        assert 0 <= risk.expected <= rules.most_units
+        assert is_blind or risk.expected == 0
+        one = by_place.get(place)
+        assert risk.pending == (0 if one is None else one.pending(entries.get(place)))
+        assert risk.age >= timedelta()
+    oldest = max((NOW - one.oldest for one in open_), default=timedelta())
+    if not is_blind and oldest <= limit / 2:
+        assert at_risk == {}, "nothing is late, so everything is released"
