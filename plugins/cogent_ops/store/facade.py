@@ -58,7 +58,6 @@ class Store:
         self.retention = Retention(opened)
         self.stock = Stock(opened)
         self.stock_history = StockHistory(opened)
-        self.stock_story = StockStory(opened)
         self.drift = Drift(opened)
         self.availability = Availability(opened)
         self.protection = Protections(opened, self.audit_log, self.watermarks)
