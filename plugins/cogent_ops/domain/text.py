@@ -76,6 +76,14 @@ def span(seconds: float) -> str:
     return f"{int(seconds // 86_400)} days"
 
 
+def counted(number: int, thing: str) -> str:
+    """A number of things: ``1 order``, ``1,240 orders``.
+
+    :param thing: one of them; its plural ends in an ``s``.
+    """
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 def listed(words: Iterable[str]) -> str:
     """Words as a sentence lists them: ``a``, ``a and b``, ``a, b and c``."""
     *first, last = [*words] or [""]

@@ -9,10 +9,18 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Text, and_, cast, delete, exists, literal, select, update
 
 from cogent_ops.domain.exceptions import OPEN, order_cause
+from cogent_ops.domain.health.model import Flow
 from cogent_ops.store.alerts import AlertState
 from cogent_ops.store.engine import Database
 from cogent_ops.store.orders import CaptureState
-from cogent_ops.store.schema import alert, exception, kiosk_order, order_capture, order_contact
+from cogent_ops.store.schema import (
+    alert,
+    exception,
+    health_sample,
+    kiosk_order,
+    order_capture,
+    order_contact,
+)
 from cogent_ops.store.sql import lock
 
 #: Orders with which nothing is to be done any more, unless they change.
@@ -82,6 +90,20 @@ class Retention:
         with self._database.begin() as conn:
             gone = conn.execute(delete(alert).where(a.id.in_(old.order_by(a.id).limit(limit))))
             return int(gone.rowcount)
+
+    def delete_samples(self, link: str, before: datetime, limit: int) -> int:
+        """Delete measurements of sync health that were taken before a moment; how many."""
+        s = health_sample.c
+        gone = 0
+        with self._database.begin() as conn:
+            for flow in Flow:
+                # Of one flow, the index has them in the order in which they were taken.
+                old = select(s.at).where(s.link == link, s.flow == flow, s.at < before)
+                oldest = conn.execute(old.order_by(s.at).limit(limit - gone)).scalars().all()
+                if oldest:
+                    until = (s.link == link, s.flow == flow, s.at <= oldest[-1])
+                    gone += conn.execute(delete(health_sample).where(*until)).rowcount
+        return gone
 
     @staticmethod
     def _empty_payloads(conn: Connection, old: ColumnElement[bool], causes: Sequence[str]) -> int:

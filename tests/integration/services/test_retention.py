@@ -221,7 +221,8 @@ def test_more_than_a_batch_goes_and_the_second_time_nothing_happens(
     house.close(*[order(number) for number in range(5)], *[order(n, kind=Kind.ORDER_TAX) for n in range(5)])
     later = NOW + timedelta(days=400)
     done = retention.run(later)
-    assert done == {"contacts": 5, "orders": 5, "payloads": 10, "alerts": 0, "run_folders": 0}
+    gone = {"contacts": 5, "orders": 5, "payloads": 10}
+    assert done == {**dict.fromkeys(done, 0), **gone}
     (entry,) = store.audit_log.entries(f"link/{LINK}")
     assert (entry.actor, entry.action, entry.detail) == ("retention", "purge", done)
     before = everything(store)

@@ -17,6 +17,7 @@ from cogent_ops.domain.health.model import (
     StoreHealth,
     worst,
 )
+from cogent_ops.domain.text import counted
 
 #: An API that bears less than this share of the configured rate makes everything late that needs it.
 LOW_FACTOR = 0.5
@@ -59,15 +60,15 @@ def stores(
 def _store(place: str, hours: tuple[HourAccount, ...], signs: StoreSigns) -> StoreHealth:
     state, reasons = signs.state, []
     for what, accounts in (
-        ("orders", [(hour.hour, hour.orders) for hour in hours]),
-        ("units", [(hour.hour, hour.units) for hour in hours]),
+        ("order", [(hour.hour, hour.orders) for hour in hours]),
+        ("unit", [(hour.hour, hour.units) for hour in hours]),
     ):
         if lost := [(hour, account) for hour, account in accounts if account.unexplained]:
             state = State.BAD
             reasons.append(_unexplained(what, lost))
     if signs.at_risk:
         state = worst(state, State.LATE)
-        reasons.append(f"{signs.at_risk:,} units may be sold twice")
+        reasons.append(f"{counted(signs.at_risk, 'unit')} may be sold twice")
     return StoreHealth(
         place=place,
         name=signs.name or place or "No store",
@@ -85,7 +86,7 @@ def _store(place: str, hours: tuple[HourAccount, ...], signs: StoreSigns) -> Sto
 def _unexplained(what: str, lost: Sequence[tuple[datetime, Account]]) -> str:
     count = sum(abs(account.unexplained) for _, account in lost)
     hours = ", ".join(f"{hour:%H:%M}" for hour, _ in lost[:3]) + (" and later" if len(lost) > 3 else "")
-    return f"{count:,} {what} unaccounted for, of the hour from {hours} UTC"
+    return f"{counted(count, what)} unaccounted for, of the hour from {hours} UTC"
 
 
 def budget(

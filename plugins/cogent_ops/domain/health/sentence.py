@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cogent_ops.domain.health.model import Check, Flow, Freshness, State, StoreHealth
-from cogent_ops.domain.text import listed, span
+from cogent_ops.domain.text import counted, listed, span
 
 #: What a flow carries, as people say it who do not know flows.
 CARRIES = {
@@ -50,10 +50,10 @@ def _troubles(
     found: list[tuple[State, str]] = []
     lost = sum(abs(one.orders.unexplained) + abs(one.units.unexplained) for one in stores)
     if lost:
-        found.append((State.BAD, f"{lost:,} orders or units are unaccounted for"))
+        found.append((State.BAD, "orders or units are unaccounted for"))
     found += [(one.state, _late(one)) for one in flows if one.state in (State.LATE, State.BAD)]
     if at_risk:
-        found.append((State.LATE, f"{at_risk:,} units may be sold twice"))
+        found.append((State.LATE, f"{counted(at_risk, 'unit')} may be sold twice"))
     for store in stores:
         has_lost = store.orders.unexplained or store.units.unexplained
         if store.state in (State.LATE, State.BAD) and not has_lost and store.reasons and not store.at_risk:

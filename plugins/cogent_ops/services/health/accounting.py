@@ -25,6 +25,7 @@ from cogent_ops.domain.health.model import HourAccount
 from cogent_ops.domain.order_states import moves_stock
 from cogent_ops.domain.orders import NO_LOCATION, own_channel, read_order
 from cogent_ops.domain.rules import OrderStatus
+from cogent_ops.domain.text import counted
 from cogent_ops.store import Store
 from cogent_ops.store.accounts import Judged
 
@@ -96,7 +97,10 @@ class Accounting:
             by_order[unmoved.order_id] += abs(unmoved.recorded - unmoved.moved)
         found += [
             Fault(
-                What.UNITS, order_id, units, f"{units} units were recorded otherwise than its movements say"
+                What.UNITS,
+                order_id,
+                units,
+                f"{counted(units, 'unit')} recorded otherwise than its movements say",
             )
             for order_id, units in by_order.items()
         ]
@@ -113,8 +117,9 @@ class Accounting:
             order, moves and moves_stock(order.status, one.edits), one.effects, self.config.movements
         )
         if lacking:
-            what = f"{abs(lacking)} units should have been {'taken' if lacking < 0 else 'given back'}"
-            found.append(Fault(What.UNITS, one.order_id, abs(lacking), f"{what}, and were not"))
+            what = "were not taken" if lacking < 0 else "were not given back, or taken too much"
+            message = f"{counted(abs(lacking), 'unit')} {what}"
+            found.append(Fault(What.UNITS, one.order_id, abs(lacking), message))
         return found
 
     # Whose it is

@@ -11,7 +11,7 @@ from cogent_ops.domain.health.accounting import Fault, What
 from cogent_ops.domain.health.freshness import Verdict
 from cogent_ops.domain.health.model import AtRisk, Snapshot, State
 from cogent_ops.domain.health.sentence import CARRIES
-from cogent_ops.domain.text import listed, span
+from cogent_ops.domain.text import counted, listed, span
 from cogent_ops.services.health.freshness import DAGS
 from cogent_ops.store.exceptions import StoredException
 
@@ -117,7 +117,9 @@ def _unaccounted(cause: str, place: str, faults: Sequence[Fault], names: Mapping
     shown = "; ".join(f"order {one.ulid}: {one.message}" for one in faults[:_SHOWN])
     more = f"; and {len(faults) - _SHOWN:,} more" if len(faults) > _SHOWN else ""
     count = (
-        f"{len(faults):,} orders" if what is What.ORDERS else f"{sum(one.units for one in faults):,} units"
+        counted(len(faults), "order")
+        if what is What.ORDERS
+        else counted(sum(one.units for one in faults), "unit")
     )
     return NewException(
         kind=Kind.UNACCOUNTED,
@@ -125,7 +127,7 @@ def _unaccounted(cause: str, place: str, faults: Sequence[Fault], names: Mapping
         record=store,
         field=what.value,
         rule="seen = done + waiting + review + excluded",
-        message=f"{count} of {store} are unaccounted for: {shown}{more}.",
+        message=f"{count} of {store} unaccounted for: {shown}{more}.",
         cure="See what is known of an order with cogent-ops orders show <order>, and give both to the people who look "
         "after this package. It closes by itself when the order is accounted for.",
         owner=Owner.PLATFORM,
@@ -146,16 +148,20 @@ def of_risks(risks: Sequence[AtRisk], names: Mapping[str, str]) -> Outcome:
         for one in risks[:_SHOWN]
     )
     late = f"because stock is up to {span(max(one.age for one in risks))} late"
-    kept = f"Kiosks are told {held:,} units less meanwhile." if held else "Nothing is held back at kiosks."
+    kept = (
+        f"Kiosks are told {counted(held, 'unit')} less meanwhile."
+        if held
+        else "Nothing is held back at kiosks."
+    )
     return Outcome(
         [
             NewException(
                 kind=Kind.STOCK_AT_RISK,
                 cause_key=RISK_CAUSE,
-                record=f"{len({one.sku for one in risks}):,} articles in {len(places):,} stores",
+                record=f"{counted(len({one.sku for one in risks}), 'article')} in {counted(len(places), 'store')}",
                 field="stock",
                 rule="a sale is in commercetools in time",
-                message=f"{units:,} units may be sold twice, {late}: "
+                message=f"{counted(units, 'unit')} may be sold twice, {late}: "
                 f"{shown}{' and more' if len(risks) > _SHOWN else ''}. {kept}",
                 cure="Mend what makes stock late: see the flow that is late on Sync Health. Take articles with few "
                 "units off the website until then. This closes when nothing is late any more.",

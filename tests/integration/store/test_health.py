@@ -1,0 +1,480 @@
+"""What checks found is kept, and what is measured is what the tables say; on both databases."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+
+from cogent_ops.domain.exceptions import Kind, NewException, Owner
+from cogent_ops.domain.health.freshness import Arrived, Waiting
+from cogent_ops.domain.health.model import Flow, Freshness, Snapshot, State
+from cogent_ops.domain.money import Money
+from cogent_ops.domain.priorities import Priority
+from cogent_ops.domain.rules import OrderStatus
+from cogent_ops.store import Store
+from cogent_ops.store.schema import (
+    health_state,
+    kiosk_order,
+    movement,
+    order_capture,
+    order_effect,
+    stock_batch,
+    stock_level,
+    variant_flag,
+)
+
+LINK, PROJECT = "default", "commercetools/p"
+NOW = datetime(2026, 11, 28, 12, 30, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+_IDS = count(1)
+
+
+def ago(**span: float) -> datetime:
+    return NOW - timedelta(**span)
+
+
+def add(store: Store, table: Any, *rows: dict[str, Any]) -> None:
+    with store.begin() as conn:
+        for row in rows:
+            conn.execute(table.insert(), row)
+
+
+# Checks
+
+
+def snapshot(at: datetime, age: float | None = 5.0, link: str = LINK) -> Snapshot:
+    flow = Freshness(flow=Flow.STOCK, state=State.GOOD, age=age, target=60.0, p95=9.5, waiting=3, done=7)
+    return Snapshot(link=link, checked_at=at, state=State.GOOD, sentence="All is well.", flows=(flow,))
+
+
+def save(store: Store, *found: Snapshot) -> None:
+    for one in found:
+        with store.begin() as conn:
+            store.health.save(conn, one, "run")
+
+
+def test_the_last_check_is_kept_whole_and_an_older_one_never_replaces_it(store: Store) -> None:
+    assert (store.health.snapshot(LINK), store.health.checked_at(LINK)) == (None, None)
+    save(store, snapshot(NOW), snapshot(ago(minutes=5)), snapshot(ago(hours=1), link="austria"))
+    assert store.health.snapshot(LINK) == snapshot(NOW)
+    assert store.health.checked_at(LINK) == NOW
+    assert store.health.first_check(LINK) == ago(minutes=5)
+    assert store.health.first_check("nowhere") is None
+
+
+def test_measurements_stand_in_a_row_and_a_repeated_check_measures_once(store: Store) -> None:
+    save(
+        store,
+        *(snapshot(ago(minutes=5 * number), age=number) for number in (3, 1, 2)),
+        snapshot(ago(minutes=5), 9.0),
+    )
+    found = store.health.samples(LINK, ago(minutes=12))
+    assert [(one.at, one.age) for one in found] == [(ago(minutes=10), 2.0), (ago(minutes=5), 9.0)]
+    assert (found[0].flow, found[0].p50, found[0].p95, found[0].waiting, found[0].done) == (
+        Flow.STOCK,
+        None,
+        9.5,
+        3,
+        7,
+    )
+    assert store.health.samples(LINK, ago(days=1), Flow.ORDERS) == []
+    assert len(store.health.samples(LINK, ago(days=1), Flow.STOCK, until=ago(minutes=5))) == 2
+
+
+def test_what_another_release_stored_in_another_form_counts_as_none(store: Store) -> None:
+    row = {"link": LINK, "checked_at": NOW, "run_key": "r", "content": {"link": LINK, "tiles": []}}
+    add(store, health_state, row)
+    assert store.health.snapshot(LINK) is None
+    assert store.health.checked_at(LINK) == NOW
+
+
+def test_deeds_are_found_by_what_was_done(store: Store) -> None:
+    for actor, action in (("ada", "heal"), ("bob", "reveal"), ("cleo", "silence")):
+        store.audit_log.write(actor, action, "x", link=LINK)
+    store.audit_log.write("dora", "heal", "x", link="austria")
+    since = datetime.now(UTC) - HOUR
+    found = store.health.deeds(LINK, since, ("heal", "silence"), limit=10)
+    assert [one.actor for one in found] == ["ada", "cleo"]
+    assert [one.actor for one in store.health.deeds(LINK, since, ("heal", "silence"), limit=1)] == ["cleo"]
+    assert store.health.deeds(LINK, datetime.now(UTC) + HOUR, ("heal",), limit=10) == []
+
+
+# Movements
+
+
+def moved(
+    state: str, recorded: datetime, *, taking: float = 4.0, batch: str | None = None, **more: Any
+) -> dict[str, Any]:
+    number = next(_IDS)
+    return {
+        "link": LINK,
+        "project": PROJECT,
+        "sku": f"sku-{number}",
+        "channel": "berlin",
+        "delta": -1,
+        "source": "kiosk_order",
+        "source_id": f"gid://c/Order/{number}/sku@berlin/1",
+        "reference": f"{number}",
+        "occurred_at": recorded - timedelta(seconds=1),
+        "recorded_at": recorded,
+        "state": state,
+        "batch_id": batch,
+        "settled_at": recorded + timedelta(seconds=taking - 1) if state == "applied" else None,
+        **more,
+    }
+
+
+def batch(id_: str, state: str) -> dict[str, Any]:
+    return {
+        "id": id_,
+        "project": PROJECT,
+        "sku": id_,
+        "channel": "berlin",
+        "state": state,
+        "owner": "o",
+        "lease_until": 0.0,
+        "retry_at": 0.0,
+        "attempts": 1,
+        "created_at": NOW,
+    }
+
+
+def test_movements_wait_in_the_inbox_or_in_batches_refused_ones_apart(store: Store) -> None:
+    assert store.measures.stock_waiting(LINK, PROJECT) == Waiting()
+    add(store, stock_batch, batch("open", "open"), batch("parked", "parked"), batch("done", "applied"))
+    add(
+        store,
+        movement,
+        moved("waiting", ago(minutes=3)),
+        moved("batched", ago(minutes=5), batch="open"),
+        moved("batched", ago(hours=9), batch="parked"),
+        moved("review", ago(days=2)),
+        moved("excluded", ago(days=3)),
+        moved("applied", ago(days=3), batch="done"),
+        moved("waiting", ago(days=3), link="austria"),
+    )
+    assert store.measures.stock_waiting(LINK, PROJECT) == Waiting(
+        waiting=3, refused=1, review=1, oldest=ago(minutes=5), oldest_refused=ago(hours=9)
+    )
+
+
+def test_percentiles_are_those_of_a_sorted_list(store: Store) -> None:
+    assert store.measures.stock_arrived(LINK, PROJECT, ago(hours=1), ago(minutes=5)) == Arrived()
+    spans = [float(number) for number in range(1, 21)]
+    add(store, movement, *(moved("applied", ago(minutes=30), taking=span) for span in reversed(spans)))
+    add(
+        store,
+        movement,
+        moved("applied", ago(minutes=90), taking=500.0),
+        moved("applied", ago(minutes=20), taking=600.0, link="austria"),
+        moved("applied", ago(minutes=1), taking=1.0, source="file", occurred_at=ago(days=1)),
+        moved("waiting", ago(minutes=1)),
+    )
+    found = store.measures.stock_arrived(LINK, PROJECT, ago(hours=1), ago(minutes=5))
+    assert (found.done, found.lately) == (21, 1), "a file's movement counts from its arrival"
+    assert found.p50 == pytest.approx(10.0, abs=0.01)
+    assert found.p95 == pytest.approx(19.0, abs=0.01)
+
+
+# Availability
+
+
+def level(sku: str, wanted: int, told: int | None, wanted_at: datetime, **more: Any) -> dict[str, Any]:
+    return {
+        "link": LINK,
+        "sku": sku,
+        "channel": "berlin",
+        "wanted": wanted,
+        "told": told,
+        "wanted_at": wanted_at,
+        "told_at": None,
+        "due_at": NOW,
+        "refusals": 0,
+        **more,
+    }
+
+
+def flag(sku: str, wanted_at: datetime, **more: Any) -> dict[str, Any]:
+    return {
+        "link": LINK,
+        "sku": sku,
+        "product_id": "p",
+        "in_stock": True,
+        "purchasable": True,
+        "told_in_stock": True,
+        "told_purchasable": True,
+        "back_order": False,
+        "wanted_at": wanted_at,
+        "due_at": NOW,
+        "refusals": 0,
+        "read_due": NOW,
+        **more,
+    }
+
+
+def test_levels_and_flags_wait_until_they_are_told(store: Store) -> None:
+    add(
+        store,
+        stock_level,
+        level("told", 3, 3, ago(hours=3), told_at=ago(minutes=20)),
+        level("late", 3, 4, ago(minutes=2)),
+        level("new", 3, None, ago(minutes=1)),
+        level("refused", 3, 4, ago(hours=5), refusals=2),
+        level("again", 3, 3, ago(minutes=10), told_at=ago(minutes=30)),
+    )
+    add(
+        store,
+        variant_flag,
+        flag("fine", ago(hours=9)),
+        flag("off", ago(minutes=4), in_stock=False),
+        flag("no", ago(hours=6), told_purchasable=None, refusals=1),
+    )
+    assert store.measures.availability_waiting(LINK) == Waiting(
+        waiting=5, refused=2, oldest=ago(minutes=4), oldest_refused=ago(hours=6)
+    )
+    found = store.measures.availability_arrived(LINK, ago(hours=1), ago(minutes=5))
+    assert (found.done, found.lately) == (1, 0)
+    assert found.p50 == pytest.approx(9600.0, abs=0.01)
+
+
+# Orders
+
+
+def order(state: str, confirmed: datetime | None, **more: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    id_ = f"gid://c/Order/{next(_IDS):04d}"
+    seen = more.pop("seen", confirmed or NOW)
+    row = {
+        "link": LINK,
+        "order_id": id_,
+        "order_number": id_[-4:],
+        "status": "PAID",
+        "state": state,
+        "reason": None if state == "captured" else "a reason",
+        "due_at": NOW if state in ("waiting", "sending") else None,
+        "lease_until": 0.0,
+        "attempts": 0,
+        "revision": 1,
+        "tell_attempts": 0,
+        "place": "Berlin",
+        "units": 2,
+        "edits": {},
+        "ordered_at": confirmed or NOW,
+        "changed_at": confirmed or NOW,
+        "confirmed_at": confirmed,
+        "updated_at": NOW,
+        **more,
+    }
+    stored = {
+        "link": LINK,
+        "order_id": id_,
+        "status": "PAID",
+        "modified_at": row["changed_at"],
+        "content": {},
+        "hash": "",
+        "recheck": False,
+        "first_seen": seen,
+        "last_seen": seen,
+    }
+    return stored, row
+
+
+def stand(store: Store, *orders: tuple[dict[str, Any], dict[str, Any]]) -> list[str]:
+    add(store, kiosk_order, *(stored for stored, _ in orders))
+    add(store, order_capture, *(row for _, row in orders))
+    return [row["order_id"] for _, row in orders]
+
+
+def test_sales_wait_and_what_is_no_sale_or_a_persons_does_not(store: Store) -> None:
+    stand(
+        store,
+        order("waiting", ago(minutes=3), due_at=NOW + HOUR),
+        order("sending", ago(minutes=2)),
+        order("waiting", None, due_at=NOW + HOUR),
+        order("review", ago(days=1)),
+        order("captured", ago(days=1)),
+        order("excluded", ago(days=1)),
+    )
+    assert store.measures.orders_waiting(LINK, NOW) == Waiting(waiting=2, review=1, oldest=ago(minutes=3))
+
+
+@pytest.mark.parametrize(
+    ("more", "since"),
+    [
+        ({"seen": ago(minutes=1)}, ago(minutes=1)),
+        ({"decided_by": "ada", "updated_at": ago(seconds=30)}, ago(seconds=30)),
+        ({}, ago(days=2)),
+    ],
+    ids=["read late", "let go on by a person", "as it was sold"],
+)
+def test_since_when_an_order_waits(store: Store, more: dict[str, Any], since: datetime) -> None:
+    stand(store, order("waiting", ago(days=2), **more))
+    assert store.measures.orders_waiting(LINK, NOW).oldest == since
+
+
+def test_a_change_of_a_captured_order_waits_since_it_was_made(store: Store) -> None:
+    stand(store, order("captured", ago(days=2), due_at=ago(seconds=1), changed_at=ago(minutes=7)))
+    stand(store, order("captured", ago(days=2), due_at=NOW + HOUR, changed_at=ago(minutes=9)))
+    assert store.measures.orders_waiting(LINK, NOW) == Waiting(waiting=1, oldest=ago(minutes=7))
+
+
+def test_captures_are_measured_where_their_time_was_ours(store: Store) -> None:
+    def captured(origin: str, seconds: float, **more: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        sold = ago(minutes=10)
+        return order("captured", sold, captured_at=sold + timedelta(seconds=seconds), origin=origin, **more)
+
+    stand(
+        store,
+        captured("kiosk", 4.0),
+        captured("kiosk", 6.0),
+        captured("kiosk", 500.0, decided_by="ada"),
+        captured("shop", 500.0),
+    )
+    found = store.measures.orders_arrived(LINK, ago(hours=1), ago(minutes=5))
+    assert (found.done, found.lately) == (2, 0)
+    assert (found.p50, found.p95) == (pytest.approx(4.0, abs=0.01), pytest.approx(6.0, abs=0.01))
+
+
+def test_what_cloudshelf_is_to_be_told_waits(store: Store) -> None:
+    stand(
+        store,
+        order("captured", ago(days=1), tell_at=ago(minutes=4), ct_order_id="a"),
+        order(
+            "captured",
+            ago(days=1),
+            tell_at=NOW + HOUR,
+            tell_attempts=3,
+            updated_at=ago(minutes=40),
+            ct_order_id="b",
+        ),
+        order("captured", ago(days=1), ct_order_id="c"),
+    )
+    assert store.measures.status_waiting(LINK) == Waiting(waiting=2, oldest=ago(minutes=40))
+
+
+# Exceptions and budgets
+
+
+def test_queues_are_counted_by_owner_without_drills(store: Store) -> None:
+    def raised(cause: str, owner: Owner, amount: int | None, place: str = "") -> NewException:
+        return NewException(
+            Kind.ORDER_MONEY,
+            cause,
+            cause,
+            "f",
+            "r",
+            "m",
+            "c",
+            owner,
+            amount=amount,
+            currency="EUR",
+            place=place,
+        )
+
+    with store.begin() as conn:
+        store.exceptions.raise_many(
+            conn,
+            LINK,
+            [
+                raised("a", Owner.FINANCE, 500, "Berlin"),
+                raised("b", Owner.FINANCE, 250, "Berlin"),
+                raised("c", Owner.FINANCE, None),
+                raised("drill/20261128T120000-0123abcd", Owner.FINANCE, 100, "Berlin"),
+            ],
+            "run",
+        )
+        store.exceptions.resolve(conn, LINK, Kind.ORDER_MONEY, ["b"], "run")
+    (queue,) = store.measures.queues(LINK, datetime.now(UTC) + timedelta(days=30))
+    assert (queue.open, queue.overdue, queue.at_stake) == (2, 2, (Money("EUR", 500),))
+    (fresh,) = store.measures.queues(LINK, NOW - timedelta(days=900))
+    assert fresh.overdue == 0
+    assert store.measures.open_by_place(LINK) == {"Berlin": 1}
+    assert store.measures.open_by_kind(LINK, [Kind.ORDER_MONEY, Kind.ORDER_TAX]) == {Kind.ORDER_MONEY: 2}
+
+
+def test_a_budget_counts_what_it_lets_through_and_what_is_given_back_it_does_not(store: Store) -> None:
+    budget = store.budget("api", 50.0, 100.0)
+    for _ in range(30):
+        budget.acquire(priority=Priority.ORDERS, timeout=5.0)
+    epoch, buckets = store.measures.budgets(["api", "another"])
+    assert set(buckets) == {"api"}
+    # A process takes a slice at once, and may hold what it has not sent yet.
+    assert 30 <= buckets["api"].used <= 30 + 50.0 / 4
+    assert buckets["api"].refilled_at <= epoch
+
+
+# Accounts
+
+
+def effect(order_id: str, sku: str, quantity: int, channel: str = "berlin") -> dict[str, Any]:
+    return {
+        "link": LINK,
+        "order_id": order_id,
+        "sku": sku,
+        "channel": channel,
+        "quantity": quantity,
+        "revision": 1,
+        "updated_at": NOW,
+    }
+
+
+def test_orders_are_seen_in_numbers_by_the_hour_in_which_they_were_placed(store: Store) -> None:
+    sold, stranded, young, *_ = stand(
+        store,
+        order("captured", ago(hours=2)),
+        order("waiting", ago(hours=2), due_at=None),
+        order("excluded", None),
+        order("captured", ago(days=3)),
+    )
+    add(store, order_effect, effect(sold, "a", -2), effect(sold, "b", -1, "aachen"))
+    stored, _ = order("", ago(minutes=1))
+    add(store, kiosk_order, stored)
+    found = {one.order_id: one for one in store.accounts.orders(LINK, ago(days=1))}
+    assert set(found) == {sold, stranded, young, stored["order_id"]}
+    one = found[sold]
+    assert (one.hour, one.place, one.channel, one.state, one.is_stranded) == (
+        datetime(2026, 11, 28, 10, tzinfo=UTC),
+        "Berlin",
+        "aachen",
+        "captured",
+        False,
+    )
+    assert (one.status, one.units, one.effect) == (OrderStatus.PAID, 2, -3)
+    assert (found[stranded].is_stranded, found[stranded].channel, found[stranded].effect) == (True, None, 0)
+    lost = found[stored["order_id"]]
+    assert (lost.is_stranded, lost.state) == (True, "")
+
+
+def test_units_are_counted_by_hour_channel_and_state_without_signs(store: Store) -> None:
+    add(
+        store,
+        movement,
+        moved("applied", ago(minutes=10), delta=-2, reference="one"),
+        moved("applied", ago(minutes=10), delta=2, reference="one"),
+        moved("excluded", ago(minutes=10), delta=-4, reference="two"),
+        moved("waiting", ago(hours=2), delta=-1, reference="two"),
+        moved("applied", ago(minutes=10), delta=None, counted=7, source="file"),
+        moved("applied", ago(days=2), delta=-9),
+    )
+    found = {
+        (one.hour.hour, one.channel, one.state): one.units for one in store.accounts.units(LINK, ago(days=1))
+    }
+    assert found == {
+        (12, "berlin", "applied"): 4,
+        (12, "berlin", "excluded"): 4,
+        (10, "berlin", "waiting"): 1,
+    }
+    assert store.accounts.moved_by_order(LINK, ago(days=1)) == {"one": (0, 0), "two": (-5, -1)}
+
+
+def test_measurements_go_by_age(store: Store) -> None:
+    save(store, *(snapshot(ago(days=number)) for number in range(1, 6)))
+    assert store.retention.delete_samples(LINK, ago(days=2), limit=2) == 2
+    assert [one.at for one in store.health.samples(LINK, ago(days=9))] == [
+        ago(days=number) for number in (3, 2, 1)
+    ]
+    assert store.retention.delete_samples(LINK, ago(days=2), limit=2) == 1
+    assert store.retention.delete_samples(LINK, ago(days=2), limit=2) == 0
+    assert store.retention.delete_samples("austria", NOW, limit=2) == 0
