@@ -44,17 +44,18 @@ from cogent_ops.config import LinkConfig
 from cogent_ops.domain.availability import Assortment, Counted, Found, Wanted, by_sku
 from cogent_ops.domain.commercetools import Channel, timestamp
 from cogent_ops.domain.exceptions import Kind, NewException, Owner
+from cogent_ops.domain.health.risk import Hold
 from cogent_ops.domain.identifiers import location_gid, product_gid, variant_gid
 from cogent_ops.domain.rules import LocationOverride
 from cogent_ops.domain.stock import Place
 from cogent_ops.errors import MissingScope, PermanentError
+from cogent_ops.services.beat import COLLECTED, Note
 from cogent_ops.services.counts import Counts, Tally
 from cogent_ops.services.pipeline import batches, ordered_map
 from cogent_ops.services.protection import Protection
 from cogent_ops.services.relay import Relay, Step
 from cogent_ops.store import Store
 from cogent_ops.store.availability import AT_ONCE, Flag, Level, Overtaken
-from cogent_ops.store.protection import Ledger
 from cogent_ops.store.sql import now as by_our_clock
 from cogent_ops.store.stock import PLACES_PER_STATEMENT
 
@@ -176,6 +177,7 @@ class AvailabilityFlow:
         self.commercetools, self.cloudshelf, self.overrides = commercetools, cloudshelf, locations
         self.project, self.run_key = project, run_key
         self.protection = Protection(config, store, project)
+        self._collected = Note(store, config.name, COLLECTED)
         self._assortment: tuple[float, Assortment] | None = None
         #: Changed entries as the last collection stored them: the overlap shows them again and again.
         self._stored: dict[str, tuple[int, int]] = {}
@@ -250,6 +252,7 @@ class AvailabilityFlow:
             available.read_soon(link, hinted, AT_ONCE)
             self._read_due(tally, due, None if full else SLICE_SECONDS)
             available.read_soon(link, hinted, now + timedelta(seconds=ORDER_SECONDS))
+            self._collected(now)
         except Overtaken as error:
             log.warning("%s This one ends.", error)
             overtaken = True
@@ -351,8 +354,9 @@ class AvailabilityFlow:
             with self.store.begin() as conn:
                 self.store.availability.take_turn(conn, self.config.name)
                 # After the entries were read: what is not in them is then known to be missing, unit by unit.
-                ledger = self.store.protection.ledger(conn, self.config.name, self.project, stock)
-                self._record(conn, tally, _judged(assortment, stock, ledger, began))
+                holds = self.store.protection.holds(conn, self.config.name, self.project, stock)
+                sending = self.store.protection.sending(conn, self.project, stock)
+                self._record(conn, tally, _judged(assortment, stock, began, holds, sending))
             tally.skus.update(stock)
 
     def _record(self, conn: Connection, tally: _Tally, read: Mapping[str, _Judged]) -> None:
@@ -564,34 +568,39 @@ class _Judged:
 
 
 def _judged(
-    assortment: Assortment, stock: Mapping[str, Mapping[str, Found]], ledger: Ledger, began: datetime
+    assortment: Assortment,
+    stock: Mapping[str, Mapping[str, Found]],
+    began: datetime,
+    holds: Mapping[Place, Hold],
+    sending: Mapping[Place, str],
 ) -> dict[str, _Judged]:
     """What follows from entries, with what is held back taken off.
 
     :param stock: by SKU and Channel id.
     :param began: when reading them began.
+    :param sending: batches that are under way.
     """
-    held: dict[str, list[Place]] = {}
-    for place in ledger.holds:
-        held.setdefault(place.sku, []).append(place)
+    held: dict[str, list[tuple[Place, Hold]]] = {}
+    for place, hold in holds.items():
+        held.setdefault(place.sku, []).append((place, hold))
     judged = {}
     for sku, there in stock.items():
         named = {assortment.key(channel): one.batch for channel, one in there.items()}
-        places = held.get(sku, ())
-        batches_ = {
-            channel: batch
-            for channel, batch in named.items()
-            if batch is not None and ledger.sending.get(Place(sku, channel)) == batch
-        }
         counted = replace(
-            assortment.counted({channel: one.available for channel, one in there.items()}), batches=batches_
+            assortment.counted({channel: one.available for channel, one in there.items()}),
+            batches={
+                channel: batch
+                for channel, batch in named.items()
+                if batch is not None and sending.get(Place(sku, channel)) == batch
+            },
         )
-        units = {place.channel: ledger.holds[place].units(named.get(place.channel)) for place in places}
+        ours = held.get(sku, ())
+        units = {place.channel: hold.units(named.get(place.channel), began) for place, hold in ours}
         judged[sku] = _Judged(
             counted.wanted(assortment.stock, units),
             counted,
-            any(ledger.holds[place].is_outdated(named.get(place.channel), began) for place in places),
-            [place for place in places if ledger.holds[place].is_ending],
+            any(hold.is_outdated(named.get(place.channel), began) for place, hold in ours),
+            [place for place, hold in ours if hold.is_ending],
         )
     return judged
 
