@@ -30,6 +30,8 @@ class Mark(StrEnum):
     DIFFERS = "differs"
     #: One of the sides has nothing of the kind.
     LACKS = "missing"
+    #: It keeps the whole from being sent.
+    STOPS = "stops it"
     #: There is nothing to compare.
     PLAIN = ""
 
@@ -52,7 +54,7 @@ class Pair:
 class Beside:
     """Two sides of one thing.
 
-    :param source: what the left side is, as ``target`` is the right one.
+    :param source: what the left side is, as ``target`` is the right one; an empty ``target``: there is none.
     :param problem: why the right side cannot be shown; empty: it is.
     :param note: what to know about the whole; empty: nothing.
     """
@@ -199,18 +201,14 @@ class _Comparison:
     problems: Sequence[Problem]
 
     def rows(self) -> Iterator[Pair]:
-        yield self._number()
+        if self.shop is not None and self.shop.number != self.number:
+            words = "Another number: somebody entered it under that, or the web shop made it."
+            yield Pair("Order number", self.number, self.shop.number, Mark.DIFFERS, words)
         yield self._status()
         yield self._store()
         yield from self._lines()
         yield from self._money()
         yield from self._others()
-
-    def _number(self) -> Pair:
-        if self.shop is None or self.shop.number == self.number:
-            return Pair("Order number", self.number, self.shop.number if self.shop else "", Mark.PLAIN)
-        words = "Another number: somebody entered it under that, or the web shop made it."
-        return Pair("Order number", self.number, self.shop.number, Mark.DIFFERS, words)
 
     def _status(self) -> Pair:
         said = self._said("status")
@@ -263,7 +261,7 @@ class _Comparison:
             one.message.partition(": ")[2] or one.message for one in self.problems if _is_about(one, sold)
         ]
         if self.shop is None:
-            mark = Mark.DIFFERS if said else Mark.PLAIN
+            mark = Mark.STOPS if said else Mark.PLAIN
             words = [_capital(one) for one in said]
             return Pair(what, source, "", mark, " ".join(words + _by_a_person(corrected)))
         if mine is None:
@@ -310,11 +308,11 @@ class _Comparison:
         for one in self.problems:
             if one.field not in shown and not _LINE.match(one.field):
                 what = "E-mail address" if one.field.startswith("customAttributes.") else one.field
-                yield Pair(what, NONE, "", Mark.LACKS, one.message)
+                yield Pair(what, NONE, "", Mark.STOPS, one.message)
 
     def _said(self, *fields: str) -> tuple[Mark, str]:
         words = " ".join(one.message for one in self.problems if one.field in fields)
-        return (Mark.DIFFERS if words else Mark.PLAIN), words
+        return (Mark.STOPS if words else Mark.PLAIN), words
 
 
 def _take(left: list[ShopLine], sold: SoldLine) -> ShopLine | None:

@@ -101,16 +101,14 @@ class SideBySide:
             yield Beside(work.capture.order_number, KIOSK, SHOP, (), problem=str(error))
             return
         shop, problems, problem = self._asked(one, work)
-        heading = SHOP if (shop is not None and not shop.is_draft) or work.capture.ct_order_id else DRAFT
         edits = work.capture.edits
         pairs = compare(order, work.capture.order_number, shop, edits=edits, problems=problems)
-        yield Beside(
-            work.capture.order_number,
-            KIOSK,
-            heading,
-            pairs,
-            problem=problem or ("It cannot be sent yet; each row says why." if problems else ""),
-        )
+        if problems:
+            note = "It cannot be sent yet. The rows say what stops it."
+            yield Beside(work.capture.order_number, KIOSK, "", pairs, note=note)
+            return
+        heading = DRAFT if shop is None or shop.is_draft else SHOP
+        yield Beside(work.capture.order_number, KIOSK, heading if not problem else "", pairs, problem)
 
     def _asked(self, one: StoredException, work: Work) -> tuple[ShopOrder | None, Sequence[Problem], str]:
         """Commercetools' side of an order, what keeps it from having one, and why neither can be told."""
@@ -164,7 +162,7 @@ class SideBySide:
 
     def _field(self, one: StoredException) -> Beside:
         value = one.payload.get("value")
-        source = str(value) if value else "nothing, or not kept"
+        source = str(value) if value else "nothing"
         wanted, note = one.rule, ""
         if one.kind == Kind.PRODUCT_HELD:
             try:
@@ -175,6 +173,8 @@ class SideBySide:
                 rule = next((rule for rule in rules if rule.name == one.rule), None)
                 if rule is not None:
                     wanted, note = wants(rule), f"Mend it at {rule.entry.meta.mend}."
+                    if value and any(column.startswith("missing_") for column in rule.judged):
+                        source = f"nothing in: {value}"
         sides = {
             Kind.PRODUCT_HELD: ("commercetools has", "The product master schema wants"),
             Kind.LOCATION_INCOMPLETE: ("commercetools has", "A store needs"),

@@ -25,8 +25,9 @@ from cogent_ops.domain.order_edits import (
     TOTAL_EDIT,
 )
 from cogent_ops.domain.orders import KioskOrder, SoldLine, UnreadableOrder, read_order
-from cogent_ops.domain.policies import KindPolicy
+from cogent_ops.domain.policies import KindPolicy, Policies
 from cogent_ops.domain.text import masked_email
+from cogent_ops.services.alert_text import local_time
 from cogent_ops.services.inbox import DID, STATUS_WORDS, Row, last_deeds, row
 from cogent_ops.services.review import NEEDS_NOTE, Review, Shown
 from cogent_ops.store import LogEntry, Status, StoredException
@@ -35,34 +36,24 @@ from cogent_ops.store.exceptions import REVEAL
 #: Silences that a person may choose, in hours.
 SILENCES: tuple[tuple[int, str], ...] = ((4, "4 hours"), (24, "1 day"), (72, "3 days"), (168, "1 week"))
 
+#: The same words as the questions in Airflow, the command line and the playbook.
 LABELS: Mapping[Action, str] = {
-    Action.ACKNOWLEDGE: "I have seen it",
-    Action.START: "I am working on it",
-    Action.HOLD: "Leave it for now",
-    Action.NOTE: "Add a note",
-    Action.REOPEN: "Open it again",
-    Action.EDIT: "Store the corrections only",
-    Action.DRY_RUN: "Show what would be sent",
-    Action.APPROVE: "It was paid: approve",
-    Action.REPLAY: "Try again",
-    Action.LINK: "It was entered by hand: link",
-    Action.REJECT: "Reject",
-    Action.EXPECTED: "It may stay as it is",
-    Action.FIXED: "It is fixed",
+    action: "Edit only" if action is Action.EDIT else action.replace("_", " ").capitalize()
+    for action in Action
 }
 MEANINGS: Mapping[Action, str] = {
-    Action.ACKNOWLEDGE: "Nobody is told again that it waits. It stays in the list.",
-    Action.START: "The others see that it is yours.",
-    Action.HOLD: "You are asked again in four hours, if it is a question at all.",
+    Action.ACKNOWLEDGE: "You have seen it. Nobody else is told that it waits.",
+    Action.START: "You work on it. The others see that it is yours.",
+    Action.HOLD: "Leave it as it is for now. What is a question in Airflow is asked again in four hours.",
     Action.NOTE: "For those who look at it after you. Everybody can read it.",
     Action.REOPEN: "It is new again, with its owner and a deadline.",
-    Action.EDIT: "Nothing is tried yet.",
-    Action.DRY_RUN: "Corrections are stored, and nothing is sent.",
-    Action.APPROVE: "You take the order for paid, and it goes to commercetools as a paid one.",
-    Action.REPLAY: "An order keeps its number, so it cannot be sent twice.",
-    Action.LINK: "The order that somebody entered in commercetools is taken for this one; Cloudshelf is told of it.",
-    Action.REJECT: "It becomes nothing. What an order took from stock is given back.",
-    Action.EXPECTED: "It is closed, and nobody hears of it again, however often it is seen.",
+    Action.EDIT: "Keep the corrections. Nothing is tried yet.",
+    Action.DRY_RUN: "Say what would be sent, with the corrections, and send nothing.",
+    Action.APPROVE: "It was paid. The order goes to commercetools as a paid one.",
+    Action.REPLAY: "Try again, with the corrections. An order keeps its number, so it cannot be sent twice.",
+    Action.LINK: "Somebody entered the order by hand: it is taken for this one, and Cloudshelf is told of it.",
+    Action.REJECT: "Nothing becomes of it. What an order took from stock is given back.",
+    Action.EXPECTED: "It may stay as it is. Nobody hears of it again, however often it is seen.",
     Action.FIXED: "You have mended it. Should the cause come back, so does this.",
 }
 #: The deeds that say who has taken it up, and those that are decisions with forms of their own.
@@ -198,7 +189,7 @@ def case_of(review: Review, exception_id: int, now: datetime) -> Case:
         stores=tuple((place.place, place.name) for place in snapshot.stores if place.place)
         if snapshot
         else (),
-        happenings=tuple(_happenings(shown)),
+        happenings=tuple(_happenings(shown, review.policies)),
         contact=Contact(masked_email(order.email) if order.email else "") if order.capture else None,
         order_number=order.capture.order_number if order.capture else "",
         is_purged=order.capture is not None and order.content is None,
@@ -303,12 +294,12 @@ def _price(line: SoldLine) -> str:
 # What happened
 
 
-def _happenings(shown: Shown) -> Iterator[Happening]:
+def _happenings(shown: Shown, policies: Policies) -> Iterator[Happening]:
     """Its life, the oldest first."""
-    yield from sorted(_all_happenings(shown), key=lambda one: one.at)
+    yield from sorted(_all_happenings(shown, policies), key=lambda one: one.at)
 
 
-def _all_happenings(shown: Shown) -> Iterator[Happening]:
+def _all_happenings(shown: Shown, policies: Policies) -> Iterator[Happening]:
     one = shown.exception
     opened = one.opened_at or one.first_seen
     if one.first_seen < opened:
@@ -321,8 +312,7 @@ def _all_happenings(shown: Shown) -> Iterator[Happening]:
     if one.asked_by and one.asked_at:
         yield Happening(one.asked_at, "", "a question about it waits in Airflow under Required Actions")
     if shown.silence:
-        words = f"until {shown.silence.until:%Y-%m-%d %H:%M} UTC"
-        said = (("why", shown.silence.reason), ("ends", words))
+        said = (("why", shown.silence.reason), ("until", local_time(shown.silence.until, policies)))
         yield Happening(shown.silence.created_at, shown.silence.actor, "silenced messages about it", said)
     yield from map(_of_entry, shown.history)
     if one.resolved_at and not any(entry.at >= one.resolved_at for entry in shown.history):
