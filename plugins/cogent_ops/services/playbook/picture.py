@@ -88,18 +88,15 @@ def _mermaid() -> str:
     lines += [f'        f{n}("{lane.flow}")' for n, lane in enumerate(LANES)]
     lines += ["    end", "    subgraph kiosks [Cloudshelf and stores]"]
     lines += [f'        k{n}["{lane.kiosk}"]' for n, lane in enumerate(LANES)]
-    lines += ["    end", "    subgraph people [People]"]
-    lines += [
-        '        inbox["Inbox: exceptions with an owner"]',
-        '        health["Sync Health, alerts, nights"]',
-    ]
-    lines += ["    end"]
+    lines += ["    end", '    people["People: inbox, alerts, Sync Health, nights"]']
     for n, lane in enumerate(LANES):
-        arrow = "<-->" if lane.both else "-->"
-        lines.append(
-            f"    s{n} {arrow} f{n} {arrow} k{n}" if lane.to_kiosk else f"    k{n} {arrow} f{n} {arrow} s{n}"
-        )
-    lines += ["    flows -. what cannot be done .-> inbox", "    flows -. how old the data is .-> health"]
+        if lane.both or lane.to_kiosk:
+            arrow = "<-->" if lane.both else "-->"
+            lines.append(f"    s{n} {arrow} f{n} {arrow} k{n}")
+        else:
+            # The links that nobody sees keep commercetools on the left, whichever way the data goes.
+            lines += [f"    s{n} ~~~ f{n} ~~~ k{n}", f"    k{n} --> f{n} --> s{n}"]
+    lines.append("    flows -.-> people")
     return "\n".join(lines)
 
 
