@@ -19,6 +19,7 @@ import pytest
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from playwright.sync_api import Browser
+    from tests.support.databases import Databases
     from tests.support.desk import Clock, Seat, Visitor
 
     from cogent_ops.store import Store
@@ -53,17 +54,25 @@ def airflow_app() -> FastAPI:
 
 
 @pytest.fixture
-def desk_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+def desk_store(sqlite_databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """An empty store, which the pages read."""
-    from cogent_ops.store import open_store, upgrade
+    from cogent_ops.store import open_store
 
-    url = f"sqlite:///{tmp_path / 'desk.db'}"
-    upgrade(url)
-    conn = {"conn_type": "sqlite", "host": str(tmp_path / "desk.db")}
-    monkeypatch.setenv("AIRFLOW_CONN_COGENT_OPS_STORE", json.dumps(conn))
-    store = open_store(url)
-    yield store
-    store.close()
+    with sqlite_databases.current() as url:
+        conn = {"conn_type": "sqlite", "host": url.database}
+        monkeypatch.setenv("AIRFLOW_CONN_COGENT_OPS_STORE", json.dumps(conn))
+        store = open_store(url)
+        yield store
+        store.close()
+
+
+@pytest.fixture
+def include(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The business's files, which a test may change."""
+    folder = tmp_path / "include"
+    shutil.copytree(ROOT / "include", folder)
+    monkeypatch.setenv("COGENT_OPS_INCLUDE", str(folder))
+    return folder
 
 
 @pytest.fixture

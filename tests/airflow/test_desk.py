@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from cogent_ops.store import Store
     from cogent_ops.web.desk.frame import Desk
 
-ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow")]
 
@@ -200,14 +198,11 @@ def test_every_form_has_another_token(forms: Forms) -> None:
 
 
 @pytest.fixture
-def two_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def two_links(include: Path) -> None:
     """A second link beside the first."""
-    folder = tmp_path / "include"
-    shutil.copytree(ROOT / "include", folder)
-    mapping = yaml.safe_load((folder / "mapping.yaml").read_text(encoding="utf-8"))
+    mapping = yaml.safe_load((include / "mapping.yaml").read_text(encoding="utf-8"))
     mapping["links"]["austria"] = mapping["links"]["default"]
-    (folder / "mapping.yaml").write_text(yaml.safe_dump(mapping), encoding="utf-8")
-    monkeypatch.setenv("COGENT_OPS_INCLUDE", str(folder))
+    (include / "mapping.yaml").write_text(yaml.safe_dump(mapping), encoding="utf-8")
 
 
 def test_with_several_links_there_is_a_switch_and_addresses_keep_the_link(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import mimetypes
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
 from hmac import compare_digest
@@ -28,10 +28,10 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from cogent_ops.config import policies_in_force
 from cogent_ops.domain.health.model import State
 from cogent_ops.domain.money import Money, show
+from cogent_ops.domain.text import span
 from cogent_ops.errors import PermanentError
 from cogent_ops.pages import DESK_PREFIX, NIGHTS_PREFIX, REPORTS_PREFIX
 from cogent_ops.runtime import Runtime
-from cogent_ops.services.alert_text import waited
 from cogent_ops.web.desk.access import Visit, signature
 
 HEADERS = {
@@ -47,10 +47,10 @@ HEADERS = {
 PARTS = (
     ("health", "/", "Sync Health"),
     ("exceptions", "/exceptions", "Exceptions"),
-    ("explain", "/explain", "Explain a number"),
+    ("explain", "/explain", "Explain"),
     ("playbook", "/playbook", "Playbook"),
 )
-ELSEWHERE = ((NIGHTS_PREFIX, "Nights"), (REPORTS_PREFIX, "Catalogue reports"))
+ELSEWHERE = ((NIGHTS_PREFIX, "Nights"), (REPORTS_PREFIX, "Catalogue"))
 WORDS = {State.GOOD: "in order", State.UNKNOWN: "not known", State.LATE: "late", State.BAD: "act now"}
 
 
@@ -74,7 +74,7 @@ class Desk:
 
     def runtime(self, link: str) -> Runtime:
         """A link, put together for one request."""
-        return Runtime(link)
+        return Runtime(link, is_awaited=True)
 
     def zone(self) -> ZoneInfo:
         """The business's time zone."""
@@ -218,13 +218,6 @@ def number(value: float) -> str:
 def show_money(amount: Money) -> str:
     """``£1,234.50``."""
     return show(amount)
-
-
-def span(seconds: float) -> str:
-    """A time span as people say it: ``45 s``, ``22 min``, ``5 h``, ``3 days``."""
-    if seconds < 90:
-        return f"{max(0, seconds):.0f} s"
-    return waited(timedelta(seconds=seconds))
 
 
 @pass_context
