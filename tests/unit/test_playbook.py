@@ -33,6 +33,7 @@ from cogent_ops.services.playbook.blocks import (
     Table,
     Terms,
 )
+from cogent_ops.services.playbook.card import FIELDS
 from cogent_ops.store import StoredException
 
 ROOT = Path(__file__).parents[2]
@@ -209,13 +210,15 @@ KNOWN = (
     lambda code: any(f'"{code}": Param(' in text for text in DAGS.values()),
     is_setting,
     is_correction,
-    lambda code: code in ("heal", "off", "store-leeds"),  # a setting's name and value, and an example of a key
+    lambda code: (
+        code in ("heal", "off", "store-leeds")
+    ),  # a setting's name and value, and an example of a key
     lambda code: (ROOT / code).exists() and "/" in code,
 )
 
 
 def test_buttons_are_those_that_the_kind_has() -> None:
-    every = {label(action) for action in Action} | {"Reveal", "Silence"}
+    every = {label(action) for action in Action} | {"Show the address", "Silence"}
     buttons = [(where, one.text) for where, one in SPANS if one.style == "strong"]
     assert {text for _, text in buttons} <= every
     for kind, policy in POLICIES.kinds.items():
@@ -236,6 +239,25 @@ def questions(dag: str) -> list[str]:
     """What may be answered to a DAG's own question."""
     (options,) = re.findall(r"options=\[([^\]]*)\]", DAGS[dag])
     return re.findall(r'"(\w+)"', options)
+
+
+def test_pages_have_the_parts_that_the_book_explains() -> None:
+    web = ROOT / "plugins/cogent_ops/web"
+    shown = {
+        "health": [web / "templates/desk/health.html", web / "desk/health.py"],
+        "inbox": sorted((web / "templates/desk").glob("*.html")),
+    }
+    for page, files in shown.items():
+        text = "".join(file.read_text(encoding="utf-8") for file in files)
+        for named in getattr(BOOK.reading, page):
+            parts = [named] if named in text else named.split(", ")
+            assert [part for part in parts if part not in text] == [], named
+
+
+def test_fields_are_called_as_the_page_of_an_exception_calls_them() -> None:
+    page = (ROOT / "plugins/cogent_ops/services/case.py").read_text(encoding="utf-8")
+    assert [name for name in FIELDS.values() if f'"{name}"' not in page] == []
+    assert {field for policy in POLICIES.kinds.values() for field in policy.editable} <= set(FIELDS)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -73,7 +73,6 @@ class Reading(Rules):
     alert: Mapping[Name, Text] = Field(description="Parts of a message.")
     health: Mapping[Name, Text] = Field(description="Parts of the page Sync Health.")
     inbox: Mapping[Name, Text] = Field(description="Parts of the inbox and of an exception's page.")
-    buttons: Mapping[Name, Text] = Field(description="Buttons of an exception's page.")
 
 
 class Book(Rules):

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from cogent_ops.config import LinkConfig
-from cogent_ops.domain.exceptions import Kind, Owner, Status
+from cogent_ops.domain.exceptions import Action, Kind, Owner, Status
 from cogent_ops.domain.health.model import Flow
 from cogent_ops.domain.playbook import Book, Duty, Look, term
 from cogent_ops.domain.policies import Policies
@@ -18,6 +18,7 @@ from cogent_ops.domain.rules import FreshnessTargets
 from cogent_ops.domain.wording import Words
 from cogent_ops.links import DEFAULT_LINK
 from cogent_ops.services.alert_text import Places, Telling, body, subject
+from cogent_ops.services.case import ENDING, LABELS, MEANINGS, QUICK, TRYING
 from cogent_ops.services.playbook.blocks import (
     Block,
     Pages,
@@ -45,6 +46,7 @@ _TARGETS = {
     Flow.STATUS: ("status_minutes", "minute"),
     Flow.DRIFT: ("drift_hours", "hour"),
 }
+_BUTTONS = {LABELS[action]: MEANINGS[action] for action in (*QUICK, *TRYING, *ENDING, Action.NOTE)}
 #: A Tuesday afternoon, so that the deadline of the example falls into most people's business hours.
 _EXAMPLE_AT = datetime(2026, 11, 24, 14, 24, tzinfo=UTC)
 
@@ -84,7 +86,7 @@ class _Writer:
         yield Section(
             "reading-inbox",
             "How to read the inbox",
-            (self._terms(reading.inbox), buttons, self._terms(reading.buttons)),
+            (self._terms(reading.inbox), buttons, self._terms(_BUTTONS)),
         )
         yield Section("routines", "Routine checks, by team", (), tuple(self._routines()))
         yield Section("month-end", "At the month's end", (self._duties(book.month_end),))

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 from cogent_ops.domain.business_hours import DAYS, BusinessHours
 from cogent_ops.domain.exceptions import Action, Owner
-from cogent_ops.domain.policies import KindPolicy, Policies, Severity
+from cogent_ops.domain.policies import Editable, KindPolicy, Policies, Severity
 from cogent_ops.domain.wording import Span
 from cogent_ops.links import DEFAULT_LINK
+from cogent_ops.services.case import ENDING, LABELS, QUICK, TRYING
 from cogent_ops.services.playbook.blocks import Facts, Paragraph, Section, Steps
 from cogent_ops.services.playbook.leads import words
 
 AS_FOUND = "the team that the exception names"
+#: What may be corrected, as the page of an exception calls it.
+FIELDS: Mapping[Editable, str] = {
+    "location": "Store",
+    "email": "E-mail address",
+    "currency": "Currency",
+    "total": "Total paid",
+    "refund_amount": "Refunded",
+    "refund_lines": "Lines that came back",
+    "sku.<line>": "SKU",
+    "price.<line>": "Price of one",
+    "quantity.<line>": "Quantity",
+}
 _LOUDNESS = {
     Severity.CRITICAL: "It is told at once",
     Severity.WARNING: "It waits for business hours",
@@ -128,19 +141,10 @@ def _counted_later(minutes: int) -> str:
 
 
 def _buttons(policy: KindPolicy) -> str:
-    deeds = [*([Action.EDIT] if policy.editable else []), *policy.actions]
-    named = [f"**{deed.replace('_', ' ').capitalize()}**" for deed in deeds]
-    always = "**Acknowledge**, **Start**, **Note** and **Hold** are always there."
-    if not named:
-        return f"{always} Nothing else is decided here: it closes by itself."
-    fields = ", ".join(f"`{name}`" for name in policy.editable)
-    correctable = f" {fields} may be corrected." if fields else ""
-    return f"{', '.join(named)}.{correctable} {always}"
-
-
-def button_names(policy: KindPolicy) -> Iterator[str]:
-    """Names of the buttons that a kind has besides those that are always there."""
-    yield from (
-        deed.replace("_", " ").capitalize()
-        for deed in [*([Action.EDIT] if policy.editable else []), *policy.actions]
-    )
+    always = ", ".join(f"**{LABELS[action]}**" for action in (*QUICK, Action.NOTE))
+    deeds = [LABELS[action] for action in (*TRYING, *ENDING) if action in policy.actions]
+    named = ", ".join(f"**{deed}**" for deed in deeds)
+    decided = f"{named}." if named else "Nothing is decided here: it closes by itself."
+    fields = ", ".join(f'"{FIELDS[name]}"' for name in policy.editable)
+    corrected = f" May be corrected: {fields}." if fields else ""
+    return f"{decided}{corrected} Always there: {always}."
