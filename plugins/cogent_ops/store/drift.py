@@ -232,18 +232,13 @@ class Drift:
             .order_by(_T.night, _T.area, _T.cause, _T.currency)
         )
         with self._database.read() as conn:
-            return [
-                NightTotal(
-                    row.night,
-                    Area(row.area),
-                    Cause(row.cause),
-                    row.currency,
-                    row.findings,
-                    row.units,
-                    row.amount,
-                )
-                for row in conn.execute(query)
-            ]
+            return [total_of(row) for row in conn.execute(query)]
+
+
+def total_of(row: Row[Any]) -> NightTotal:
+    """What a row of its table says."""
+    numbers = (row.currency, row.findings, row.units, row.amount)
+    return NightTotal(row.night, Area(row.area), Cause(row.cause), *numbers)
 
 
 def _youngest(link: str, limit: int, until: str | None) -> Select[Any]:
@@ -264,6 +259,10 @@ def _row(finding: Finding, state: FindingState, moment: datetime) -> dict[str, A
     }
 
 
+def finding_of(row: Row[Any]) -> Finding:
+    """The finding that a row of its table holds."""
+    return _FINDING.validate_python({one.name: getattr(row, one.name) for one in fields(Finding)})
+
+
 def _stored(row: Row[Any]) -> StoredFinding:
-    finding = _FINDING.validate_python({one.name: getattr(row, one.name) for one in fields(Finding)})
-    return StoredFinding(row.id, finding, FindingState(row.state), row.decided_by, row.outcome)
+    return StoredFinding(row.id, finding_of(row), FindingState(row.state), row.decided_by, row.outcome)

@@ -31,7 +31,7 @@ from cogent_ops.domain.policies import Policies
 from cogent_ops.errors import PermanentError
 from cogent_ops.store.engine import Database
 from cogent_ops.store.ledger import AuditLog, LogEntry
-from cogent_ops.store.schema import exception
+from cogent_ops.store.schema import exception, exception_past
 from cogent_ops.store.sql import Values, chunks, lock, now, pages, upsert
 
 #: What may be the number of an exception; longer ones no database can hold.
@@ -196,13 +196,15 @@ class Exceptions:
         :param deadline: instead of the policy's.
         """
         moment, policies = now(), self._policies()
-        e = exception.c
+        e, found = exception.c, _folded(new)
         reopened = e.status == Status.FIXED
         given = literal_column("excluded.deadline", e.deadline.type)
+        for kind in sorted({one.kind for one in found}):
+            _keep_lives(conn, link, kind, [one.cause_key for one in found if one.kind == kind])
         upsert(
             conn,
             exception,
-            [_row(link, one, run_key, moment, policies, deadline) for one in _folded(new)],
+            [_row(link, one, run_key, moment, policies, deadline) for one in found],
             key=("link", "kind", "cause_key"),
             fixed=("first_seen",),
             changes={
@@ -263,6 +265,8 @@ class Exceptions:
         if seen is not None:
             self._require_unchanged(conn, exception_id, action, actor, detail, seen)
         changes = _decided(found, action, status)
+        if found.resolved_at is not None and changes.get("status") is Status.NEW:
+            _keep_life(conn, e.id == exception_id)
         if outcome is not None:
             changes["outcome"] = outcome
         if changes:
@@ -405,6 +409,24 @@ def _naming(text: str) -> Iterator[ColumnElement[bool]]:
         yield column.icontains(text, autoescape=True)
     if _NUMBER.fullmatch(text):
         yield e.id == int(text)
+
+
+def _keep_lives(conn: Connection, link: str, kind: str, cause_keys: Iterable[str]) -> None:
+    """Keep the lives of those that are about to be opened again, before what came of them is forgotten."""
+    e = exception.c
+    for chunk in chunks(sorted(set(cause_keys))):
+        # All of them, because it is in this order that the upsert will lock them.
+        locked = lock(conn, e.cause_key, chunk, e.link == link, e.kind == kind)
+        if locked:
+            over = (e.link == link, e.kind == kind, e.status == Status.FIXED, e.resolved_at.is_not(None))
+            _keep_life(conn, *over, e.cause_key.in_(locked))
+
+
+def _keep_life(conn: Connection, *where: ColumnElement[bool]) -> None:
+    columns = {column.name: exception.c.get(column.name) for column in exception_past.c}
+    columns["exception_id"] = exception.c.id
+    columns["opened_at"] = func.coalesce(exception.c.opened_at, exception.c.first_seen)
+    conn.execute(exception_past.insert().from_select([*columns], select(*columns.values()).where(*where)))
 
 
 def _unless(condition: ColumnElement[bool], kept: ColumnElement[Any]) -> Case[Any]:

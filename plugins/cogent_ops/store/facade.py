@@ -19,6 +19,7 @@ from cogent_ops.store.catalogue import Catalogue
 from cogent_ops.store.drift import Drift
 from cogent_ops.store.engine import Database, database, default_url, parse_url
 from cogent_ops.store.exceptions import Exceptions
+from cogent_ops.store.governance import Governance
 from cogent_ops.store.health import Health
 from cogent_ops.store.health_gaps import Gaps
 from cogent_ops.store.ledger import AuditLog, Fingerprints, Runs, Watermarks
@@ -34,6 +35,7 @@ from cogent_ops.store.questions import Questions
 from cogent_ops.store.retention import Retention
 from cogent_ops.store.stock import Stock
 from cogent_ops.store.stock_history import StockHistory
+from cogent_ops.store.stock_story import StockStory
 
 
 class Store:
@@ -58,10 +60,12 @@ class Store:
         self.retention = Retention(opened)
         self.stock = Stock(opened)
         self.stock_history = StockHistory(opened)
+        self.stock_story = StockStory(opened)
         self.drift = Drift(opened)
         self.availability = Availability(opened)
         self.protection = Protections(opened, self.audit_log, self.watermarks)
         self.health = Health(opened)
+        self.governance = Governance(opened)
         self.measures = Measures(opened)
         self.accounts = Accounts(opened)
         self.gaps = Gaps(opened)

@@ -65,11 +65,12 @@ class Changes:
     def lately(self, now: datetime) -> tuple[Change, ...]:
         """What was changed in the last days, the oldest first."""
         since = now - SHOWN_DAYS
-        deeds = self.store.health.deeds(self.link, since, tuple(_WORDS), MOST)
-        found = [*_told(deeds), *self._gaps(since)]
+        deeds = self.store.health.deeds(self.link, since, ACTIONS, MOST)
+        found = [*told(deeds), *self.gaps(since)]
         return tuple(sorted(found, key=lambda one: one.at))[-MOST:]
 
-    def _gaps(self, since: datetime) -> Iterator[Change]:
+    def gaps(self, since: datetime) -> Iterator[Change]:
+        """Times since a moment in which a source outside told us nothing."""
         for gap in self.store.gaps.recent(self.link, since):
             what = "commercetools' Messages" if gap.source == "messages" else f"Subscription {gap.name}"
             yield Change(at=gap.began_at, actor="commercetools", what=f"{what}: told us nothing from here on")
@@ -78,7 +79,7 @@ class Changes:
                 yield Change(at=gap.reconciled_at, actor=ACTOR, what=text)
 
 
-def _told(deeds: Iterable[LogEntry]) -> Iterator[Change]:
+def told(deeds: Iterable[LogEntry]) -> Iterator[Change]:
     """Deeds in words; what one person did to many things in the same minute is one deed."""
     for (actor, action, _), some in groupby(deeds, lambda one: (one.actor, one.action, _minute(one))):
         entries = list(some)
@@ -120,4 +121,7 @@ _WORDS: Mapping[str, Callable[[LogEntry], str]] = {
         f"protection while late begins: {one.detail.get('units')} units at {one.detail.get('places')} places"
     ),
     "end_protection": lambda one: "protection while late ends",
+    "confirm_handover": lambda one: f"handover: {one.detail.get('question')} {one.detail.get('note')}",
 }
+#: What the audit log calls them.
+ACTIONS = tuple(_WORDS)
