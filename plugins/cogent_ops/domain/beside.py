@@ -289,7 +289,10 @@ class _Comparison:
         if self.shop is None or words:
             source = NONE if basket is None else basket if isinstance(basket, str) else show(basket)
             yield Pair("Customer paid", source, "", mark, words)
-        elif isinstance(basket, Money):
+        elif not isinstance(basket, Money):
+            words = "These cannot be compared."
+            yield Pair("Customer paid", basket or NONE, show(self.shop.gross), Mark.DIFFERS, words)
+        else:
             # Whether the basket holds the shipping is not documented, so both are right.
             without = self._without_shipping(self.shop)
             alike = basket if basket in (self.shop.gross, self.shop.total, without) else self.shop.gross
@@ -402,9 +405,11 @@ def _sum(order: KioskOrder) -> Money | None:
 
 
 def _basket(order: KioskOrder) -> Money | str | None:
-    value, currency = order.session.basket_value, order.session.currency
+    value = order.session.basket_value
     if value is None:
         return None
+    lines = (line.currency for line in order.sold if line.currency)
+    currency = order.session.currency or next(lines, "")
     try:
         return money(value, currency)
     except MoneyError:

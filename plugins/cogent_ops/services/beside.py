@@ -245,5 +245,6 @@ def wants(rule: Rule) -> str:
 
 
 def _out_of_reach(error: CogentOpsError) -> str:
-    again = "" if isinstance(error, PermanentError) else " Load this again in a while."
-    return f"It cannot be compared just now: {error}{again}"
+    if isinstance(error, PermanentError):
+        return f"It cannot be compared: {error}"
+    return f"It cannot be compared just now: {error} Load this again in a while."
