@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from cogent_ops.domain.priorities import Priority
+from cogent_ops.errors import ConnectionConfigError
 from cogent_ops.hooks import (
     STORE_CONNECTION_ID,
     CloudshelfHook,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from cogent_ops.services.catalogue.sync import CatalogueSync
     from cogent_ops.services.checks import Check, Parts
     from cogent_ops.services.drift.nights import Nights
+    from cogent_ops.services.explain.explain import Explain
     from cogent_ops.services.health.check import HealthCheck
     from cogent_ops.services.live_stock.service import LiveStock
     from cogent_ops.services.orders.backfill import OrderBackfill
@@ -60,10 +62,11 @@ class Runtime:
     """Everything a task of one link needs, each part made when it is first used.
 
     :param link: name of the link, as in ``include/mapping.yaml``.
+    :param is_awaited: a person waits for the page, so that requests give up within seconds.
     """
 
-    def __init__(self, link: str) -> None:
-        self.link = link
+    def __init__(self, link: str, *, is_awaited: bool = False) -> None:
+        self.link, self.is_awaited = link, is_awaited
 
     @cached_property
     def files(self) -> Config:
@@ -117,6 +120,8 @@ class Runtime:
     def _tuning(self, limit: ApiLimits, workers: int | None = None) -> Tuning:
         from cogent_ops.clients.transport import Tuning
 
+        if self.is_awaited:
+            return Tuning(connect_seconds=2.0, read_seconds=5.0, attempts=2, total_seconds=6.0)
         # One more than the workers: the thread that feeds them reads pages itself.
         return Tuning(
             read_seconds=limit.timeout_seconds, connections=(workers or self.config.concurrency) + 1
@@ -170,6 +175,20 @@ class Runtime:
     def project(self) -> str:
         """The commercetools project as its rate budget names it; links may share one."""
         return CommercetoolsHook(connection_id("commercetools", self.link)).account().budget_name
+
+    @property
+    def project_clients(self) -> frozenset[str]:
+        """Ids of the API clients of all links that share the project: each may change the same inventory."""
+        project, found = self.project, set[str]()
+        for name in self.files.links:
+            try:
+                account = CommercetoolsHook(connection_id("commercetools", name)).account()
+            except ConnectionConfigError:
+                # A link that is not set up yet has changed nothing.
+                continue
+            if account.budget_name == project:
+                found.add(account.client_id)
+        return frozenset(found)
 
     def stock(self, owner: str) -> StockFlow:
         """One run of the stock flow.
@@ -347,6 +366,21 @@ class Runtime:
 
         return Review(
             self.link, self.store, self.policies, desk=self.order_desk, project=lambda: self.project
+        )
+
+    def explain(self) -> Explain:
+        """What tells why a place's stock is what it is. A person waits for it."""
+        from cogent_ops.services.explain.explain import Explain
+
+        hurried = self if self.is_awaited else Runtime(self.link, is_awaited=True)
+        return Explain(
+            self.config,
+            self.store,
+            lambda: hurried.commercetools(Priority.LIVE),
+            lambda: hurried.cloudshelf(Priority.LIVE),
+            self.files.locations,
+            project=lambda: self.project,
+            us=lambda: self.project_clients,
         )
 
     def asking(self, asked_by: str) -> Asking:

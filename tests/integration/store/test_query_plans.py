@@ -19,18 +19,20 @@ from tests.support.databases import Databases
 from tests.support.trouble import HELD
 
 from cogent_ops.domain.availability import Wanted
-from cogent_ops.domain.exceptions import Action, Kind
+from cogent_ops.domain.drift.model import Area, Cause, Finding
+from cogent_ops.domain.exceptions import Action, Kind, Owner
 from cogent_ops.domain.rules import OrderStatus
 from cogent_ops.domain.stock import MovementState, NewMovement, Place, Source
 from cogent_ops.store import Filter, Store, open_store
 from cogent_ops.store.alerts import AlertState, NewAlert, Told, Untold
 from cogent_ops.store.availability import TURN as TURN_FLOW
 from cogent_ops.store.availability import Flag, Level, Shown
+from cogent_ops.store.drift import FindingState, NightTotal
 from cogent_ops.store.engine import Database, database
 from cogent_ops.store.order_decisions import Entered
 from cogent_ops.store.order_news import Told as TellsOrder
 from cogent_ops.store.orders import Ahead, CaptureState, Landed, Origin, Queued, Settled
-from cogent_ops.store.schema import metadata, sync_run
+from cogent_ops.store.schema import metadata, protection, sync_run
 from cogent_ops.store.sql import Values, now, upsert
 from cogent_ops.store.stock import Aim, Applied, Effect, Position, StoredOrder
 
@@ -170,6 +172,12 @@ CALLS: dict[str, Call] = {
         lambda store, conn: store.stock.unpark(conn, "p-de", Place(SKUS[7], "s"))
     ),
     "stock.positions": lambda store: store.stock.positions("p-de", [Place(sku, "s") for sku in SKUS[:5]]),
+    "stock_story.ledger": lambda store: store.stock_story.ledger(
+        "de", "p-de", Place(SKUS[7], "s"), TURN - timedelta(days=14)
+    ),
+    "stock_story.product_of": lambda store: store.stock_story.product_of("de", SKUS[7]),
+    "stock_story.beginning": lambda store: store.stock_story.beginning("de", "p-de", SKUS[7][:-1], 20),
+    "stock_story.places_of": lambda store: store.stock_story.places_of("de", "p-de", SKUS[7]),
     "captures.queue": _in_transaction(
         lambda store, conn: store.captures.queue(conn, "de", [_queued(id_) for id_ in ("new", *SOME)])
     ),
@@ -229,6 +237,8 @@ def loaded(request: pytest.FixtureRequest) -> Iterator[URL]:
             _fill_stock(store, link)
             _fill_alerts(store, link)
             _fill_captures(store, link)
+            _fill_drift(store, link)
+            _fill_protection(store, link)
         with database(url).begin() as conn:
             for number in range(1000):
                 store.audit_log.write("ann", "decide", f"subject-{number}", conn=conn)
@@ -275,6 +285,29 @@ def _fill_availability(store: Store, link: str) -> None:
             *(f"flow-{number}" for number in range(300)),
         ):  # a small table is read as a whole
             store.watermarks.set(conn, link, flow, TURN)
+
+
+def _fill_drift(store: Store, link: str) -> None:
+    """Some nights with many findings each."""
+    for number in range(3):
+        night = f"2026-11-{number + 1:02d}"
+        subjects = [str(Place(sku, "s")) for sku in SKUS[:1000]]
+        cause = Area.STOCK, Cause.LOST
+        found = [
+            (Finding(link, night, *cause, subject, "m", (), Owner.PLATFORM, "a", 1), FindingState.REPORTED)
+            for subject in subjects
+        ]
+        store.drift.begin(link, night, "r", backfilled=False)
+        with store.begin() as conn:
+            total = NightTotal(night, *cause, "", 1000, 1000, 0)
+            store.drift.record(conn, link, night, [total], found)
+
+
+def _fill_protection(store: Store, link: str) -> None:
+    numbers = {"buffer": 2, "pending": 2, "expected": 0, "most": 2, "age": 60.0, "rate": 1.0}
+    said = {"link": link, "channel": "s", "since": TURN, "updated_at": TURN, **numbers}
+    with store.begin() as conn:
+        upsert(conn, protection, [{**said, "sku": sku} for sku in SKUS[:1000]])
 
 
 def _fill_alerts(store: Store, link: str) -> None:

@@ -1,0 +1,176 @@
+"""Which place people mean: a SKU, and a store by the key of its Channel, by its name or by Cloudshelf's id."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cogent_ops.clients.commercetools import CommercetoolsClient
+from cogent_ops.config import LinkConfig
+from cogent_ops.domain.catalogue import SUPPLY_ROLE
+from cogent_ops.domain.nearmiss import closest
+from cogent_ops.domain.orders import own_channel
+from cogent_ops.domain.rules import LocationOverride
+from cogent_ops.domain.stock import NO_CHANNEL, Place
+from cogent_ops.domain.text import any_language, did_you_mean, one_line
+from cogent_ops.errors import CogentOpsError, PermanentError
+from cogent_ops.services.stock.entries import known_skus
+from cogent_ops.services.stock.identify import NEIGHBOURS, Identifier
+from cogent_ops.store import Store
+
+Json = Mapping[str, Any]
+
+#: So many stores or places a message names.
+NAMED = 12
+
+
+class UnknownPlace(PermanentError):
+    """Nobody knows such a SKU, or such a store; the message says what was probably meant."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """A place with the store as people call it."""
+
+    place: Place
+    name: str
+
+
+class Naming:
+    """Finds the place behind what somebody typed. Make one for each question.
+
+    :param client: gives the commercetools client; what it cannot be asked is taken from the store.
+    :param overrides: what ``include/locations.yaml`` says, by Channel key.
+    """
+
+    def __init__(
+        self,
+        config: LinkConfig,
+        store: Store,
+        project: str,
+        client: Callable[[], CommercetoolsClient],
+        overrides: Mapping[str, LocationOverride],
+    ) -> None:
+        self.config, self.store, self.project, self.overrides = config, store, project, overrides
+        self._link, self._client = config.name, client
+        #: Why commercetools could not be asked; empty: it could, or was not yet.
+        self.problem = ""
+
+    def find(self, text: str) -> Named:
+        """The place that somebody means.
+
+        :param text: ``SKU@store``; without ``@`` the only place of the SKU, else the pool without Channel.
+        :raises UnknownPlace: when the SKU or the store is unknown, or several stores may be meant.
+        """
+        sku, at, location = one_line(text).rpartition("@")
+        if not at:
+            sku, location = location, self._only_place(location)
+        sku, location = sku.strip(), location.strip()
+        if not sku:
+            raise UnknownPlace("Name an article and a store, such as A0E2000000024BF@berlin.")
+        names = self._stores()
+        channel = self._channel(sku, location, names)
+        place = Place(sku, channel)
+        self._require_known(place)
+        return Named(place, names.get(channel, channel))
+
+    def _only_place(self, sku: str) -> str:
+        """The store of a SKU that was given without one."""
+        places = self.store.stock_story.places_of(self._link, self.project, sku.strip())
+        if len(places) > 1:
+            names = ", ".join(f"'{one}'" for one in places[:NAMED])
+            raise UnknownPlace(f"'{sku}' is in {len(places)} places; say which: {names}.")
+        return places[0].channel if places else ""
+
+    # Stores
+
+    def _stores(self) -> dict[str, str]:
+        """Names by key of all supply Channels; where nobody answers, of those that sync health saw last."""
+        try:
+            pages = self._client().pages("channels")
+            channels = [one for page in pages for one in page if SUPPLY_ROLE in one.get("roles", ())]
+        except CogentOpsError as error:
+            self.problem = str(error)
+            snapshot = self.store.health.snapshot(self._link)
+            return {one.place: one.name for one in snapshot.stores if one.place} if snapshot else {}
+        return {one["key"]: self._name(one) for one in channels}
+
+    def _name(self, channel: Json) -> str:
+        override = self.overrides.get(channel["key"])
+        given = override.display_name if override else None
+        return (
+            given or one_line(any_language(channel.get("name") or {}, self.config.locales)) or channel["key"]
+        )
+
+    def _channel(self, sku: str, given: str, names: Mapping[str, str]) -> str:
+        """Key of the Channel; empty: the pool without one."""
+        if not given or given == NO_CHANNEL:
+            return ""
+        key = own_channel(given) or given
+        known = {one.channel for one in self.store.stock_story.places_of(self._link, self.project, sku)}
+        if key in names or key in known:
+            return key
+        called = sorted(key for key, name in names.items() if _folded(name) == _folded(given))
+        if len(called) == 1:
+            return called[0]
+        if called:
+            keys = ", ".join(f"'{one}'" for one in called)
+            raise UnknownPlace(f"Several stores are called '{given}'; give the key of one: {keys}.")
+        raise UnknownPlace(self._no_store(given, names))
+
+    def _no_store(self, given: str, names: Mapping[str, str]) -> str:
+        if self.problem:
+            return (
+                f"commercetools cannot be asked for its stores, and none is known here as '{given}'. Give the key of "
+                f"the store's Channel. ({self.problem})"
+            )
+        called = {_folded(name): key for key, name in names.items()}
+        near = closest(_folded(given), called)
+        hint = self._identifier().identify_location(given)
+        if not hint and near is not None:
+            hint = f"Did you mean '{names[called[near]]}' ('{called[near]}')?"
+        shown = ", ".join(f"'{key}'" for key in sorted(names)[:NAMED])
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        hint = hint or did_you_mean(given, names).strip()
+        return f"No supply Channel has the key or the name '{given}'. {hint or f'There are: {shown}{more}.'}"
+
+    # SKUs
+
+    def _require_known(self, place: Place) -> None:
+        """Refuse a SKU that neither the store nor commercetools knows.
+
+        :raises UnknownPlace: with what it is instead, where somebody knows.
+        """
+        sku, store = place.sku, self.store
+        if store.catalogue.registered(self._link, [sku]):
+            return
+        if store.stock_story.places_of(self._link, self.project, sku) or self._is_in_shop(sku):
+            return
+        hint = self._identifier().identify_sku(sku) or self._like(sku)
+        unasked = f" commercetools could not be asked: {self.problem}" if self.problem else ""
+        raise UnknownPlace(f"No article has the SKU '{sku}'. {hint}{unasked}".strip())
+
+    def _is_in_shop(self, sku: str) -> bool:
+        if self.problem:
+            return False
+        try:
+            client = self._client()
+            entries: Sequence[Json] = next(iter(client.by_values("inventory", "sku", [sku])), [])
+            return bool(entries) or bool(known_skus(client, [sku]))
+        except CogentOpsError as error:
+            self.problem = str(error)
+            return False
+
+    def _like(self, sku: str) -> str:
+        """A SKU that was moved or told, and that looks like this one."""
+        places = self.store.stock_story.beginning(self._link, self.project, sku[:2], NEIGHBOURS)
+        near = closest(sku, (one.sku for one in places))
+        return f"Did you mean the SKU '{near}'?" if near else ""
+
+    def _identifier(self) -> Identifier:
+        return Identifier(self.config, self.store, None if self.problem else self._client())
+
+
+def _folded(text: str) -> str:
+    return "".join(text.split()).casefold()
