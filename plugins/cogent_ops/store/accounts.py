@@ -1,7 +1,7 @@
 """What became of kiosk orders and of units, store by store and hour by hour; for reading only.
 
-Two things are said of each order, by tables that are written apart: where it stands, and what it did to stock. Orders
-and their effects on one side and movements on the other are brought together here in bulk, in a handful of statements.
+Two things are said of each order, by tables that are written apart: what it did to stock by its own record, and what
+its movements come to. The database compares them; only orders that seem wrong leave it one by one.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import and_, case, exists, func, select
+from sqlalchemy import CTE, ColumnElement, and_, case, exists, func, or_, select
 
-from cogent_ops.domain.health.accounting import MovedUnits, SeenOrder
-from cogent_ops.domain.rules import OrderStatus
+from cogent_ops.domain.health.accounting import MovedUnits, SeenOrders
+from cogent_ops.domain.rules import MovementRules, OrderStatus
 from cogent_ops.domain.stock import MovementState, Source
 from cogent_ops.store.engine import Database
 from cogent_ops.store.orders import is_stranded
@@ -46,58 +46,30 @@ class Accounts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def orders(self, link: str, since: datetime) -> list[SeenOrder]:
-        """Kiosk orders that were placed since a moment."""
+    def orders(self, link: str, since: datetime, rules: MovementRules) -> list[SeenOrders]:
+        """Kiosk orders that were placed since a moment; those that deserve a closer look one by one.
+
+        :param rules: what orders do to stock.
+        """
         with self._database.read() as conn:
-            stranded = is_stranded(self._database.epoch(conn))
-            hour = hour_of(conn, _C.ordered_at)
-            own = (_C.order_id, hour, _C.place, _C.state, _C.status, _C.units, stranded)
-            joined = order_capture.outerjoin(
-                order_effect, and_(_E.link == _C.link, _E.order_id == _C.order_id)
-            )
-            query = (
-                select(*own, func.min(_E.channel), func.coalesce(func.sum(_E.quantity), 0))
-                .select_from(joined)
-                .where(_C.link == link, _C.ordered_at >= since)
-                .group_by(
-                    _C.order_id, _C.ordered_at, *_columns("place", "state", "status", "units"), *_JUDGED
-                )
-            )
+            seen = _seen(link, since, hour_of(conn, _C.ordered_at), is_stranded(self._database.epoch(conn)))
+            s = seen.c
+            suspect = or_(s.is_stranded, ~s.effect.between(*_both(s)), s.effect != _should(s, rules))
+            alone = case((suspect, s.order_id))
+            alike = (s.hour, s.place, s.channel, s.state, alone)
+            query = select(*alike, func.count(), func.max(s.order_id)).group_by(*alike)
             found = [
-                SeenOrder(
-                    order_id=order_id,
-                    hour=_hour(text),
-                    place=place,
-                    channel=channel,
-                    state=state,
-                    is_stranded=bool(is_lost),
-                    status=OrderStatus(status),
-                    units=units,
-                    effect=int(effect),
-                )
-                for order_id, text, place, state, status, units, is_lost, channel, effect in conn.execute(
-                    query
-                )
+                SeenOrders(_hour(hour), place, channel, state, count, example, suspect=wrong is not None)
+                for hour, place, channel, state, wrong, count, example in conn.execute(query)
             ]
             has_row = exists().where(_C.link == _K.link, _C.order_id == _K.order_id)
-            rowless = select(_K.order_id, hour_of(conn, _K.modified_at), _K.status).where(
+            rowless = select(_K.order_id, hour_of(conn, _K.modified_at)).where(
                 _K.link == link, _K.modified_at >= since, ~has_row
             )
             return found + [
-                SeenOrder(order_id, _hour(text), "", None, "", True, OrderStatus(status), 0, 0)
-                for order_id, text, status in conn.execute(rowless)
+                SeenOrders(_hour(hour), "", None, "", 1, order_id, suspect=True)
+                for order_id, hour in conn.execute(rowless)
             ]
-
-    def moved_by_order(self, link: str, since: datetime) -> dict[str, tuple[int, int]]:
-        """Signed units by the order's ULID that its movements since a moment come to: of all, and of the live ones."""
-        is_live = _M.state != MovementState.EXCLUDED
-        query = (
-            select(_M.reference, func.sum(_M.delta), func.sum(case((is_live, _M.delta), else_=0)))
-            .where(_M.link == link, _M.occurred_at >= since, _M.source == Source.KIOSK_ORDER)
-            .group_by(_M.reference)
-        )
-        with self._database.read() as conn:
-            return {ulid: (int(units), int(live)) for ulid, units, live in conn.execute(query)}
 
     def units(self, link: str, since: datetime) -> list[MovedUnits]:
         """Units that moved since a moment, by hour, Channel and state. A count moves nothing by itself."""
@@ -155,12 +127,55 @@ class Accounts:
         return found
 
 
-def _columns(*names: str) -> list[Any]:
-    return [_C[name] for name in names]
+def _seen(link: str, since: datetime, hour: ColumnElement[str], stranded: ColumnElement[bool]) -> CTE:
+    """Orders with what they did to stock by their own record, and what their movements come to."""
+    effects = and_(_E.link == _C.link, _E.order_id == _C.order_id)
+    # As in order_movement_id: their keys begin with the order's id, and "0" follows "/".
+    moved = and_(
+        _M.link == _C.link,
+        _M.source == Source.KIOSK_ORDER,
+        _M.source_id > _C.order_id + "/",
+        _M.source_id < _C.order_id + "0",
+    )
+    live = case((_M.state != MovementState.EXCLUDED, _M.delta), else_=0)
+
+    def summed(what: ColumnElement[Any], where: ColumnElement[bool]) -> ColumnElement[int]:
+        return (
+            select(func.coalesce(func.sum(what), 0)).where(where).correlate(order_capture).scalar_subquery()
+        )
+
+    channel = select(func.min(_E.channel)).where(effects).correlate(order_capture).scalar_subquery()
+    return (
+        select(
+            _C.order_id,
+            hour.label("hour"),
+            _C.place,
+            _C.state,
+            _C.status,
+            _C.units,
+            stranded.label("is_stranded"),
+            channel.label("channel"),
+            summed(_E.quantity, effects).label("effect"),
+            summed(_M.delta, moved).label("moved"),
+            summed(live, moved).label("live"),
+        )
+        .where(_C.link == link, _C.ordered_at >= since)
+        # Without it SQLite would look up the sums anew for each use of them.
+        .limit(10**9)
+        .cte("seen")
+    )
 
 
-#: What :func:`is_stranded` reads.
-_JUDGED = _columns("lease_until", "due_at", "reason")
+def _both(s: Any) -> tuple[ColumnElement[int], ColumnElement[int]]:
+    """What movements come to, the less and the more: an excluded one counts where a count has seen it, else not."""
+    return case((s.moved < s.live, s.moved), else_=s.live), case((s.moved < s.live, s.live), else_=s.moved)
+
+
+def _should(s: Any, rules: MovementRules) -> ColumnElement[int]:
+    """What an order should have done to stock, by its state; where that leaves things as they are, what it has done."""
+    taken, kept = -s.units, case((s.effect == 0, 0), else_=-s.units)
+    gone = (*rules.give_back, OrderStatus.DRAFT_BASKET)
+    return case((s.status.in_(rules.deduct), taken), (s.status.in_(gone), 0), else_=kept)
 
 
 def _hour(text: str) -> datetime:

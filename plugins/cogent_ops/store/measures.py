@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, text
 from sqlalchemy.sql import FromClause
 
-from cogent_ops.domain.exceptions import OPEN, Kind, Status
+from cogent_ops.domain.exceptions import HELD_ORDERS, OPEN, Kind, Status
 from cogent_ops.domain.health.freshness import Arrived, Waiting
 from cogent_ops.domain.health.model import Queue
 from cogent_ops.domain.money import Money
@@ -65,10 +65,10 @@ class Measures:
 
     def stock_waiting(self, link: str, project: str) -> Waiting:
         """Movements of a link that commercetools does not have."""
-        listed = (MovementState.WAITING, MovementState.REVIEW)
+        # In these words, SQLite takes the indexes of just these rows.
         inbox = (
             select(_M.state, func.count(), func.min(_M.recorded_at))
-            .where(_M.project == project, _M.link == link, _M.state.in_(listed))
+            .where(_M.project == project, _M.link == link, text("state IN ('waiting', 'review')"))
             .group_by(_M.state)
         )
         sent = (
@@ -76,8 +76,9 @@ class Measures:
             .select_from(stock_batch.join(movement, _M.batch_id == _B.id))
             .where(
                 _B.project == project,
-                _B.state != "applied",
-                _M.link == link,
+                text("stock_batch.state <> 'applied'"),
+                # Not by the link's index: there are few batches, and many movements.
+                _M.link.concat("") == link,
                 _M.state == MovementState.BATCHED,
             )
             .group_by(_B.state)
@@ -150,10 +151,11 @@ class Measures:
             .select_from(joined)
             .where(_C.link == link, _C.due_at.is_not(None), or_(captured, under_way))
         )
-        review = select(func.count()).where(_C.link == link, _C.state == CaptureState.REVIEW)
+        # An order in review has an exception, and those that are open are found by an index.
+        review = self.open_by_kind(link, HELD_ORDERS).total()
         with self._database.read() as conn:
             count, oldest = conn.execute(query).one()
-            return Waiting(waiting=count, review=conn.execute(review).scalar_one(), oldest=oldest)
+            return Waiting(waiting=count, review=review, oldest=oldest)
 
     def orders_arrived(self, link: str, since: datetime, lately: datetime) -> Arrived:
         """Orders that reached commercetools through us, from the moment in which they were a sale.
@@ -221,11 +223,12 @@ class Measures:
             done, recent = conn.execute(counts.select_from(spans)).one()
             if not done:
                 return Arrived()
-            # Clocks differ a little: nothing arrives before it was sent.
-            p50, p95 = (
-                max(0.0, conn.execute(_at(spans.c.span, place)).scalar_one()) for place in _places(done)
-            )
-        return Arrived(done, recent, p50, p95)
+            place = func.row_number().over(order_by=spans.c.span).label("place")
+            ranked = select(spans.c.span, place).subquery()
+            wanted = select(ranked.c.span).where(ranked.c.place.in_(_places(done))).order_by(ranked.c.place)
+            found = list(conn.execute(wanted).scalars())
+        # Clocks differ a little: nothing arrives before it was sent.
+        return Arrived(done, recent, max(0.0, found[0]), max(0.0, found[-1]))
 
     # What people have before them, and what APIs bear
 
@@ -295,12 +298,8 @@ def _unlike(
 
 
 def _places(count: int) -> tuple[int, int]:
-    """Where the two percentiles stand in a sorted list, from 0 (nearest rank)."""
-    return (count - 1) // 2, (count * 95 + 99) // 100 - 1
-
-
-def _at(span: ColumnElement[Any], place: int) -> Select[Any]:
-    return select(span).order_by(span).offset(place).limit(1)
+    """Where the two percentiles stand in a sorted list, from 1 (nearest rank)."""
+    return (count + 1) // 2, (count * 95 + 99) // 100
 
 
 def _earliest(*moments: datetime | None) -> datetime | None:

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from cogent_ops.domain.health.model import Account, HourAccount
 from cogent_ops.domain.orders import KioskOrder
-from cogent_ops.domain.rules import MovementRules, OrderStatus
+from cogent_ops.domain.rules import MovementRules
 from cogent_ops.domain.stock import MovementState, Place, desired_effects
 
 #: Where states of orders and movements stand in an account; see ``CaptureState`` and ``MovementState``.
@@ -38,32 +38,24 @@ class What(StrEnum):
 
 
 @dataclass(frozen=True)
-class SeenOrder:
-    """A kiosk order in numbers.
+class SeenOrders:
+    """Kiosk orders of one hour that stand alike.
 
-    :param hour: in which it was placed.
-    :param place: the store as the order names it; empty: it does not.
-    :param channel: key of the supply Channel whose stock it took; ``None``: it took none.
-    :param state: where it stands; empty: nowhere.
-    :param is_stranded: it stands where it is for no reason.
-    :param units: sum of its lines.
-    :param effect: signed units that it has done to stock by its own record.
+    :param hour: in which they were placed.
+    :param place: the store as they name it; empty: they do not.
+    :param channel: key of the supply Channel whose stock they took; ``None``: they took none.
+    :param state: where they stand; empty: nowhere.
+    :param example: id of one of them.
+    :param suspect: by its numbers alone something about it seems to lack, or to be too much; it stands alone here.
     """
 
-    order_id: str
     hour: datetime
     place: str
     channel: str | None
     state: str
-    is_stranded: bool
-    status: OrderStatus
-    units: int
-    effect: int
-
-    @property
-    def ulid(self) -> str:
-        """Under which people know it, and its movements name it."""
-        return self.order_id.rpartition("/")[2]
+    orders: int
+    example: str
+    suspect: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,20 +87,6 @@ class Fault:
         return self.order_id.rpartition("/")[2]
 
 
-def is_suspect(order: SeenOrder, moved: tuple[int, int], rules: MovementRules) -> bool:
-    """Whether an order deserves a closer look: by its numbers alone something seems to lack, or to be too much.
-
-    :param moved: signed units that its movements come to: of all, and of those that were not excluded.
-    """
-    if order.is_stranded or not min(moved) <= order.effect <= max(moved):
-        return True
-    if order.status in rules.deduct:
-        return order.effect != -order.units
-    if order.status in rules.give_back or order.status is OrderStatus.DRAFT_BASKET:
-        return order.effect != 0
-    return order.effect not in (0, -order.units)
-
-
 def unrecorded(order: KioskOrder, moves: bool, effects: Iterable[int], rules: MovementRules) -> int:
     """Signed units that an order should have done to stock and has not recorded; 0: it is as it should be.
 
@@ -131,26 +109,26 @@ def unrecorded(order: KioskOrder, moves: bool, effects: Iterable[int], rules: Mo
 
 
 def hours_by_place(
-    orders: Iterable[tuple[str, SeenOrder]],
+    orders: Iterable[tuple[str, SeenOrders]],
     units: Iterable[tuple[str, MovedUnits]],
     faults: Mapping[tuple[What, str], Fault],
 ) -> dict[str, tuple[HourAccount, ...]]:
     """The accounts of each store, hour by hour, the oldest first; hours without anything are left out.
 
-    :param orders: with the store of each.
+    :param orders: with their store.
     :param units: likewise.
-    :param faults: by what they are about, and the order.
+    :param faults: by what they are about, and the order, which stands alone among ``orders``.
     """
     seen: dict[str, dict[datetime, dict[What, Counter[str]]]] = defaultdict(
         lambda: defaultdict(lambda: {what: Counter() for what in What})
     )
-    for place, order in orders:
-        hour = seen[place][order.hour]
-        hour[What.ORDERS]["seen"] += 1
-        if (What.ORDERS, order.order_id) not in faults:
+    for place, alike in orders:
+        hour = seen[place][alike.hour]
+        hour[What.ORDERS]["seen"] += alike.orders
+        if (What.ORDERS, alike.example) not in faults:
             # What had no place a moment ago, and has one now, has just arrived.
-            hour[What.ORDERS][_STANDS.get(order.state, "waiting")] += 1
-        if fault := faults.get((What.UNITS, order.order_id)):
+            hour[What.ORDERS][_STANDS.get(alike.state, "waiting")] += alike.orders
+        if fault := faults.get((What.UNITS, alike.example)):
             hour[What.UNITS]["seen"] += fault.units
     for place, moved in units:
         account = seen[place][moved.hour][What.UNITS]

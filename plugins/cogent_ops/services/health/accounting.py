@@ -7,7 +7,7 @@ once more, says so.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,10 +15,9 @@ from cogent_ops.config import LinkConfig
 from cogent_ops.domain.exceptions import Kind
 from cogent_ops.domain.health.accounting import (
     Fault,
-    SeenOrder,
+    SeenOrders,
     What,
     hours_by_place,
-    is_suspect,
     unrecorded,
 )
 from cogent_ops.domain.health.model import HourAccount
@@ -55,29 +54,27 @@ class Accounting:
     def __init__(self, config: LinkConfig, store: Store) -> None:
         self.config, self.store, self.link = config, store, config.name
 
-    def take(self, now: datetime, again: Collection[str], stores: Mapping[str, str]) -> Accounted:
+    def take(self, now: datetime, again: Mapping[str, str], stores: Mapping[str, str]) -> Accounted:
         """Count the last hours.
 
-        :param again: orders that were wrong before, and are looked at again however old they are.
+        :param again: orders that were wrong before, with their place; they are looked at again however old they are.
         :param stores: the link's stores as people name them, by key of their Channel, as far as known.
         """
         since = now - WINDOW
-        orders = self.store.accounts.orders(self.link, since)
-        moved = self.store.accounts.moved_by_order(self.link, since)
+        orders = self.store.accounts.orders(self.link, since, self.config.movements)
         units = self.store.accounts.units(self.link, since)
-        rules = self.config.movements
-        suspects = [one.order_id for one in orders if is_suspect(one, moved.get(one.ulid, (0, 0)), rules)]
+        suspects = [one.example for one in orders if one.suspect]
         faults = self._faults([*again, *suspects[-MOST:]])
         places = self._places(orders, stores)
-        known = {one.order_id: places.of(one) for one in orders}
+        known = {**again, **{one.example: places.of(one) for one in orders if one.suspect}}
         return Accounted(
             hours=hours_by_place(
-                ((known[one.order_id], one) for one in orders),
+                ((places.of(one), one) for one in orders),
                 ((places.channel(one.channel), one) for one in units),
                 {(fault.what, fault.order_id): fault for fault in faults},
             ),
             names=places.names,
-            faults=tuple((known.get(fault.order_id, ""), fault) for fault in faults),
+            faults=tuple((known[fault.order_id], fault) for fault in faults),
         )
 
     # What is wrong
@@ -124,7 +121,7 @@ class Accounting:
 
     # Whose it is
 
-    def _places(self, orders: Iterable[SeenOrder], stores: Mapping[str, str]) -> _Places:
+    def _places(self, orders: Iterable[SeenOrders], stores: Mapping[str, str]) -> _Places:
         unknown = {
             cause.partition("/")[2]
             for cause in self.store.exceptions.open_causes(self.link, Kind.UNKNOWN_IDENTIFIER)
@@ -135,9 +132,9 @@ class Accounting:
         examples: dict[str, str] = {}
         for one in orders:
             if by_channel and one.channel is not None and one.channel not in unknown:
-                votes[one.place][one.channel] += 1
+                votes[one.place][one.channel] += one.orders
             elif one.place:
-                examples[one.place] = one.order_id
+                examples[one.place] = one.example
         by_name = {name: counts.most_common(1)[0][0] for name, counts in votes.items() if name}
         by_name |= {name: key for key, name in stores.items()}
         by_name |= self._sampled({name: id_ for name, id_ in examples.items() if name not in by_name})
@@ -170,7 +167,7 @@ class _Places:
     unknown: frozenset[str]
     by_channel: bool
 
-    def of(self, order: SeenOrder) -> str:
+    def of(self, order: SeenOrders) -> str:
         if self.by_channel and order.channel is not None:
             return self.channel(order.channel)
         return self.by_name.get(order.place, "")

@@ -66,9 +66,13 @@ def _stalled(verdict: Verdict) -> NewException:
     )
 
 
-def orders_named(open_: Iterable[StoredException]) -> set[str]:
-    """Orders that open exceptions name, which must be looked at again before those may close."""
-    return {str(order) for one in open_ for order in one.payload.get("orders", ())}
+def orders_named(open_: Iterable[StoredException]) -> dict[str, str]:
+    """Orders that open exceptions name, with their place: they must be looked at again before those may close."""
+    return {
+        str(order): one.cause_key.partition("/")[2]
+        for one in open_
+        for order in one.payload.get("orders", ())
+    }
 
 
 def of_accounts(
