@@ -69,8 +69,10 @@ MAX_COMPLEXITY, MAX_DEPTH = 500, 20
 FORBIDDEN = re.compile(r"(?i)payment|secret|token|apikey|email|phone|telephone|firebase|organisation$")
 #: How a kiosk was paid is no secret, and an order needs it; nothing else of a payment is read.
 PAID_HOW = {"paymentMethod", "paymentAttemptId"}
+#: How a key is called and whether it was ended; keys are masked there, and only one document may look at them.
+KEYS = {"api_keys": {"organisationApiKeys"}}
 #: Pages that are as long as the API lets them be, see ``CloudshelfClient.orders``; the worst case is what fits then.
-SMALLER_PAGES = {"orders": 10, "shown_levels": 49, "shown_products": 20}
+SMALLER_PAGES = {"orders": 10, "devices": 50, "api_keys": 50, "shown_levels": 49, "shown_products": 20}
 #: All that may be read of an organisation, and where.
 ORGANISATION = {"owningOrganisation": {"displayName", "defaultCurrencyCode", "safetyStockNumber"}}
 
@@ -164,7 +166,7 @@ def test_document_stays_within_the_limits(name: str) -> None:
 def test_document_keeps_away_from_what_is_none_of_our_business(name: str) -> None:
     nodes = list(below(operation(name).selection_set))
     touched = {node.name.value for node in nodes}
-    allowed = {*ORGANISATION, *(PAID_HOW if name in ("order", "orders") else ())}
+    allowed = {*ORGANISATION, *(PAID_HOW if name in ("order", "orders") else ()), *KEYS.get(name, ())}
     assert [one for one in touched if FORBIDDEN.search(one) and one not in allowed] == []
     for node in nodes:
         if node.name.value in ORGANISATION:
@@ -215,6 +217,12 @@ def _use_everything(client: CloudshelfClient) -> None:
     )
     assert [failure.code for failure in told.failed] == ["ENTITY_NOT_FOUND"]
     client.permissions()
+    assert client.readable() == {"CATALOGUE", "LOCATIONS", "ORDERS"}
+    assert client.may_read_devices()
+    assert list(client.devices()) == []
+    key = client.own_key()
+    assert key is not None
+    assert (key.name, key.revoked_at) == ("Connector", None)
     client.organisation()
     list(client.locations())
     client.counts()
@@ -293,6 +301,11 @@ TYPE = {
     "resourceTypeIds": ["order"],
     "fieldDefinitions": [FIELD],
 }
+SUBSCRIPTION = {
+    "key": "erp",
+    "destination": {"type": "SQS", "queueUrl": "https://queue.example.com/1", "region": "eu-west-1"},
+    "messages": [{"resourceTypeId": "order", "types": ["OrderCreated"]}],
+}
 MONEY = {"currencyCode": "EUR", "centAmount": 1000}
 ORDER = {
     "orderNumber": "cs-1",
@@ -330,6 +343,12 @@ def _read_and_write(client: CommercetoolsClient, skus: list[str]) -> None:
     payment = client.ensure("payments", {"key": "cs-1", "amountPlanned": MONEY}).resource
     client.delete("payments", payment["id"], payment["version"])
     list(client.by_values("orders", "custom(fields(csOrder))", ["a", "b"]))
+    client.create("subscriptions", SUBSCRIPTION)
+    assert [(one.name, one.status, one.destination) for one in client.subscriptions()] == [
+        ("erp", "Healthy", "SQS")
+    ]
+    assert client.access_ends() is None
+    assert client.sign_in() == client.granted_scopes()
     client.create("orders/import", ORDER)
     client.get("orders", key="cs-1")
     assert list(client.pages("payments", where=('lastModifiedAt >= "2020-01-01T00:00:00.000Z"',))) == []
@@ -353,7 +372,7 @@ def test_every_request_is_what_the_api_describes(openapi: OpenApi) -> None:
         close_sessions()
     assert all(exchange.status in (200, 201) for exchange in seen), "the sandbox refused something"
     tokens = [dict(parse_qsl(one.request.decode())) for one in seen if one.api == "auth"]
-    assert tokens == [{"grant_type": "client_credentials"}]
+    assert tokens == [{"grant_type": "client_credentials"}] * 2
     for exchange in seen:
         if exchange.api == "commercetools":
             _check(openapi, exchange)

@@ -151,6 +151,35 @@ def settings(shop: Shop) -> None:
     shop.get("/nothing-here")
 
 
+def be_told(shop: Shop) -> None:
+    """A Subscription from its creation to its end, healthy and not, and who may come in."""
+    queue = {"type": "SQS", "queueUrl": "https://queue.example.com/1", "region": "eu-west-1"}
+    draft = {"key": "erp", "destination": queue, "messages": [{"resourceTypeId": "order"}]}
+    made = shop.post("/subscriptions", draft)
+    shop.post("/subscriptions", draft)
+    shop.post("/subscriptions", {"key": "nothing", "destination": queue})
+    shop.post("/subscriptions", {"destination": {"type": "Pigeon"}, "messages": []})
+    shop.get("/subscriptions", where='key = "erp"')
+    shop.get("/subscriptions/key=erp")
+    shop.ask(f"/subscriptions/{made['id']}/health")
+    for status in ("TemporaryError", "ConfigurationErrorDeliveryStopped"):
+        shop.server.state.floor.change("subscription", {"subscription": "erp", "status": status})
+        shop.get(f"/subscriptions/{made['id']}/health")
+        shop.get("/subscriptions/key=erp")
+    made = shop.act("/subscriptions", made, {"action": "changeDestination", "destination": queue})
+    for action in (
+        {"action": "setMessages", "messages": [{"resourceTypeId": "product", "types": ["ProductPublished"]}]},
+        {"action": "setChanges", "changes": [{"resourceTypeId": "inventory-entry"}]},
+        {"action": "setKey", "key": "pim"},
+    ):
+        made = shop.act("/subscriptions", made, action)
+    shop.delete("/subscriptions/key=pim", made["version"])
+    shop.get("/api-clients", limit=5)
+    shop.server.state.floor.change("client", {"deleteAt": "2099-01-01T00:00:00Z"})
+    shop.get("/api-clients/sandbox-client")
+    shop.get("/api-clients/nobody")
+
+
 @pytest.fixture(scope="module")
 def openapi() -> OpenApi:
     return commercetools()
@@ -167,6 +196,7 @@ def spoken(openapi: OpenApi) -> list[Exchange]:
         move_stock(shop)
         sell(shop, data.products[0]["masterVariant"]["sku"])
         settings(shop)
+        be_told(shop)
     return [exchange for exchange in seen if exchange.api == "commercetools"]
 
 

@@ -155,6 +155,8 @@ EVERYTHING = {
         lines { id productId productName productVariantId productVariantName platformProvidedId
             platformProvidedProductId platformProvidedProductVariantId quantity price currencyCode
             customAttributes { key value } createdAt updatedAt }""",
+    "Device": """id platformProvidedId displayName status lastSeen visibilityType registered location { id displayName }
+        createdAt updatedAt""",
     "Session": """id status visibilityType cloudshelfId cloudshelfName deviceId deviceName locationId locationName
         salesAssistantId salesAssistantName fulfilmentMethod paymentMethod paymentAttemptId basketValue
         basketCurrencyCode order { id } endedAt createdAt updatedAt""",
@@ -166,6 +168,7 @@ PLURALS = {
     "productGroups": "ProductGroup",
     "locations": "Location",
     "orders": "Order",
+    "devices": "Device",
 }
 INPUTS = {
     "upsertProducts": ("input", "ProductInput", "products", "Product"),
@@ -228,6 +231,13 @@ def read(kiosk: Kiosk) -> None:
         single = kind[0].lower() + kind[1:]
         for id_ in (gid("a"), gid("g", "G"), gid("l", "L"), gid("nobody"), "no id"):
             kiosk.ask(f"query ($id: GlobalId!) {{ {single}(id: $id) {{ {EVERYTHING[kind]} }} }}", id=id_)
+    (device,) = kiosk.server.state.cloudshelf.devices()
+    kiosk.server.state.floor.change("kiosk", {"channel": device["locationId"], "on": False})
+    kiosk.ask(f"query ($id: GlobalId!) {{ device(id: $id) {{ {EVERYTHING['Device']} }} }}", id=device["id"])
+    for status in ("ACTIVE", "REVOKED", "ALL"):
+        node = "node { id name maskedKey lastUsedAt revokedAt createdAt updatedAt }"
+        keys = f"organisationApiKeys(filterQuery: {{status: {status}}}) {{ edges {{ {node} }} {PAGE_INFO} }}"
+        kiosk.ask(f"{{ {keys} }}")
     kiosk.ask('{ products(textSearch: "a", productGroupIds: ["gid://external/G/g"]) { totalCount } }')
     kiosk.ask(f"{{ sessions(includeIncomplete: true) {{ {EVERYTHING['Session']} }} }}")
 

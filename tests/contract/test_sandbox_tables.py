@@ -30,6 +30,8 @@ LEAVES = {
     "localized": {"en": "x", "de-AT": "y"},
     "money": {"currencyCode": "EUR", "centAmount": 1},
     "point": {"type": "Point", "coordinates": [13.4, 52.5]},
+    "destination": {"type": "SQS", "queueUrl": "https://queue.example.com/1", "region": "eu-west-1"},
+    "deliveryformat": {"type": "CloudEvents", "cloudEventsVersion": "1.0"},
     "fields": {"mark": "x"},
     "any": {"anything": [1]},
 }
@@ -169,9 +171,10 @@ DOORS = [
     ("GET", "in-store/key=outlet/product-selection-assignments"),
     *(
         (method, f"{path}/{NOBODY}")
-        for path in ("inventory", "orders", "payments", "types", "channels")
+        for path in ("inventory", "orders", "payments", "types", "channels", "subscriptions")
         for method in ("GET", "POST", "DELETE")
     ),
+    ("GET", f"api-clients/{NOBODY}"),
     ("GET", ""),
     ("POST", ""),
 ]

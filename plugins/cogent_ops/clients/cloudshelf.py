@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import groupby, islice, pairwise
 from typing import Any, Literal, TypeVar
 
@@ -28,10 +28,12 @@ from cogent_ops.domain.rules import OrderStatus
 from cogent_ops.errors import ApiRejected
 
 __all__ = [
+    "ApiKey",
     "BatchOutcome",
     "CloudshelfAccount",
     "CloudshelfClient",
     "Counts",
+    "Device",
     "LevelsOutcome",
     "LocationForm",
     "OrderReport",
@@ -50,6 +52,8 @@ LocationForm = Literal["structured", "address"]
 
 #: Keeps an id scan within the complexity limit even if the API multiplies by the page size.
 SCAN_PAGE = 100
+#: The same for records of which more is read than their ids.
+NESTED_PAGE = 50
 #: Products in a page with all their stock levels; of a variant there are as many as stores.
 LEVELS_PAGE = 25
 #: Products whose variants are read in one call; the document has so many places.
@@ -155,6 +159,46 @@ class OrderReport:
         return all(value is None or node[name] == value for name, value in said.items())
 
 
+@dataclass(frozen=True)
+class Device:
+    """A kiosk.
+
+    :param status: ``LIVE``, ``OFFLINE``, ``UPDATING`` or ``NO_CLOUDSHELF``.
+    :param last_seen: when Cloudshelf heard of it last; ``None``: never.
+    :param location: external id of its location; ``None``: it stands nowhere, or at a place without one.
+    :param place: what the location is called; empty: it stands nowhere.
+    """
+
+    name: str
+    status: str
+    last_seen: datetime | None
+    location: str | None
+    place: str
+
+    @classmethod
+    def of(cls, node: Json) -> Device:
+        """From what the API says."""
+        seen, where = node["lastSeen"], node["location"] or {}
+        return cls(
+            name=node["displayName"],
+            status=node["status"],
+            last_seen=None if seen is None else datetime.fromisoformat(seen),
+            location=where.get("platformProvidedId"),
+            place=where.get("displayName") or "",
+        )
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """A key as the Cloudshelf Manager lists it.
+
+    :param revoked_at: when somebody ended it; ``None``: nobody has.
+    """
+
+    name: str
+    revoked_at: datetime | None
+
+
 class CloudshelfClient:
     """One organisation. Threads may share a client, and forks.
 
@@ -208,6 +252,44 @@ class CloudshelfClient:
             "ORDERS:READ": lambda: self._api.query("read_orders"),
         }
         return frozenset(name for name, attempt in tries.items() if _allowed(attempt))
+
+    def readable(self) -> frozenset[str]:
+        """What the key's role may read of ``CATALOGUE``, ``LOCATIONS`` and ``ORDERS``; nothing is written to try it.
+
+        :raises ConnectionConfigError: when the key is not accepted at all.
+        """
+        tries = {"CATALOGUE": "read_catalogue", "LOCATIONS": "read_locations", "ORDERS": "read_orders"}
+        return frozenset(
+            name for name, document in tries.items() if _allowed(partial(self._api.query, document))
+        )
+
+    def may_read_devices(self) -> bool:
+        """Whether the key's role may read the kiosks (``DEVICE``: ``READ``).
+
+        :raises ConnectionConfigError: when the key is not accepted at all.
+        """
+        return _allowed(partial(self._api.query, "read_devices"))
+
+    def devices(self) -> Iterator[list[Device]]:
+        """Every kiosk of the retailer, in pages; not those that Cloudshelf's own staff use.
+
+        :raises RoleRefused: when the key's role does not allow ``READ`` of ``DEVICE``.
+        """
+        for page in self._scan("devices", NESTED_PAGE):
+            yield [Device.of(node) for node in page if node["visibilityType"] != "CLOUDSHELF_INTERNAL"]
+
+    def own_key(self) -> ApiKey | None:
+        """How the Cloudshelf Manager calls the key of this connection; ``None`` when no listed one ends like it.
+
+        :raises RoleRefused: when the key's role does not allow ``READ`` of ``API_KEYS``.
+        """
+        for page in self._scan("api_keys", NESTED_PAGE):
+            for node in page:
+                shown = node["maskedKey"].lstrip("*•")
+                if shown and self.account.api_key.endswith(shown):
+                    ended = node["revokedAt"]
+                    return ApiKey(node["name"], None if ended is None else datetime.fromisoformat(ended))
+        return None
 
     def location_form(self) -> LocationForm:
         """Which form of address this API takes, or the forced one; the newer one where nobody says."""

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -189,6 +190,33 @@ class Ensured:
     created: bool
 
 
+@dataclass(frozen=True)
+class Subscription:
+    """A Subscription of the project: it puts notifications of changes into somebody's queue.
+
+    :param name: its key, or its id where it has none.
+    :param status: ``Healthy``, or why it is not delivering.
+    :param destination: kind of queue, such as ``SQS``.
+    """
+
+    id: str
+    name: str
+    status: str
+    destination: str
+    created_at: datetime
+
+    @classmethod
+    def of(cls, raw: Json) -> Subscription:
+        """From what the API says."""
+        return cls(
+            id=raw["id"],
+            name=raw.get("key") or raw["id"],
+            status=raw["status"],
+            destination=raw["destination"]["type"],
+            created_at=datetime.fromisoformat(raw["createdAt"]),
+        )
+
+
 class CommercetoolsClient:
     """One project. Threads may share a client, and forks.
 
@@ -240,6 +268,30 @@ class CommercetoolsClient:
     def granted_scopes(self) -> tuple[str, ...]:
         """The scopes of the access token, e.g. ``manage_products:my-project``."""
         return self._auth.token().scopes
+
+    def sign_in(self) -> tuple[str, ...]:
+        """Fetch another access token, and give its scopes: whether the credentials are accepted at this moment.
+
+        :raises ConnectionConfigError: when they are not.
+        :raises TargetUnavailable: when the authorization server fails.
+        """
+        return self._auth.renewed().scopes
+
+    def subscriptions(self) -> list[Subscription]:
+        """The project's Subscriptions, whoever made them, without what opens their destinations.
+
+        :raises MissingScope: without ``manage_subscriptions``; there is no scope that allows reading alone.
+        """
+        return [Subscription.of(one) for page in self.pages("subscriptions") for one in page]
+
+    def access_ends(self) -> datetime | None:
+        """When commercetools will delete the API client of this connection; ``None``: not by itself.
+
+        :raises MissingScope: without ``view_api_clients``.
+        """
+        found = self.get("api-clients", self.account.client_id) or {}
+        moment = found.get("deleteAt")
+        return None if moment is None else datetime.fromisoformat(moment)
 
     def pages(
         self,

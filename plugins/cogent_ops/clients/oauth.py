@@ -87,6 +87,15 @@ class ClientCredentials(httpx.Auth):
         holder = per_process(("oauth", self._key), _Holder)
         return _usable(holder.token, refused) or self._renewed(holder, refused)
 
+    def renewed(self) -> Token:
+        """Another token, however long the present one still lives: only that proves that we are still let in.
+
+        :raises ConnectionConfigError: when the authorization server refuses the credentials or the scopes.
+        :raises TargetUnavailable: when it fails.
+        """
+        holder = per_process(("oauth", self._key), _Holder)
+        return self._renewed(holder, holder.token)
+
     def _renewed(self, holder: _Holder, refused: Token | None) -> Token:
         with holder.lock:
             token = _usable(holder.token, refused) or self._fetch()

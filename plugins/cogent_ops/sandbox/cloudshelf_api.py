@@ -97,6 +97,8 @@ _NEEDS = {
     ),
     "LOCATIONS": ("location", "locations", "upsertLocations", "deleteLocations"),
     "ORDERS": ("order", "orders", "upsertOrders", "sessions"),
+    "DEVICE": ("device", "devices"),
+    "API_KEYS": ("organisationApiKeys",),
 }
 _STATISTICS = ("ingestionStats", "syncStats", "reportCatalogStats")
 _ENTITY_OF = {name: entity for entity, names in _NEEDS.items() for name in names}
@@ -216,13 +218,14 @@ class CloudshelfApi:
         action = "MODIFY" if request.operation.operation.value == "mutation" else "READ"
         for name in request.root_fields:
             wanted = f"{self._entity_of.get(name, 'MY_ORGANISATION')}:{action}"
-            if not name.startswith("__") and wanted not in self.state.behaviour.permissions:
+            if not name.startswith("__") and wanted not in self.state.permissions:
                 return _coded(200, "FORBIDDEN", f"The API key's role does not allow {action} here.")
         return None
 
     def _authenticated(self, headers: Mapping[str, str]) -> Answer | None:
         kind, _, key = headers.get("authorization", "").partition(" ")
-        if kind.lower() == "token" and key == self.state.behaviour.api_key:
+        is_known = kind.lower() == "token" and key == self.state.behaviour.api_key
+        if is_known and self.state.key_revoked_at is None:
             return None
         status = 401 if self.state.behaviour.refusal == "http" else 200
         return _coded(status, "UNAUTHENTICATED", "The API key is missing or not valid.")
@@ -530,6 +533,7 @@ class _Resolvers:
                 "location": _parents("locationId", "Location")(state),
                 "productVariant": _parents("variantId", "ProductVariant")(state),
             },
+            "Device": {"location": _parents("locationId", "Location")(state)},
             "Order": {"session": _parents("sessionId", "Session")(state)},
             "Session": {"order": _parents("orderId", "Order")(state)},
             "Organisation": {
@@ -559,10 +563,13 @@ class _Resolvers:
             "order": self._one("Order"),
             "orders": self._orders,
             "sessions": self._sessions,
+            "device": lambda root, info, id: next((one for one in state.devices() if one["id"] == id), None),
+            "devices": self._devices,
+            "organisationApiKeys": self._api_keys,
         }
 
     def _organisation(self) -> Json:
-        if "MY_ORGANISATION:READ" not in self.state.behaviour.permissions:
+        if "MY_ORGANISATION:READ" not in self.state.permissions:
             text = "The API key's role does not allow READ here."
             raise GraphQLError(text, extensions={"code": "FORBIDDEN"})
         return self.state.organisation
@@ -670,6 +677,37 @@ class _Resolvers:
             and others.get("deviceId", session["deviceId"]) == session["deviceId"]
             and others.get("cloudshelfId", session["cloudshelfId"]) == session["cloudshelfId"]
         ]
+
+    def _devices(
+        self,
+        root: None,
+        info: Info,
+        *,
+        sortBy: Mapping[str, str | None] | None = None,  # noqa: N803
+        textSearch: str | None = None,  # noqa: N803
+        **page: Any,
+    ) -> Json:
+        found = self.state.devices()
+        for name, how in reversed(list((sortBy or {}).items())):
+            if how is not None:
+                found.sort(key=lambda one: one[name], reverse=how == "DESC")
+        return self._page(_searched(found, textSearch), **page)
+
+    def _api_keys(
+        self,
+        root: None,
+        info: Info,
+        *,
+        filterQuery: Json | None = None,  # noqa: N803
+        **page: Any,
+    ) -> Json:
+        wanted = {"status": "ACTIVE", **(filterQuery or {})}["status"] or "ACTIVE"
+        found = [
+            one
+            for one in self.state.api_keys()
+            if wanted == "ALL" or (one["revokedAt"] is None) == (wanted == "ACTIVE")
+        ]
+        return self._page(found, **page)
 
     def _sync_stats(self) -> Json:
         return {

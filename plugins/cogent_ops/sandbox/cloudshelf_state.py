@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
+from cogent_ops.domain.orders import own_channel
 from cogent_ops.errors import PermanentError
 from cogent_ops.sandbox.answers import Json
 from cogent_ops.sandbox.collection import Clock
@@ -64,7 +65,7 @@ _PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]
 
 ALL_PERMISSIONS = frozenset(
     f"{entity}:{action}"
-    for entity in ("CATALOGUE", "LOCATIONS", "ORDERS", "MY_ORGANISATION", "USAGE")
+    for entity in ("CATALOGUE", "LOCATIONS", "ORDERS", "MY_ORGANISATION", "USAGE", "DEVICE", "API_KEYS")
     for action in ("READ", "MODIFY")
 )
 
@@ -89,6 +90,7 @@ class KioskBehaviour:
     :param safety_stock_itself: what stock of exactly this number counts as; the documentation says ``in``.
     :param valid_product: what a product needs in order to count as valid: an image beside a variant, or not.
     :param session_ids: whether a session names location, device and the like by gid or by the bare ULID.
+    :param kiosks_per_store: how many kiosks stand in each location.
     :param default_page: page size when neither ``first`` nor ``last`` is given.
     :param max_page: longest page, whatever is asked for; ``None`` = any length.
     :param max_complexity: most a query may cost.
@@ -117,6 +119,7 @@ class KioskBehaviour:
     session_ids: Literal["gid", "ulid"] = "gid"
     currency: str = "EUR"
     requires_stock_sync: bool = True
+    kiosks_per_store: int = 1
     default_page: int = 20
     max_page: int | None = None
     max_complexity: int = 500
@@ -171,6 +174,12 @@ class CloudshelfState:
         self.stock: dict[str, dict[str, Json]] = {}
         self._by_third_party: dict[str, str] = {}
         self.reported: dict[str, Json] = {}
+        #: When the key was revoked, and what its role allows instead; see :mod:`cogent_ops.sandbox.access`.
+        self.key_revoked_at: str | None = None
+        self.role: frozenset[str] | None = None
+        #: Kiosks that are switched off, since when; and stores whose kiosks are on and sell nothing.
+        self.switched_off: dict[str, str] = {}
+        self.not_selling: set[str] = set()
         self.closed = False
         self.last_ingestion: str | None = None
         self.revision = dict.fromkeys(KINDS, 0)
@@ -454,6 +463,78 @@ class CloudshelfState:
     def _suffices(self, quantity: int) -> bool:
         least = self.behaviour.safety_stock
         return quantity >= least if self.behaviour.safety_stock_itself == "in" else quantity > least
+
+    # Kiosks
+
+    def devices(self) -> list[Json]:
+        """Every kiosk. One that is on was seen just now; one that is off, when it was switched off."""
+        return [
+            self._device(location, number)
+            for location in self.entities["Location"].values()
+            for number in range(1, self.behaviour.kiosks_per_store + 1)
+        ]
+
+    def _device(self, location: Json, number: int) -> Json:
+        gid = device_id(_channel(location), number)
+        off = self.switched_off.get(gid)
+        return {
+            "id": gid,
+            "platformProvidedId": None,
+            "displayName": f"Kiosk {location['displayName']}{'' if number == 1 else f' {number}'}",
+            "status": "LIVE" if off is None else "OFFLINE",
+            "lastSeen": off or self.clock.stamp(),
+            "visibilityType": "RETAILER",
+            "registered": True,
+            "locationId": location["id"],
+            "createdAt": location["createdAt"],
+            "updatedAt": off or location["updatedAt"],
+        }
+
+    def switch(self, given: Mapping[str, Any]) -> None:
+        """Change the kiosks of a store: ``channel``, and ``on`` (all, or the one with ``number``) or ``sells``.
+
+        :raises ValueError: for a store that Cloudshelf does not know.
+        """
+        channel = given["channel"]
+        if all(_channel(location) != channel for location in self.entities["Location"].values()):
+            raise ValueError(f"there is no location of Channel {channel}")
+        numbers = [given["number"]] if "number" in given else range(1, self.behaviour.kiosks_per_store + 1)
+        for number in numbers if "on" in given else ():
+            if given["on"]:
+                self.switched_off.pop(device_id(channel, number), None)
+            else:
+                self.switched_off.setdefault(device_id(channel, number), self.clock.stamp())
+        if "sells" in given:
+            (self.not_selling.discard if given["sells"] else self.not_selling.add)(channel)
+
+    def sells(self, channel: str) -> bool:
+        """Whether any kiosk of a store is on and sells."""
+        numbers = range(1, self.behaviour.kiosks_per_store + 1)
+        is_on = any(device_id(channel, number) not in self.switched_off for number in numbers)
+        return is_on and channel not in self.not_selling
+
+    # Keys
+
+    @property
+    def permissions(self) -> frozenset[str]:
+        """What the role of the key allows."""
+        return self.behaviour.permissions if self.role is None else self.role
+
+    def api_keys(self) -> list[Json]:
+        """The keys of the organisation, masked."""
+        made = self.organisation["createdAt"]
+        shown = f"*******{self.behaviour.api_key[-3:]}"
+        return [
+            {
+                "id": derived_id("OrganisationApiKey", "connector"),
+                "name": "Connector",
+                "maskedKey": shown,
+                "lastUsedAt": self.clock.stamp(),
+                "revokedAt": self.key_revoked_at,
+                "createdAt": made,
+                "updatedAt": made,
+            }
+        ]
 
     # Orders
 
@@ -814,6 +895,16 @@ def _stored_metadata(entry: Json) -> Json:
 
 def _handle(display_name: str) -> str:
     return "-".join("".join(c if c.isalnum() else " " for c in display_name.lower()).split())
+
+
+def device_id(channel: str, number: int = 1) -> str:
+    """Id of a kiosk of a store."""
+    return derived_id("Device", channel, *([] if number == 1 else [str(number)]))
+
+
+def _channel(location: Json) -> str:
+    """Key of the Channel whose store a location is; its own id where nobody says."""
+    return own_channel(location["platformProvidedId"] or "") or str(location["id"])
 
 
 def derived_id(kind: str, *parts: str) -> str:

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, unquote
 
 import msgspec
 
-from cogent_ops.sandbox import actions, orders
+from cogent_ops.sandbox import actions, orders, subscriptions
 from cogent_ops.sandbox.answers import (
     Answer,
     ApiError,
@@ -130,12 +130,20 @@ RESOURCES: dict[str, Resource] = {
         removable=True,
     ),
     "messages": Resource(("messages",), alternate="", read_only=True),
+    "subscriptions": Resource(
+        ("subscriptions",),
+        create=subscriptions.create_subscription,
+        update=_plain_update("subscriptions", "Subscription", subscriptions.SUBSCRIPTIONS),
+        removable=True,
+    ),
+    "api-clients": Resource(("api_clients",), alternate=""),
 }
 
 _PARAMS = {
     "query": {"where", "sort", "limit", "offset", "withTotal", "expand"},
     "get": {"expand"},
     "delete": {"version"},
+    "health": set(),
 }
 """Parameters that have an effect, by verb; ``staged`` belongs to product projections, ``expand`` to resources."""
 _PATH = re.compile(r"/(?P<project>[^/]+)(?:/in-store/key=(?P<store>[^/]+))?(?:/(?P<rest>.*))?")
@@ -166,13 +174,14 @@ class CommercetoolsApi:
         if method != "POST":
             raise ApiError(405, "InvalidInput", "Use POST.")
         behaviour = self.state.behaviour
-        if _basic(headers) != (behaviour.client_id, behaviour.client_secret):
+        client = self._client()
+        if client is None or _basic(headers) != (behaviour.client_id, behaviour.client_secret):
             text = "Please provide valid client credentials using HTTP Basic Authentication."
             raise ApiError(401, "invalid_client", text)
         form = {name: values[0] for name, values in parse_qs(body.decode(errors="replace")).items()}
         if form.get("grant_type") != "client_credentials":
             raise ApiError(400, "unsupported_grant_type", "Only client_credentials is possible here.")
-        scopes = self._granted(form.get("scope", ""))
+        scopes = self._granted(client["scope"], form.get("scope", ""))
         value = self.state.ids.uuid()
         expires = self.state.clock.now() + timedelta(seconds=behaviour.token_seconds)
         self._tokens[value] = (expires, frozenset(scopes))
@@ -183,8 +192,15 @@ class CommercetoolsApi:
             "token_type": "Bearer",
         }
 
-    def _granted(self, wanted: str) -> tuple[str, ...]:
-        held = self.state.behaviour.scopes
+    def _client(self) -> Json | None:
+        """The API client; ``None`` when it was revoked, or its last day has come."""
+        client = self.state["api-clients"].get(self.state.behaviour.client_id)
+        if client is not None and client.get("deleteAt", "9999") <= self.state.clock.stamp():
+            return None
+        return client
+
+    def _granted(self, scope_of_client: str, wanted: str) -> tuple[str, ...]:
+        held = tuple(scope_of_client.split())
         asked = tuple(wanted.split())
         for scope in asked:
             if not self._holds(frozenset(held), scope):
@@ -192,7 +208,7 @@ class CommercetoolsApi:
         return asked or held
 
     def expire_tokens(self) -> None:
-        """Invalidate every token, as a revoked API client does."""
+        """Invalidate every token."""
         self._tokens.clear()
 
     def _holds(self, held: frozenset[str], scope: str) -> bool:
@@ -210,7 +226,7 @@ class CommercetoolsApi:
             text = "This endpoint requires an access token. You can get one from the authorization server."
             raise ApiError(401, "Unauthorized", text)
         expires, held = self._tokens.get(value, (None, frozenset[str]()))
-        if expires is None or expires <= self.state.clock.now():
+        if expires is None or expires <= self.state.clock.now() or self._client() is None:
             self._tokens.pop(value, None)
             raise ApiError(401, "invalid_token", "invalid_token")
         if not any(self._holds(held, f"{scope}:{self.state.key}") for scope in wanted):
@@ -232,6 +248,8 @@ class CommercetoolsApi:
         if not segments:
             verb = {"GET": "get", "HEAD": "get", "POST": "update"}.get(method)
             return None if verb is None else Operation("project", verb)
+        if segments[0] == "subscriptions" and segments[2:] == ["health"]:
+            return Operation("subscriptions", "health", "id", segments[1]) if method == "GET" else None
         return _resource_operation(method, segments)
 
     def handle(
@@ -259,7 +277,8 @@ class CommercetoolsApi:
             if len(body) > MAX_BODY_BYTES:
                 raise ApiError(413, "ContentTooLarge", "The request body is larger than 16 MB.")
             params = parse_qs(query, keep_blank_values=True)
-            self._authorise(headers, _wanted_scopes(operation, params))
+            if operation.verb != "health":
+                self._authorise(headers, _wanted_scopes(operation, params))
             _check_params(operation, params)
             with self.state.written_by(self.state.behaviour.client_id):
                 answer = self._dispatch(operation, params, body)
@@ -281,6 +300,8 @@ class CommercetoolsApi:
         if operation.resource == "product-selection-assignments":
             return self._assignments(operation.store, params)
         match operation.verb:
+            case "health":
+                return subscriptions.health(self._found(operation, params))
             case "query":
                 return self._query(operation, params)
             case "get":
@@ -327,6 +348,8 @@ class CommercetoolsApi:
         """What is sent, with the references that are to be expanded."""
         if resource == "product-projections":
             stored = self._projection(stored, staged=_staged(params))
+        if resource == "api-clients":
+            stored = {name: value for name, value in stored.items() if name != "lastModifiedAt"}
         return expanded(self.state, stored, params.get("expand", ()))
 
     def _projection(self, stored: Json, *, staged: bool) -> Json:
@@ -491,7 +514,9 @@ def _wanted_scopes(operation: Operation, params: Params) -> list[str]:
         return ["view_product_selections"]
     if operation.resource == "product-projections" and _staged(params):
         return ["view_products"]
-    right = "view" if operation.verb in ("query", "get") else "manage"
+    # There is no scope that allows reading Subscriptions alone.
+    reads = operation.verb in ("query", "get") and operation.resource != "subscriptions"
+    right = "view" if reads else "manage"
     return [f"{right}_{scope}" for scope in RESOURCES[operation.resource].scopes]
 
 

@@ -36,6 +36,7 @@ import uvicorn
 from graphql import GraphQLError
 
 from cogent_ops.errors import CogentOpsError
+from cogent_ops.sandbox import subscriptions
 from cogent_ops.sandbox.answers import Answer, ApiError, Json, canonical, decode, json_answer
 from cogent_ops.sandbox.cloudshelf_api import CloudshelfApi, Request
 from cogent_ops.sandbox.cloudshelf_state import CloudshelfState, KioskBehaviour
@@ -385,6 +386,7 @@ class Control:
     - ``GET /clock``, ``POST /clock`` ``{"advance_seconds": 60}``.
     - ``POST /change`` ``{"change": "unpublish", "product": …}``: see :data:`cogent_ops.sandbox.shopfloor.CHANGES`.
     - ``POST /tokens/expire``: invalidate every access token.
+    - ``GET /subscriptions``: what each Subscription has delivered, holds back, and has discarded.
     """
 
     def __init__(self, app: SandboxApp) -> None:
@@ -405,6 +407,7 @@ class Control:
             "POST /clock": self._advance,
             "POST /change": self._change,
             "POST /tokens/expire": lambda given: self._expire_tokens(),
+            "GET /subscriptions": lambda given: self._subscriptions(),
         }
         handler = handlers.get(f"{method} {path.rstrip('/')}")
         try:
@@ -471,6 +474,11 @@ class Control:
 
     def _change(self, given: Json) -> Json:
         return self._app.state.floor.change(given.pop("change", ""), given)
+
+    def _subscriptions(self) -> Json:
+        state = self._app.state.commercetools
+        with state.lock:
+            return {"subscriptions": subscriptions.told(state)}
 
     def _expire_tokens(self) -> Json:
         with self._app.state.commercetools.lock:

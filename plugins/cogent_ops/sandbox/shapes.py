@@ -42,6 +42,80 @@ ENUMS: dict[str, tuple[str, ...]] = {
     "TaxCalculationMode": ("LineItemLevel", "UnitPriceLevel"),
     "CustomLineItemPriceMode": ("Standard", "External"),
     "TypeTextInputHint": ("SingleLine", "MultiLine"),
+    "SubscriptionHealthStatus": (
+        "Healthy",
+        "ConfigurationError",
+        "ConfigurationErrorDeliveryStopped",
+        "TemporaryError",
+        "ManuallySuspended",
+    ),
+    "MessageSubscriptionResourceTypeId": (
+        "approval-flow",
+        "approval-rule",
+        "associate-role",
+        "business-unit",
+        "category",
+        "customer",
+        "customer-email-token",
+        "customer-group",
+        "customer-password-token",
+        "inventory-entry",
+        "order",
+        "payment",
+        "product",
+        "product-selection",
+        "product-tailoring",
+        "quote",
+        "quote-request",
+        "review",
+        "shopping-list",
+        "staged-quote",
+        "standalone-price",
+        "store",
+    ),
+    "ChangeSubscriptionResourceTypeId": (
+        "approval-flow",
+        "approval-rule",
+        "associate-role",
+        "attribute-group",
+        "business-unit",
+        "cart",
+        "cart-discount",
+        "category",
+        "channel",
+        "customer",
+        "customer-email-token",
+        "customer-group",
+        "customer-password-token",
+        "discount-code",
+        "discount-group",
+        "extension",
+        "inventory-entry",
+        "key-value-document",
+        "order",
+        "order-edit",
+        "payment",
+        "product",
+        "product-discount",
+        "product-selection",
+        "product-tailoring",
+        "product-type",
+        "quote",
+        "quote-request",
+        "recurrence-policy",
+        "recurring-order",
+        "review",
+        "shipping-method",
+        "shopping-list",
+        "staged-quote",
+        "standalone-price",
+        "state",
+        "store",
+        "subscription",
+        "tax-category",
+        "type",
+        "zone",
+    ),
     "ResourceTypeId": (
         "address",
         "approval-flow",
@@ -165,6 +239,16 @@ FIELD_DEFINITION = {
     "inputHint": "enum:TypeTextInputHint",
 }
 
+MESSAGE_SUBSCRIPTION = {"resourceTypeId!": "enum:MessageSubscriptionResourceTypeId", "types": ["text"]}
+CHANGE_SUBSCRIPTION = {"resourceTypeId!": "enum:ChangeSubscriptionResourceTypeId"}
+#: What a Subscription's destination needs besides its type.
+DESTINATIONS: dict[str, tuple[str, ...]] = {
+    "SQS": ("queueUrl", "region"),
+    "SNS": ("topicArn",),
+    "GoogleCloudPubSub": ("projectId", "topic"),
+    "AzureServiceBus": ("connectionString",),
+}
+
 DRAFTS: dict[str, dict[str, Any]] = {
     "InventoryEntryDraft": {
         "sku!": "text",
@@ -194,6 +278,13 @@ DRAFTS: dict[str, dict[str, Any]] = {
         "description": "localized",
         "resourceTypeIds!": ["enum:ResourceTypeId"],
         "fieldDefinitions": [FIELD_DEFINITION],
+    },
+    "SubscriptionDraft": {
+        "key": "key",
+        "destination!": "destination",
+        "messages": [MESSAGE_SUBSCRIPTION],
+        "changes": [CHANGE_SUBSCRIPTION],
+        "format": "deliveryformat",
     },
     "CustomObjectDraft": {"container!": "container", "key!": "container", "value!": "any", "version": "int"},
     "PaymentDraft": {
@@ -303,6 +394,12 @@ ACTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "changeName": {"name!": "localized"},
         "setDescription": {"description": "localized"},
         "changeLabel": {"fieldName!": "text", "label!": "localized"},
+    },
+    "Subscription": {
+        "setKey": {"key": "key"},
+        "setMessages": {"messages": [MESSAGE_SUBSCRIPTION]},
+        "setChanges": {"changes": [CHANGE_SUBSCRIPTION]},
+        "changeDestination": {"destination!": "destination"},
     },
     "Order": {
         "changeOrderState": {"orderState!": "enum:OrderState"},
@@ -558,6 +655,21 @@ FIELDS: dict[str, Fields] = {
         "type": "text",
         "resourceUserProvidedIdentifiers": {"key": "text", "orderNumber": "text", "sku": "text"},
     },
+    "subscriptions": {
+        **_BASE,
+        "key": "text",
+        "destination": {"type": "text"},
+        "messages": {"resourceTypeId": "text", "types": "text"},
+        "changes": {"resourceTypeId": "text"},
+        "status": "text",
+    },
+    "api-clients": {
+        "id": "text",
+        "name": "text",
+        "scope": "text",
+        "createdAt": "time",
+        "deleteAt": "time",
+    },
     "product-selection-assignments": {"product": _REF, "productSelection": _REF},
 }
 
@@ -666,6 +778,20 @@ def _is_point(value: Any) -> bool:
     )
 
 
+def _is_destination(value: Any) -> bool:
+    if not isinstance(value, dict) or value.get("type") not in DESTINATIONS:
+        return False
+    return all(isinstance(value.get(name), str) for name in DESTINATIONS[value["type"]])
+
+
+def _is_delivery_format(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    return value == {"type": "Platform"} or (
+        value.get("type") == "CloudEvents" and isinstance(value.get("cloudEventsVersion"), str)
+    )
+
+
 _is_currency = _matches("[A-Z]{3}")
 
 _LEAVES: dict[str, Callable[[Any], bool]] = {
@@ -682,6 +808,8 @@ _LEAVES: dict[str, Callable[[Any], bool]] = {
     "localized": _is_texts,
     "money": _is_money,
     "point": _is_point,
+    "destination": _is_destination,
+    "deliveryformat": _is_delivery_format,
     "fields": lambda value: isinstance(value, dict),
     "any": lambda value: True,
 }

@@ -11,9 +11,9 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from cogent_ops.domain.identifiers import location_gid, product_gid, sku_of, variant_gid
-from cogent_ops.sandbox import actions, webshop
+from cogent_ops.sandbox import access, actions, subscriptions, webshop
 from cogent_ops.sandbox.answers import ApiError, Json
-from cogent_ops.sandbox.cloudshelf_state import CloudshelfState, derived_id
+from cogent_ops.sandbox.cloudshelf_state import CloudshelfState, derived_id, device_id
 from cogent_ops.sandbox.collection import wire_time
 from cogent_ops.sandbox.dataset import all_variants
 from cogent_ops.sandbox.predicates import moment
@@ -40,14 +40,20 @@ class ShopFloor:
     def __init__(self, commercetools: CommercetoolsState, cloudshelf: CloudshelfState) -> None:
         self._commercetools, self._cloudshelf = commercetools, cloudshelf
 
+    def side(self, name: str) -> CommercetoolsState | CloudshelfState:
+        """One of both systems: ``commercetools`` or ``cloudshelf``."""
+        return self._cloudshelf if name == "cloudshelf" else self._commercetools
+
     # Kiosks
 
     def place_kiosk_order(self, order: KioskOrder) -> str:
         """Save a basket with status ``DRAFT_BASKET`` and return the order's id.
 
-        :raises OrderRefused: when a kiosk does not show one of the articles.
+        :raises OrderRefused: when a kiosk does not show one of the articles, or the store's kiosks are off.
         """
         with self._cloudshelf.lock:
+            if order.channel_key and not self._cloudshelf.sells(order.channel_key):
+                raise OrderRefused(f"No kiosk sells anything in {order.channel_key}.")
             for line in order.lines:
                 variant = self._cloudshelf.get("ProductVariant", variant_gid(line.sku))
                 if variant is None or not (variant["isInStock"] or variant["availableToPurchase"]):
@@ -76,7 +82,7 @@ class ShopFloor:
         return {
             "locationId": None if location is None else location["id"],
             "locationName": None if location is None else location["displayName"],
-            "deviceId": derived_id("Device", order.channel_key),
+            "deviceId": device_id(order.channel_key),
             "deviceName": f"Kiosk {shop}",
             "cloudshelfId": derived_id("Cloudshelf", "main"),
             "cloudshelfName": "Endless aisle",
@@ -354,6 +360,19 @@ class ShopFloor:
             )
 
 
+def _locked(
+    side: str, change: Callable[[Any, Mapping[str, Any]], Json | None]
+) -> Callable[[ShopFloor, Mapping[str, Any]], Json]:
+    """A change of one side's state, made under its lock."""
+
+    def run(floor: ShopFloor, given: Mapping[str, Any]) -> Json:
+        state = floor.side(side)
+        with state.lock:
+            return change(state, given) or {}
+
+    return run
+
+
 def _done(
     call: Callable[[ShopFloor, Mapping[str, Any]], None],
 ) -> Callable[[ShopFloor, Mapping[str, Any]], Json]:
@@ -379,6 +398,10 @@ CHANGES: dict[str, Callable[[ShopFloor, Mapping[str, Any]], Json]] = {
     "basket-purchase": ShopFloor.purchase_basket,
     "order-change": ShopFloor.work_on_order,
     "select": _done(lambda floor, given: floor.select(given)),
+    "subscription": _locked("commercetools", subscriptions.change_status),
+    "client": _locked("commercetools", access.change_client),
+    "key": _locked("cloudshelf", access.change_key),
+    "kiosk": _locked("cloudshelf", CloudshelfState.switch),
 }
 """Changes by name. ``product`` is an id or a key, ``channel`` a key, ``quantity`` a count, ``fields`` raw fields."""
 

@@ -8,6 +8,7 @@ versions that move because stock moved.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -122,6 +123,8 @@ class CommercetoolsState:
         self.project: Json = dict(data.project)
         self.selections: dict[str, list[Json]] = {}
         self._sequence: dict[str, int] = {}
+        #: Of each Subscription by its id, how many notifications were delivered, held back and discarded.
+        self.notified: dict[str, Counter[str]] = {}
         self._pending: list[tuple[datetime, Callable[[], object]]] = []
         self._outdated: dict[str, Json | None] = {}
         self._reserved: dict[str, int] = {
@@ -132,6 +135,11 @@ class CommercetoolsState:
         self.collections = _collections()
         for name, resources in _content(data).items():
             self.collections[name].load(resources)
+        made = {"createdAt": self.clock.stamp(), "lastModifiedAt": self.clock.stamp()}
+        scope = " ".join(self.behaviour.scopes)
+        self.collections["api-clients"].put(
+            {"id": self.behaviour.client_id, "name": "Sandbox", "scope": scope, **made}
+        )
 
     @property
     def key(self) -> str:
@@ -249,7 +257,7 @@ class CommercetoolsState:
         :raises ApiError: 400 ``ReferenceExists`` naming the kind of resource that does.
         """
         wanted = reference(type_id, identifier)
-        for name in self.collections.keys() - {"messages", "custom-objects"}:
+        for name in self.collections.keys() - {"messages", "custom-objects", "subscriptions", "api-clients"}:
             if any(_mentions(resource, wanted) for resource in self.collections[name]):
                 raise reference_exists(identifier, self.collections[name].type_id)
 
@@ -391,7 +399,11 @@ class CommercetoolsState:
     # Messages
 
     def emit(self, kind: str, type_id: str, resource: Json, **payload: Any) -> None:
-        """Write a Message, unless the project has them off or notifications have stopped."""
+        """Write a Message, unless the project has them off or notifications have stopped.
+
+        Subscriptions are told in either case.
+        """
+        self._notify(kind, type_id)
         if not self.project["messages"]["enabled"] or self.messages_stopped():
             return
         identifier = resource["id"]
@@ -407,6 +419,18 @@ class CommercetoolsState:
             **{name: value for name, value in payload.items() if value is not None},
         }
         self.later(self.behaviour.message_lag_seconds, lambda: self.collections["messages"].put(message))
+
+    def _notify(self, kind: str, type_id: str) -> None:
+        """Count what Subscriptions do with a notification: one that has stopped discards it."""
+        ways = {"Healthy": "delivered", "TemporaryError": "held", "ConfigurationError": "held"}
+        for one in self.collections["subscriptions"]:
+            wanted = any(
+                message["resourceTypeId"] == type_id and kind in (message.get("types") or [kind])
+                for message in one["messages"]
+            )
+            if wanted or any(change["resourceTypeId"] == type_id for change in one["changes"]):
+                way = ways.get(one["status"], "discarded")
+                self.notified.setdefault(one["id"], Counter())[way] += 1
 
     def canonical(self) -> Json:
         """What counts when two end states are compared: no ids, versions or timestamps of our own making."""
@@ -495,6 +519,8 @@ def _collections() -> dict[str, Collection]:
         "payments": Collection("payment", {"interfaceId": _interface_id}),
         "custom-objects": Collection("key-value-document", {"container/key": _container_and_key}),
         "messages": Collection("message"),
+        "subscriptions": Collection("subscription"),
+        "api-clients": Collection("api-client"),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ from tests.support.talk import Json, Kiosk, Shop, gid, http, location, product, 
 from cogent_ops.domain.identifiers import variant_gid
 from cogent_ops.sandbox.dataset import Dataset
 from cogent_ops.sandbox.server import SandboxServer
+from cogent_ops.sandbox.traffic import KioskOrder, OrderRefused
 
 
 def control(server: SandboxServer, method: str, path: str, body: Any = None) -> httpx.Response:
@@ -199,3 +201,115 @@ def test_there_are_no_other_endpoints(sandbox: SandboxServer) -> None:
 def test_health_comes_without_faults(sandbox: SandboxServer) -> None:
     told(sandbox, "PUT", "/faults", {"rules": [{"kind": "reset"}]})
     assert told(sandbox, "GET", "/health") == {"ok": True}
+
+
+# Who is let in, who is told, which kiosks are there
+
+
+QUEUE = {"type": "SQS", "queueUrl": "https://queue.example.com/1", "region": "eu-west-1"}
+
+
+def test_a_client_ends_at_its_time(shop: Shop) -> None:
+    server = shop.server
+    ends = server.state.clock.now() + timedelta(hours=1)
+    change(server, "client", deleteAt=ends.isoformat())
+    assert shop.get("/api-clients/sandbox-client")["deleteAt"]
+    told(server, "POST", "/clock", {"advance_seconds": 3601})
+    assert shop.issue().status_code == 401
+    assert shop.ask("/channels").status_code == 401
+    change(server, "client", deleteAt=None)
+    assert Shop(server).ask("/channels").status_code == 200
+
+
+def test_a_revoked_client_is_gone_with_its_tokens(shop: Shop) -> None:
+    change(shop.server, "client", revoked=True)
+    assert shop.ask("/channels").status_code == 401
+    assert shop.issue().status_code == 401
+    assert control(shop.server, "POST", "/change", {"change": "client", "deleteAt": None}).status_code == 400
+    told(shop.server, "POST", "/reset", {"api": "commercetools"})
+    assert Shop(shop.server).ask("/channels").status_code == 200
+
+
+def test_a_client_gets_other_scopes_with_its_next_token(shop: Shop) -> None:
+    change(shop.server, "client", scopes=["view_products:sandbox"])
+    assert shop.ask("/subscriptions").status_code == 200
+    fewer = Shop(shop.server)
+    assert fewer.ask("/inventory").status_code == 200
+    assert fewer.ask("/subscriptions").status_code == 403
+
+
+def test_a_revoked_key_opens_nothing(kiosk: Kiosk) -> None:
+    server = kiosk.server
+    change(server, "key", revoked=True)
+    assert kiosk.error("{ products { totalCount } }")["extensions"]["code"] == "UNAUTHENTICATED"
+    change(server, "key", revoked=False, permissions=["CATALOGUE:READ"])
+    assert kiosk.data("{ products { totalCount } }")["products"]["totalCount"] == 0
+    assert kiosk.error("{ devices { totalCount } }")["extensions"]["code"] == "FORBIDDEN"
+
+
+@pytest.mark.parametrize(
+    ("status", "health", "way"),
+    [
+        ("Healthy", 200, "delivered"),
+        ("TemporaryError", 503, "held"),
+        ("ConfigurationError", 400, "held"),
+        ("ConfigurationErrorDeliveryStopped", 400, "discarded"),
+        ("ManuallySuspended", 400, "discarded"),
+    ],
+)
+def test_a_subscription_delivers_holds_back_or_discards(
+    shop: Shop, status: str, health: int, way: str
+) -> None:
+    draft = {"key": "stock", "destination": QUEUE, "messages": [{"resourceTypeId": "inventory-entry"}]}
+    made = shop.ok("POST", "subscriptions", draft)
+    change(shop.server, "subscription", subscription="stock", status=status)
+    shop.entry("told-of")
+    (found,) = told(shop.server, "GET", "/subscriptions")["subscriptions"]
+    counts = {name: found[name] for name in ("delivered", "held", "discarded")}
+    assert counts == {"delivered": 0, "held": 0, "discarded": 0, way: 1}
+    assert (
+        http().get(f"{shop.server.commercetools_url}/sandbox/subscriptions/{made['id']}/health").status_code
+        == health
+    )
+
+
+def test_what_was_held_back_is_delivered_once_it_is_healthy(shop: Shop) -> None:
+    draft = {"key": "stock", "destination": QUEUE, "changes": [{"resourceTypeId": "inventory-entry"}]}
+    made = shop.ok("POST", "subscriptions", draft)
+    change(shop.server, "subscription", subscription="stock", status="ConfigurationError")
+    shop.entry("kept")
+    change(shop.server, "subscription", subscription="stock", status="ConfigurationErrorDeliveryStopped")
+    shop.entry("lost")
+    found = shop.act("subscriptions", made, {"action": "changeDestination", "destination": QUEUE})
+    assert found["status"] == "Healthy"
+    shop.entry("told")
+    (one,) = told(shop.server, "GET", "/subscriptions")["subscriptions"]
+    assert (one["delivered"], one["held"], one["discarded"]) == (1, 0, 2)
+
+
+def test_a_kiosk_that_is_off_was_seen_when_it_went(kiosk: Kiosk) -> None:
+    server = kiosk.server
+    place = {**location("l"), "id": "gid://external/CommercetoolsChannel/berlin"}
+    kiosk.locations(place)
+    seen = "{ devices { edges { node { status lastSeen } } } }"
+
+    def node() -> Json:
+        return dict(kiosk.data(seen)["devices"]["edges"][0]["node"])
+
+    assert node()["status"] == "LIVE"
+    change(server, "kiosk", channel="berlin", on=False)
+    off = node()
+    told(server, "POST", "/clock", {"advance_seconds": 600})
+    assert node() == off
+    assert off["status"] == "OFFLINE"
+    with pytest.raises(OrderRefused, match="berlin"):
+        server.state.floor.place_kiosk_order(an_order("berlin"))
+    change(server, "kiosk", channel="berlin", on=True, sells=False)
+    assert node()["lastSeen"] > off["lastSeen"]
+    with pytest.raises(OrderRefused, match="berlin"):
+        server.state.floor.place_kiosk_order(an_order("berlin"))
+    assert control(server, "POST", "/change", {"change": "kiosk", "channel": "nowhere"}).status_code == 400
+
+
+def an_order(channel: str) -> KioskOrder:
+    return KioskOrder("1", (), channel, "a@example.com", "Alma R.", None, internal=False)

@@ -32,7 +32,7 @@ class Watchdog:
         since = checked or self._watched_since(now)
         if now - since <= timedelta(minutes=self.minutes):
             return None
-        return _silent(self.link, checked, since, self.minutes)
+        return _silent(checked, since, self.minutes)
 
     def _watched_since(self, now: datetime) -> datetime:
         """Since when somebody watches a monitor that has never checked anything."""
@@ -44,7 +44,7 @@ class Watchdog:
         return now
 
 
-def _silent(link: str, checked: datetime | None, since: datetime, minutes: int) -> NewException:
+def _silent(checked: datetime | None, since: datetime, minutes: int) -> NewException:
     what = (
         f"The last check of sync_health was at {since:%Y-%m-%d %H:%M} UTC"
         if checked
@@ -53,7 +53,7 @@ def _silent(link: str, checked: datetime | None, since: datetime, minutes: int) 
     return NewException(
         kind=Kind.MONITOR_SILENT,
         cause_key=CAUSE,
-        record="sync_health" if link == "default" else f"sync_health__{link}",
+        record=CAUSE,
         field="",
         rule=f"a check every {minutes} minutes at least",
         message=f"{what}. Until it looks again nobody is told of late stock, lost orders or stopped flows.",
