@@ -20,7 +20,7 @@ from starlette.responses import Response
 from cogent_ops.domain.exceptions import OPEN, Action, Kind, Owner
 from cogent_ops.domain.policies import KindPolicy
 from cogent_ops.domain.wording import Span
-from cogent_ops.errors import PermanentError
+from cogent_ops.errors import ConfigError, PermanentError
 from cogent_ops.pages import DESK_PREFIX, NIGHTS_PREFIX
 from cogent_ops.services.beside import place_of
 from cogent_ops.services.case import ENDING, LABELS, QUICK, SILENCES, TRYING, Case, case_of
@@ -155,7 +155,10 @@ class _Pages:
     def bulk(self, request: Request) -> Response:
         """One deed for many exceptions."""
         visit = visit_of(request)
-        review = self.desk.runtime(visit.link).review()
+        try:
+            review = self.desk.runtime(visit.link).review()
+        except ConfigError as error:
+            return self.inbox(request, Failed("bulk", str(error), _typed(visit)))
         form = visit.form
         name = str(form.get("deed") or "")
         action = next((one for one in BULK if one.value == name), None)
@@ -240,11 +243,13 @@ class _Pages:
     def decide(self, request: Request, number: int, deed: str) -> Response:
         """Do what somebody decided about one exception."""
         visit = visit_of(request)
-        review = self.desk.runtime(visit.link).review()
+        try:
+            review = self.desk.runtime(visit.link).review()
+        except ConfigError as error:
+            return self.exception(request, number, Failed(deed, str(error), _typed(visit)), 503)
         _case(review, number, visit)
         if deed == "reveal":
-            email = review.reveal(number, actor=visit.name)
-            return self.exception(request, number, revealed=email or "")
+            return self.exception(request, number, revealed=_reveal(review, number, visit))
         if deed in ("silence", "lift"):
             return self._silence(request, review, number, deed)
         action = next((one for one in Action if one.value == deed), None)
@@ -352,6 +357,13 @@ def _number(text: str | None) -> int | None:
 def _case(review: Review, number: int, visit: Visit) -> Case:
     try:
         return case_of(review, number, visit.now)
+    except PermanentError as error:
+        raise NotFound(str(error)) from error
+
+
+def _reveal(review: Review, number: int, visit: Visit) -> str:
+    try:
+        return review.reveal(number, actor=visit.name) or ""
     except PermanentError as error:
         raise NotFound(str(error)) from error
 
