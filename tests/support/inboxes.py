@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 @dataclass
 class Post:
-    """One request to a webhook."""
+    """One request to a webhook; without a body it was a GET."""
 
     path: str
     headers: Mapping[str, str]
@@ -38,18 +38,23 @@ class Webhooks:
 
     @property
     def texts(self) -> list[str]:
-        return [post.body["text"] for post in self.posts]
+        return [post.body["text"] for post in self.posts if post.body is not None]
 
 
 @contextmanager
 def webhooks() -> Iterator[Webhooks]:
-    """A web server that takes every POST."""
+    """A web server that takes every POST and GET."""
     hooks = Webhooks()
 
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._take(None)
+
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            hooks.posts.append(Post(self.path, dict(self.headers), json.loads(body)))
+            self._take(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+        def _take(self, body: Any) -> None:
+            hooks.posts.append(Post(self.path, dict(self.headers), body))
             status, text, headers = hooks.answers.pop(0) if hooks.answers else (200, "ok", {})
             self.send_response(status)
             for name, value in {**headers, "Content-Length": str(len(text))}.items():
