@@ -23,6 +23,7 @@ from cogent_ops.web.desk.charts import (
     curve,
     hour_bars,
     share_bar,
+    stairs,
     ticks,
 )
 
@@ -157,3 +158,22 @@ def test_hours_stack_within_the_drawing(by_hour: dict[int, Account]) -> None:
         for x, y in re.findall(r"M([\d.e+-]+) ([\d.e+-]+)h", path):
             assert 0 <= float(x) <= WIDTH
             assert -0.01 <= float(y) <= HEIGHT
+
+
+def test_a_quantity_stays_what_it_is_until_it_changes() -> None:
+    found = stairs([(END - timedelta(hours=12), 8), (END - timedelta(hours=6), 2)], DAY)
+    assert found is not None
+    assert (found.top, found.bottom, found.zero) == (8, 0, None)
+    assert found.line == f"M{WIDTH / 2:g} {TOP:g}H{WIDTH * 0.75:g}V{TOP + HEIGHT * 0.75:g}H{WIDTH:g}"
+    below = stairs([(END - timedelta(hours=12), 4), (END - timedelta(hours=6), -4)], DAY)
+    assert below is not None
+    assert below.zero == TOP + HEIGHT / 2
+    assert stairs([(END, 4)], DAY) is None
+
+
+@given(st.floats(0.05, 400))
+def test_a_time_line_of_any_length_has_a_few_times_below_it(days: float) -> None:
+    found = list(ticks(Window(END - timedelta(days=days), END, LONDON)))
+    assert len(found) <= 30
+    assert len(found) >= min(1, int(days))
+    assert [tick.x for tick in found] == sorted(tick.x for tick in found)

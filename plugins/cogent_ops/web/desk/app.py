@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cogent_ops.errors import CogentOpsError, RetryableError
-from cogent_ops.web.desk import health, inbox
+from cogent_ops.web.desk import explain, health, inbox, playbook
 from cogent_ops.web.desk.access import guard
 from cogent_ops.web.desk.frame import Desk, NotFound
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: Modules with ``add_routes(router, desk)``.
-PARTS = (health, inbox)
+PARTS = (health, inbox, explain, playbook)
 
 
 def create_app() -> FastAPI:

@@ -6,6 +6,7 @@ see it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +24,15 @@ TOP, BOTTOM = 20.0, 18.0
 POINTS = 170
 #: Two checks so far apart are not joined: nobody looked in between.
 SILENT = timedelta(minutes=16)
+#: Up to so many days, a time stands below every so many hours, in this form.
+_STEPS = (
+    (0.3, 1, "%H:%M"),
+    (1.3, 6, "%H:%M"),
+    (8.5, 24, "%a"),
+    (17.0, 72, "%d %b"),
+    (40.0, 168, "%d %b"),
+    (math.inf, 336, "%d %b"),
+)
 #: So many marks have room side by side.
 CELLS = 8
 
@@ -173,17 +183,15 @@ def _gaps(runs: Sequence[Sequence[tuple[datetime, float]]], window: Window) -> I
 
 def ticks(window: Window) -> Iterator[Tick]:
     """Round hours, or days, of the business's clock."""
-    length = window.end - window.start
-    hours = next(
-        (step for step, most in ((1, 7), (6, 30), (24, 200)) if length <= timedelta(hours=most)), 168
-    )
+    days = (window.end - window.start) / timedelta(days=1)
+    hours, form = next((step, form) for most, step, form in _STEPS if days <= most)
     local = window.start.astimezone(window.zone).replace(minute=0, second=0, microsecond=0)
     local -= timedelta(hours=local.hour % min(hours, 24))
     while local <= window.end:
         if window.start <= local:
             x = window.x(local)
             anchor = "start" if x < 20 else "end" if x > WIDTH - 20 else "middle"
-            yield Tick(x, f"{local:%a}" if hours >= 24 else f"{local:%H:%M}", anchor)
+            yield Tick(x, f"{local:{form}}".lstrip("0") if "%b" in form else f"{local:{form}}", anchor)
         # Arithmetic on local times keeps the hour of the clock when summer time begins or ends.
         local += timedelta(hours=hours)
 
@@ -307,3 +315,36 @@ def hour_bars(
     return Hours(
         tuple((name, "".join(paths[name])) for name, _ in PARTS if name in paths), tuple(ticks(window)), most
     )
+
+
+@dataclass(frozen=True)
+class Stairs:
+    """A quantity over time, which stays what it is until it changes.
+
+    :param top: the quantity at the upper edge; ``bottom`` at the lower one.
+    :param zero: height of nothing; ``None``: it is not in the drawing.
+    """
+
+    line: str
+    top: int
+    bottom: int
+    zero: float | None
+    ticks: tuple[Tick, ...]
+
+
+def stairs(changes: Sequence[tuple[datetime, int]], window: Window) -> Stairs | None:
+    """A quantity from change to change; ``None``: there are too few to draw.
+
+    :param changes: when it became what, the oldest first.
+    """
+    seen = [(window.x(at), number) for at, number in changes if window.holds(at)]
+    if len(seen) < 2:
+        return None
+    numbers = [number for _, number in seen]
+    top, bottom = max(*numbers, 1), min(*numbers, 0)
+
+    def y(number: int) -> float:
+        return round(TOP + HEIGHT * (top - number) / (top - bottom), 1)
+
+    line = f"M{seen[0][0]:g} {y(seen[0][1]):g}" + "".join(f"H{x:g}V{y(number):g}" for x, number in seen[1:])
+    return Stairs(f"{line}H{WIDTH:g}", top, bottom, y(0) if bottom < 0 else None, tuple(ticks(window)))
