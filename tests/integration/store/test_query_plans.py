@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -21,7 +21,9 @@ from tests.support.trouble import HELD
 from cogent_ops.domain.availability import Wanted
 from cogent_ops.domain.drift.model import Area, Cause, Finding
 from cogent_ops.domain.exceptions import Action, Kind, Owner
-from cogent_ops.domain.rules import OrderStatus
+from cogent_ops.domain.health.model import Flow as HealthFlow
+from cogent_ops.domain.health.model import Freshness, Snapshot, State
+from cogent_ops.domain.rules import MovementRules, OrderStatus
 from cogent_ops.domain.stock import MovementState, NewMovement, Place, Source
 from cogent_ops.store import Filter, Store, open_store
 from cogent_ops.store.alerts import AlertState, NewAlert, Told, Untold
@@ -61,6 +63,10 @@ def _in_transaction(work: Callable[[Store, sa.Connection], object]) -> Call:
 
 
 CALLS: dict[str, Call] = {
+    "measures": lambda store: _measure(store, "de"),
+    "accounts": lambda store: _account(store, "de"),
+    "health": lambda store: _check(store, "de"),
+    "retention.delete_samples": lambda store: store.retention.delete_samples("de", TURN, 5),
     "fingerprints.known": lambda store: store.fingerprints.known("de", "product", SOME),
     "fingerprints.remember": lambda store: store.fingerprints.remember(
         "de", "product", dict.fromkeys(SOME, "h"), "run"
@@ -238,10 +244,11 @@ def loaded(request: pytest.FixtureRequest) -> Iterator[URL]:
             _fill_alerts(store, link)
             _fill_captures(store, link)
             _fill_drift(store, link)
+            _fill_health(store, link)
             _fill_protection(store, link)
         with database(url).begin() as conn:
             for number in range(1000):
-                store.audit_log.write("ann", "decide", f"subject-{number}", conn=conn)
+                store.audit_log.write("ann", "decide", f"subject-{number}", link=LINKS[number % 3], conn=conn)
             if not database(url).is_sqlite:  # PostgreSQL plans by statistics that it keeps, SQLite has none
                 conn.exec_driver_sql("ANALYZE")
         yield url
@@ -440,6 +447,49 @@ def _drain(store: Store, project: str) -> None:
         stock.park(conn, ids[50], "a", "why", 60)
         stock.review(conn, ids[51], "a", "why")
     stock.hand_back(ids[52:], "a", 60)
+
+
+def _measure(store: Store, link: str) -> None:
+    """What a check measures. All that was filled is of now, so a moment after it stands for the last hour.
+
+    What waits it counts by the index of just that, all of it; that is not tried here.
+    """
+    measures, since = store.measures, now() + timedelta(hours=1)
+    measures.stock_waiting(link, f"p-{link}")
+    measures.stock_arrived(link, f"p-{link}", since, since)
+    measures.availability_arrived(link, since, since)
+    measures.orders_arrived(link, since, since)
+    measures.queues(link, now())
+    measures.open_by_place(link)
+
+
+def _account(store: Store, link: str) -> None:
+    """Everything that a check counts."""
+    accounts, since = store.accounts, now() + timedelta(hours=1)
+    accounts.orders(link, since, MovementRules())
+    accounts.units(link, since)
+    accounts.judged(link, PRODUCTS[:5])
+    store.stock_history.unmoved_among(link, PRODUCTS[:5])
+
+
+def _check(store: Store, link: str) -> None:
+    """What a check keeps, and pages read."""
+    with store.begin() as conn:
+        store.health.save(conn, _snapshot(link, now()), "run")
+    store.health.first_check(link)
+    store.health.samples(link, now() - timedelta(hours=1), HealthFlow.STOCK)
+    store.health.deeds(link, now() + timedelta(hours=1), ["heal"], 10)
+
+
+def _snapshot(link: str, at: datetime) -> Snapshot:
+    flows = tuple(Freshness(flow=flow, state=State.GOOD, age=1.0, target=60.0) for flow in HealthFlow)
+    return Snapshot(link=link, checked_at=at, state=State.GOOD, sentence="", flows=flows)
+
+
+def _fill_health(store: Store, link: str) -> None:
+    for number in range(300):
+        with store.begin() as conn:
+            store.health.save(conn, _snapshot(link, TURN - timedelta(minutes=5 * number)), "run")
 
 
 def _run(link: str, number: int) -> Values:
