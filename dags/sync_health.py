@@ -47,7 +47,7 @@ def build(link: str) -> None:
         ops.HealthCheckOperator(
             task_id="check",
             link=link,
-            inlets=[flows.catalogue_asset(link), flows.stock_asset(link), flows.order_asset(link)],
+            inlets=flows.flow_assets(link),
             outlets=[flows.health_asset(link)],
             retry_delay=timedelta(seconds=30),
             execution_timeout=timedelta(minutes=10),

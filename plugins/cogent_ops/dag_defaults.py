@@ -142,6 +142,13 @@ def stock_asset(link: str) -> Asset:
     return Asset(name=dag_id("commercetools_stock", link), uri=f"cogent-ops://commercetools/{link}/stock")
 
 
+def availability_asset(link: str) -> Asset:
+    """What ``availability_push`` produces: the link's stock on the kiosks."""
+    return Asset(
+        name=dag_id("cloudshelf_availability", link), uri=f"cogent-ops://cloudshelf/{link}/availability"
+    )
+
+
 def stock_inbox(link: str) -> Asset:
     """What wakes ``stock_deltas``: kiosk orders and movements that wait."""
     from cogent_ops.triggers import StockWorkTrigger
@@ -177,6 +184,12 @@ def drift_asset(link: str) -> Asset:
 def health_asset(link: str) -> Asset:
     """What ``sync_health`` produces: how the link stands."""
     return Asset(name=dag_id("sync_health_state", link), uri=f"cogent-ops://store/{link}/health")
+
+
+def flow_assets(link: str) -> list[Asset]:
+    """What the flows produce, and sync health looks at."""
+    makers = (catalogue_asset, stock_asset, availability_asset, order_asset, drift_asset)
+    return [make(link) for make in makers]
 
 
 def exception_inbox(link: str) -> Asset:
