@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
 from cogent_ops.domain.exceptions import LEADS_TO, Action, NewException
-from cogent_ops.domain.health.model import Flow, Freshness, Snapshot, State
 from cogent_ops.store import Filter, Status, Store
 from cogent_ops.store.alerts import AlertState, NewAlert, Told, Untold
 
@@ -84,24 +81,3 @@ class Calendar:
             assert taken is not None
             with self.store.begin() as conn:
                 self.store.alerts.settle(conn, taken, AlertState.SENT, self.at + timedelta(seconds=2))
-
-    def look(self, ages: dict[Flow, float | None], targets: dict[Flow, float]) -> None:
-        """A check of sync health that found data so old."""
-        flows = [
-            Freshness(flow=flow, state=_state(age, targets[flow]), age=age, target=targets[flow])
-            for flow, age in ages.items()
-        ]
-        with self.store.begin() as conn:
-            self.store.health.save(conn, snapshot(self.at, flows), "check")
-
-
-def snapshot(at: datetime, flows: Iterable[Freshness], **more: Any) -> Snapshot:
-    """What a check found."""
-    given: dict[str, Any] = {"sentence": "All is well.", "state": State.GOOD, **more}
-    return Snapshot(link=LINK, checked_at=at, flows=tuple(flows), **given)
-
-
-def _state(age: float | None, target: float) -> State:
-    if age is None:
-        return State.UNKNOWN
-    return State.GOOD if age <= target else State.LATE

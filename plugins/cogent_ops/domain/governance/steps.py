@@ -45,7 +45,7 @@ def _unaccounted(month: Month) -> Iterator[Step]:
         yield Step(
             owner=PLATFORM,
             text="Find out what became of the orders and units that were not accounted for, and how it could happen.",
-            why=f"{_times(len(month.unaccounted))} in the month, {still} of them at its end.",
+            why=f"{times(len(month.unaccounted))} in the month, {still} of them at its end.",
         )
 
 
@@ -63,8 +63,8 @@ def _messages(month: Month) -> Iterator[Step]:
     for one in _of(month, Kind.ALERT_UNDELIVERED):
         yield Step(
             owner=PLATFORM,
-            text="Give the default channel a second one to fall back on, and see why connections fail.",
-            why=f"Messages could not be delivered {_times(one.opened)} in the month.",
+            text="Name a second channel in include/exceptions.yaml, over which people hear that the first is down.",
+            why=f"Messages could not be delivered {times(one.opened)} in the month.",
         )
 
 
@@ -109,7 +109,7 @@ def _orders(month: Month) -> Iterator[Step]:
     if orders.captured and orders.helped / orders.captured > HELPED:
         kinds = [one for kind in HELD_ORDERS for one in _of(month, kind)]
         first = max(kinds, key=lambda one: (one.opened, one.kind), default=None)
-        most = f" Most often: {first.title} ({_times(first.opened)})." if first else ""
+        most = f" Most often: {first.title} ({times(first.opened)})." if first else ""
         yield Step(
             owner=Owner.ECOMMERCE.value,
             text="Mend what most often keeps orders from being captured by themselves.",
@@ -151,14 +151,14 @@ def _answers(month: Month) -> Iterator[Step]:
                 owner=one.owner,
                 text="Agree who looks at exceptions and when; see deputy, business hours and deadlines in "
                 "include/exceptions.yaml.",
-                why=f"{one.in_time:,} of {one.judged:,} were answered in time ({one.share:.0%}); the deputy was told "
-                f"{_times(one.escalated)}.",
+                why=f"{one.in_time:,} of {one.judged:,} were answered in time ({one.share:.0%})"
+                + (f"; the deputy was told {times(one.escalated)}." if one.escalated else "."),
             )
         if one.oldest is not None and month.until - one.oldest > OLD:
             yield Step(
                 owner=one.owner,
                 text="Decide about what is open for weeks: mend it, reject it, or say that it is expected.",
-                why=f"{one.open:,} are open, the oldest since {one.oldest:%Y-%m-%d}.",
+                why=f"Open: {one.open:,}, the oldest since {one.oldest:%Y-%m-%d}.",
             )
 
 
@@ -168,7 +168,7 @@ def _repeats(month: Month) -> Iterator[Step]:
         yield Step(
             owner=one.owner,
             text=f"Mend the cause of '{one.title}' rather than case after case.",
-            why=f"It came up {_times(one.times)}, {of}. Last: {one.message}",
+            why=f"It came up {times(one.times)}, {of}. Last: {one.message}",
         )
 
 
@@ -217,7 +217,8 @@ def _of(month: Month, kind: Kind) -> Sequence[KindMonth]:
     return [one for one in month.kinds if one.kind == kind and one.opened]
 
 
-def _times(count: int) -> str:
+def times(count: int) -> str:
+    """``once``, ``12 times``."""
     return "once" if count == 1 else f"{count:,} times"
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from markupsafe import Markup
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 720, 180, 44, 22
+#: Width of a name below the axis.
+NAME = 30
 
 
 def stacked(nights: Sequence[str], series: Mapping[str, Mapping[str, int]], title: str) -> Markup:
@@ -17,13 +19,13 @@ def stacked(nights: Sequence[str], series: Mapping[str, Mapping[str, int]], titl
     :param title: what is shown, for those who do not see it.
     """
     sums = [sum(one.get(night, 0) for one in series.values()) for night in nights]
-    top, plot = _round_up(max(sums, default=0)), HEIGHT - BOTTOM
+    top, plot = round_up(max(sums, default=0)), HEIGHT - BOTTOM
     step, named = (WIDTH - LEFT) / max(1, len(nights)), max(1, len(nights) // 6)
-    drawn = [_axis(top, plot)]
+    drawn = [axis(top, plot)]
     for place, night in enumerate(nights):
         left = LEFT + place * step
         drawn += _bar(night, series, left + step * 0.12, step * 0.76, plot, plot / top)
-        if place % named == 0:
+        if place % named == 0 and left < WIDTH - NAME:
             drawn.append(Markup('<text x="{:.1f}" y="{}">{}</text>').format(left, HEIGHT - 6, night[5:10]))
     return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
         WIDTH, HEIGHT, title, Markup("").join(drawn)
@@ -47,7 +49,12 @@ def _bar(
         ).format(number, left, bottom, width, unit * value, night, name, value)
 
 
-def _axis(top: int, plot: int) -> Markup:
+def axis(top: int, plot: int) -> Markup:
+    """Lines at nothing, half and all, with their numbers.
+
+    :param top: the number at the top.
+    :param plot: height of the plot.
+    """
     lines = Markup("")
     for value in (0, top // 2, top):
         y = plot - plot * value / top
@@ -57,7 +64,7 @@ def _axis(top: int, plot: int) -> Markup:
     return lines
 
 
-def _round_up(number: int) -> int:
+def round_up(number: int) -> int:
     """The next of 2, 4, 6, 8, 10, 20, 40 …: axes that people can halve in their head."""
     scale = 1
     while True:
