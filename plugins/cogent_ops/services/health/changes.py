@@ -37,8 +37,16 @@ def fingerprints(folder: Path | None, version: str) -> dict[str, str]:
     for file in files:
         if folder is not None and file.suffix in _SUFFIXES and file.is_file():
             name = file.relative_to(folder).as_posix()
-            found[name] = hashlib.sha256(file.read_bytes()).hexdigest()
+            found[name] = _hash(file)
     return found
+
+
+def _hash(file: Path) -> str:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        # Whoever needs the file says so; that it cannot be read is a change like any other.
+        return f"unreadable: {type(error).__name__}"
 
 
 class Changes:
