@@ -21,6 +21,7 @@ from cogent_ops.cli.common import (
 )
 from cogent_ops.domain.exceptions import OPEN, Action, Kind, Owner, Status
 from cogent_ops.domain.money import show as shown
+from cogent_ops.domain.wording import plain
 from cogent_ops.errors import PermanentError, RetryableError
 
 if TYPE_CHECKING:
@@ -148,7 +149,9 @@ def _filter(args: argparse.Namespace) -> Filter:
 
     statuses = (Status(args.status),) if args.status else tuple(Status) if args.all else OPEN
     overdue_at = datetime.now(UTC) if args.overdue else None
-    return Filter(statuses, args.kind, args.owner, text=args.text or "", overdue_at=overdue_at)
+    # Drills are in the list, as their mark says: who practises finds them where the real ones are.
+    text = args.text or ""
+    return Filter(statuses, args.kind, args.owner, text=text, overdue_at=overdue_at, drills=None)
 
 
 def _print_causes(review: Review, wanted: Filter, limit: int | None) -> None:
@@ -185,8 +188,8 @@ def _described(found: Shown) -> Iterator[str]:
         "due": f"{_due(one)} UTC" if one.deadline else "",
         "cause": f"{found.cause} open ones" if found.cause > 1 else "",
         "cure": one.cure,
-        "first": policy.first_response,
-        "do not": policy.playbook.do_not,
+        "first": plain(policy.first_response),
+        "do not": plain(policy.playbook.do_not),
         "last": one.outcome or "",
         "silenced": f"until {minute(found.silence.until)} UTC: {found.silence.reason}"
         if found.silence
