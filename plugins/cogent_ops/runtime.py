@@ -169,7 +169,16 @@ class Runtime:
             return hook.client(shared, Priority.LIVE, tuning)
 
         client = shop.client(budget, Priority.LIVE, tuning)
-        return LiveStock(config, overrides, client, kiosk, self.store, pace=share.wait, basis=basis)
+        return LiveStock(
+            config,
+            overrides,
+            client,
+            kiosk,
+            self.store,
+            project=shop.account().budget_name,
+            pace=share.wait,
+            basis=basis,
+        )
 
     @property
     def project(self) -> str:

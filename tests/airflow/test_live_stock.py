@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,16 @@ import yaml
 from tests.integration.clients.helpers import kiosk
 
 from cogent_ops.domain.identifiers import location_gid, product_gid, variant_gid
+from cogent_ops.domain.stock import NewMovement, Source
+from cogent_ops.errors import StoreUnavailable
 from cogent_ops.sandbox.command import connections
 from cogent_ops.sandbox.dataset import Dataset
 from cogent_ops.sandbox.faults import FaultPlan, Kind, Rule
 from cogent_ops.sandbox.generator import generate
 from cogent_ops.sandbox.server import SandboxServer
+from cogent_ops.store.availability import Shown
+from cogent_ops.store.protection import Protections
+from cogent_ops.store.stock import Applied
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "a-token-that-nobody-guesses"
@@ -312,6 +317,61 @@ def test_the_safety_stock_holds_as_it_does_for_flags(shop_with: Any) -> None:
     sku = shop.sku()
     assert shop.truth(sku)[0] > 0
     assert shop.numbers(sku) == (0, {})
+
+
+def test_what_is_gone_is_not_told_while_stock_is_late(shop: Shop) -> None:
+    from cogent_ops.runtime import Runtime
+
+    runtime, sku = Runtime("default"), shop.sku()
+    store, protection = runtime.store, runtime.protection()
+    store.availability.told_by_catalogue("default", "catalogue", [Shown(sku, "p", True, True, False)])
+    total, stores = shop.numbers(sku)
+    key, pieces = next(iter(stores.items()))
+
+    def sell(number: int) -> None:
+        occurred = datetime.now(UTC) - timedelta(minutes=2)
+        sale = NewMovement(
+            "default", runtime.project, sku, key, Source.KIOSK_ORDER, f"o{number}", "o", occurred, delta=-1
+        )
+        with store.begin() as conn:
+            store.stock.add_movements(conn, [sale])
+        protection.refresh(datetime.now(UTC))
+
+    def comes_to(wanted: tuple[int, dict[str, int]]) -> None:
+        deadline = time.monotonic() + 20
+        while shop.numbers(sku) != wanted:
+            assert time.monotonic() < deadline, (shop.numbers(sku), wanted)
+            time.sleep(0.05)
+
+    sell(1)
+    comes_to((total - 1, {**stores, key: pieces - 1}))
+    shop.fail(Rule(kind=Kind.ERROR, api="commercetools", status=503))
+    sell(2)
+    comes_to((total - 2, {**stores, key: pieces - 2}))
+    shop.fail()
+    (batch,) = store.stock.claim(runtime.project, "w", limit=5, lease_seconds=60)
+    shop.set_stock(sku, pieces - 2, key)
+    with store.begin() as conn:
+        store.stock.settle(conn, runtime.project, [Applied(batch.id)])
+    protection.refresh(datetime.now(UTC))
+    comes_to(shop.truth(sku))
+
+
+def test_where_nobody_can_say_what_is_held_back_nothing_is(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+
+    def away(*_: object) -> Any:
+        nonlocal asked
+        asked += 1
+        raise StoreUnavailable("The store is away.")
+
+    monkeypatch.setattr(Protections, "holds", away)
+    sku = shop.sku()
+    for _ in range(20):
+        assert shop.numbers(sku) == shop.truth(sku)
+    assert 1 <= asked < 20, "it is not asked again and again"
 
 
 @pytest.fixture

@@ -274,10 +274,15 @@ class ShopFloor:
     def raw_kiosk_order(self, given: Mapping[str, Any]) -> Json:
         """A kiosk order exactly as given, however odd.
 
-        Takes ``lines``, ``status``, ``session``, ``discountCode``, ``thirdPartyId``, and ``at`` for one of another
-        time.
+        Takes ``lines``, ``status``, ``session``, ``discountCode``, ``thirdPartyId``, ``at`` for one of another time, and
+        ``offered`` for a kiosk that sells only what it was told is there, at all and in the session's store.
+
+        :raises OrderRefused: when it was told otherwise.
         """
         with self._cloudshelf.lock:
+            if given.get("offered"):
+                for line in given["lines"]:
+                    self._require_offer(line["productVariantID"], given["session"]["locationId"])
             made = self._cloudshelf.place_order(
                 given["lines"],
                 status=given.get("status", "DRAFT_BASKET"),
@@ -287,6 +292,15 @@ class ShopFloor:
             )
             self._date(made, given.get("at"), created=True)
             return {"id": made["id"]}
+
+    def _require_offer(self, variant: str, location: str) -> None:
+        article = self._cloudshelf.get("ProductVariant", variant)
+        store = self._cloudshelf.get("Location", location)
+        if article is None or store is None:
+            raise OrderRefused(f"Kiosks do not show {variant} in {location}.")
+        level = self._cloudshelf.stock.get(article["id"], {}).get(store["id"])
+        if not article["isInStock"] or level is None or not level["isInStock"]:
+            raise OrderRefused(f"Kiosks say that {variant} is sold out in {location}.")
 
     def edit_kiosk_order(self, given: Mapping[str, Any]) -> None:
         """Correct a kiosk order: ``order``, and what changes of ``lines``, ``session`` (field by field),

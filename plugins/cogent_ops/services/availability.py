@@ -641,7 +641,7 @@ class _Messages:
         if found:
             newest = max(datetime.fromisoformat(message["createdAt"]) for message in found)
             self._since = max(self._since, newest - MESSAGES_OVERLAP)
-        return {sku for message in new for sku in _skus_of(message)}
+        return {sku for message in new for sku in skus_in(message)}
 
     def _begin(self) -> None:
         """Begin a little before the newest Message, by commercetools' clock."""
@@ -762,7 +762,7 @@ class _Zero:
         )
 
 
-def _skus_of(message: Raw) -> Iterator[str]:
+def skus_in(message: Raw) -> Iterator[str]:
     """SKUs that a Message is about. An order in it holds personal data; nothing else of it is looked at."""
     if message.get("sku"):
         yield message["sku"]

@@ -173,9 +173,9 @@ class Protection:
             available.take_turn(conn, self._link)
             begun = self.store.protection.protect(conn, self._link, part, now)
             counted = available.counted(conn, self._link, {place.sku for place in places})
-            ledger = self.store.protection.ledger(conn, self._link, self.project, counted)
+            holds = self.store.protection.holds(conn, self._link, self.project, counted)
             held: dict[str, dict[str, int]] = {}
-            for place, hold in ledger.holds.items():
+            for place, hold in holds.items():
                 units = hold.units(counted[place.sku].batches.get(place.channel))
                 held.setdefault(place.sku, {})[place.channel] = units
             wanted = {sku: one.wanted(self._judge, held.get(sku, {})) for sku, one in counted.items()}

@@ -6,8 +6,8 @@ of the two is written to the audit log in that very transaction, so once, whoeve
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -94,18 +94,6 @@ class Protected:
     def is_ending(self) -> bool:
         """Whether nothing is at risk there any more."""
         return self.buffer == 0
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """What the ledger says of some SKUs at a moment.
-
-    :param holds: of the places among them that are protected.
-    :param sending: batches that are under way, by place.
-    """
-
-    holds: Mapping[Place, Hold] = field(default_factory=dict)
-    sending: Mapping[Place, str] = field(default_factory=dict)
 
 
 class Protections:
@@ -204,35 +192,42 @@ class Protections:
         with self._database.read() as conn:
             return _protected(conn, select(protection).where(_P.link == link))
 
-    def ledger(self, conn: Connection, link: str, project: str, skus: Iterable[str]) -> Ledger:
-        """What the ledger says of some SKUs. Read their inventory entries before, never after."""
-        holds: dict[Place, Hold] = {}
-        sending: dict[Place, str] = {}
-        for chunk in chunks(skus, PLACES_PER_STATEMENT):
-            under_way = select(_B.sku, _B.channel, _B.id).where(
-                _B.project == project, _IS_UNDER_WAY, _B.sku.in_(chunk)
-            )
-            sending.update((Place(sku, channel), id_) for sku, channel, id_ in conn.execute(under_way))
-            held = self.protected(conn, link, chunk)
-            if held:
-                holds.update(self._holds(conn, project, held))
-        return Ledger(holds, sending)
-
     def protected(self, conn: Connection, link: str, skus: Collection[str]) -> dict[Place, Protected]:
         """The protected places of some SKUs, not more than a statement may name."""
         return _protected(conn, select(protection).where(_P.link == link, _P.sku.in_(sorted(skus))))
 
-    def _holds(self, conn: Connection, project: str, held: Mapping[Place, Protected]) -> dict[Place, Hold]:
+    def holds(self, conn: Connection, link: str, project: str, skus: Iterable[str]) -> dict[Place, Hold]:
+        """What is held back of some SKUs. Read their inventory entries before, never after."""
+        found: dict[Place, Hold] = {}
+        for chunk in chunks(skus, PLACES_PER_STATEMENT):
+            held = self.protected(conn, link, chunk)
+            if held:
+                found.update(self._holds(conn, project, held))
+        return found
+
+    def _holds(
+        self, conn: Connection, project: str, held: Mapping[Place, Protected]
+    ) -> Iterator[tuple[Place, Hold]]:
         skus = {place.sku for place in held}
         unsent = self.unsent(conn, project, skus)
-        last = select(_S.sku, _S.channel, _S.batch_id, _S.read_at).where(
-            _S.project == project, _S.sku.in_(sorted(skus)), _S.batch_id.is_not(None)
+        last = (
+            select(_S.sku, _S.channel, _B.id, _S.read_at, func.coalesce(_B.delta, 0))
+            .select_from(stock_position.join(stock_batch, _B.id == _S.batch_id))
+            .where(_S.project == project, _S.sku.in_(sorted(skus)))
         )
-        settled = {Place(sku, channel): Settled(id_, at) for sku, channel, id_, at in conn.execute(last)}
-        return {
-            place: Hold(unsent.get(place), row.expected, settled.get(place), row.is_ending)
-            for place, row in held.items()
-        }
+        settled = {Place(sku, channel): Settled(*what) for sku, channel, *what in conn.execute(last)}
+        for place, row in held.items():
+            yield place, Hold(unsent.get(place), row.expected, settled.get(place), row.is_ending)
+
+    def sending(self, conn: Connection, project: str, skus: Iterable[str]) -> dict[Place, str]:
+        """The batches of some SKUs that are under way, by place."""
+        found: dict[Place, str] = {}
+        for chunk in chunks(skus):
+            query = select(_B.sku, _B.channel, _B.id).where(
+                _B.project == project, _IS_UNDER_WAY, _B.sku.in_(chunk)
+            )
+            found.update((Place(sku, channel), id_) for sku, channel, id_ in conn.execute(query))
+        return found
 
     # Changing it. Whoever calls holds the turn of the link's availability.
 

@@ -161,6 +161,28 @@ def test_customers_buy(shop: Shop, dataset: Dataset) -> None:
     }
 
 
+def test_a_kiosk_may_sell_only_what_it_was_told_is_there(kiosk: Kiosk) -> None:
+    kiosk.products(product("a"))
+    kiosk.variants("a", variant("v"))
+    kiosk.locations(location("l"))
+    order = {
+        "change": "kiosk-order",
+        "lines": [{"productVariantID": gid("v", "V"), "quantity": 1, "price": 9.99}],
+        "session": {"locationId": gid("l", "L")},
+        "offered": True,
+    }
+
+    def status() -> int:
+        return control(kiosk.server, "POST", "/change", order).status_code
+
+    assert status() == 400, "nothing was told of the store"
+    for quantity, expected in ((2, 200), (-1, 400), (1, 200)):
+        kiosk.stock("v", "l", quantity)
+        assert status() == expected
+    kiosk.variants("a", variant("v", isInStock=False))
+    assert status() == 400
+
+
 def test_a_store_gets_a_selection(shop: Shop, dataset: Dataset) -> None:
     ids = [one["id"] for one in dataset.products[:2]]
     change(shop.server, "select", store="store-berlin", selection="summer", products=ids)

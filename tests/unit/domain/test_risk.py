@@ -166,13 +166,23 @@ def test_sync_health_is_told_both() -> None:
 
 
 def test_a_reading_from_before_a_batch_is_outdated() -> None:
-    hold = Hold(settled=Settled("b1", NOW))
+    hold = Hold(settled=Settled("b1", NOW, -2))
     assert hold.is_outdated("b0", ago(1))
     assert hold.is_outdated(None, ago(1))
     assert not hold.is_outdated("b1", ago(1)), "the entry shows it"
     assert hold.is_outdated("b0", NOW + SKEW), "clocks differ"
     assert not hold.is_outdated("b0", NOW + SKEW * 2)
     assert not Hold().is_outdated(None, NOW)
+    assert not Hold(settled=Settled("b1", NOW, 0)).is_outdated("b0", NOW), "it was never sent"
+
+
+def test_what_an_outdated_reading_lacks_is_taken_off() -> None:
+    hold = Hold(unsent(waiting=-3), expected=1, settled=Settled("b1", NOW, -2))
+    assert hold.units("b0", ago(1)) == 3 + 2 + 1
+    assert hold.units("b1", ago(1)) == 3 + 1
+    assert hold.units("b0") == 3 + 1, "what was read long ago is read again anyway"
+    back = Hold(unsent(waiting=-3), settled=Settled("b1", NOW, +5))
+    assert back.units("b0", ago(1)) == 0
 
 
 def test_what_ends_holds_nothing_back() -> None:

@@ -12,7 +12,6 @@ import pytest
 from cogent_ops.domain.commercetools import (
     Category,
     Channel,
-    InventoryEntry,
     ProductProjection,
     ProductType,
     StandalonePrice,
@@ -59,7 +58,6 @@ def test_streaming_gives_the_same_products_as_loading() -> None:
 def test_records_read_as_the_domain_reads_the_api(clean: Dataset) -> None:
     for model, records in (
         (ProductProjection, clean.products),
-        (InventoryEntry, clean.inventory),
         (StandalonePrice, clean.standalone_prices),
         (Category, clean.categories),
         (Channel, clean.channels),

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cogent_ops.config import LinkConfig
+from cogent_ops.domain.availability import Found
 from cogent_ops.domain.identifiers import location_gid, variant_gid
 from cogent_ops.services.live_stock.answers import Places
 from cogent_ops.services.live_stock.questions import (
@@ -96,7 +97,12 @@ CHANNELS: list[dict[str, Any]] = [
 STOCK = {"id-berlin": 3, "id-wien": 2, "": 10, "id-webshop": -4}
 
 
-def body(quantities: dict[str, int], store: str | None = None, **settings: Any) -> dict[str, Any]:
+def body(
+    quantities: dict[str, int],
+    store: str | None = None,
+    held: dict[str, int] | None = None,
+    **settings: Any,
+) -> dict[str, Any]:
     base = {
         "country": "DE",
         "currency": "EUR",
@@ -105,7 +111,8 @@ def body(quantities: dict[str, int], store: str | None = None, **settings: Any) 
         "name": "default",
     }
     places = Places.of(CHANNELS, LinkConfig.model_validate({**base, **settings}), {})
-    answer = places.answer(Question("A-1", None, store), store, quantities)
+    entries = {channel: Found(quantity) for channel, quantity in quantities.items()}
+    answer = places.answer(Question("A-1", None, store), store, entries, held or {})
     assert answer["dataType"] == "StockLevels"
     assert answer["dataTypeVersion"] == 1
     response: dict[str, Any] = answer["response"]
@@ -133,6 +140,19 @@ def test_numbers_follow_the_rules_of_stock(
     settings: dict[str, Any], total: int, stores: dict[str, int]
 ) -> None:
     assert numbers(body(STOCK, **settings)) == (total, stores)
+
+
+@pytest.mark.parametrize(
+    ("held", "total", "stores"),
+    [
+        ({"berlin": 2}, 13, {"Berlin": 1, "Wien": 2}),
+        ({"berlin": 9, "wien": 9}, 10, {"Berlin": 0, "Wien": 0}),
+        ({"": 4}, 11, {"Berlin": 3, "Wien": 2}),
+        ({"": 99, "berlin": 3, "wien": 2}, 0, {"Berlin": 0, "Wien": 0}),
+    ],
+)
+def test_what_is_held_back_is_not_told(held: dict[str, int], total: int, stores: dict[str, int]) -> None:
+    assert numbers(body(STOCK, held=held)) == (total, stores)
 
 
 def test_no_entry_is_zero_and_no_number_is_below() -> None:

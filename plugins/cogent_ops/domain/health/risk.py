@@ -44,14 +44,18 @@ class Unsent:
     sending: int = 0
     is_stuck: bool = False
 
-    def pending(self, last_batch: str | None = None) -> int:
-        """Units that are gone, and that an inventory entry still has; never negative.
+    def missing(self, last_batch: str | None) -> int:
+        """Units that are gone, and that an inventory entry still has; negative where it lacks some that came back.
 
         :param last_batch: the batch that the entry names. It may name the one under way already, because that is noted
             here only after commercetools has answered.
         """
         is_there = self.batch is not None and self.batch == last_batch
-        return max(0, -(self.waiting + (0 if is_there else self.sending)))
+        return -(self.waiting + (0 if is_there else self.sending))
+
+    def pending(self, last_batch: str | None = None) -> int:
+        """The same, and nothing where units came back: kiosks are never told more than an entry has."""
+        return max(0, self.missing(last_batch))
 
 
 @dataclass(frozen=True)
@@ -59,10 +63,12 @@ class Settled:
     """The batch of ours that was applied to an entry last.
 
     :param at: when that was noted, which is after it took effect.
+    :param units: what it came to, signed.
     """
 
     batch: str
     at: datetime
+    units: int
 
 
 @dataclass(frozen=True)
@@ -80,11 +86,17 @@ class Hold:
     settled: Settled | None = None
     is_ending: bool = False
 
-    def units(self, last_batch: str | None) -> int:
-        """Units to tell less than an entry has that names this batch."""
+    def units(self, last_batch: str | None, read_at: datetime | None = None) -> int:
+        """Units to tell less than an entry has that names this batch.
+
+        :param read_at: when reading the entry began; ``None``: so long ago that it has to be read again anyway.
+        """
         if self.is_ending:
             return 0
-        return self.expected + (0 if self.unsent is None else self.unsent.pending(last_batch))
+        gone = 0 if self.unsent is None else self.unsent.missing(last_batch)
+        if read_at is not None and self.is_outdated(last_batch, read_at) and self.settled is not None:
+            gone -= self.settled.units
+        return self.expected + max(0, gone)
 
     def is_outdated(self, last_batch: str | None, read_at: datetime) -> bool:
         """Whether an entry was perhaps read before what was applied last: then it has units that are gone.
@@ -92,7 +104,10 @@ class Hold:
         :param read_at: when its reading began.
         """
         applied = self.settled
-        return applied is not None and applied.batch != last_batch and applied.at >= read_at - SKEW
+        # One that came to nothing is not sent, so no entry names it.
+        if applied is None or not applied.units or applied.batch == last_batch:
+            return False
+        return applied.at >= read_at - SKEW
 
 
 @dataclass(frozen=True)

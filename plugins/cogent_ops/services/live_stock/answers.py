@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cogent_ops.domain.availability import Assortment
+from cogent_ops.domain.availability import Assortment, Found
 from cogent_ops.domain.catalogue import map_locations
 from cogent_ops.domain.commercetools import Channel
 from cogent_ops.domain.identifiers import parse_gid
@@ -15,8 +15,8 @@ from cogent_ops.domain.rules import CatalogueRules, LocationOverride
 from cogent_ops.services.live_stock.questions import Question
 
 Json = dict[str, Any]
-Quantities = Mapping[str, int]
-"""Available quantity of one SKU by supply Channel id; the empty text is the central pool."""
+Entries = Mapping[str, Found]
+"""What the inventory entries of one SKU hold by supply Channel id; the empty text is the central pool."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,9 @@ class Places:
         locations, _ = map_locations(known, overrides, config)
         return cls(Assortment.of(config, known, overrides), {parse_gid(one.id).id: one for one in locations})
 
-    def answer(self, question: Question, store: str | None, stock: Quantities) -> Json:
+    def answer(
+        self, question: Question, store: str | None, entries: Entries, held: Mapping[str, int]
+    ) -> Json:
         """The body of an answer.
 
         Flags, stock levels and this rest on one judgement: what is not more than the safety stock is for nobody, and
@@ -51,9 +53,10 @@ class Places:
         pool, a warehouse) is in the total only. No number is below zero.
 
         :param store: Channel key of the store that was asked for; ``None``: no certain one.
+        :param held: units by Channel key that are held back because stock is late.
         """
-        wanted = self.assortment.wanted(stock)
-        total = self.assortment.stock.available(stock) if wanted.in_stock else 0
+        counted = self.assortment.counted({channel: one.available for channel, one in entries.items()})
+        wanted = counted.wanted(self.assortment.stock, held)
         stores = {key: _store(one, wanted.levels.get(key, 0)) for key, one in self.stores.items()}
         return {
             "dataType": "StockLevels",
@@ -64,7 +67,7 @@ class Places:
                 "locationId": question.location,
             },
             "response": {
-                "totalNumberAvailable": total,
+                "totalNumberAvailable": wanted.total,
                 "location": None if store is None else stores[store],
                 "locations": list(stores.values()),
             },

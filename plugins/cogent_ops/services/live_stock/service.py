@@ -5,9 +5,14 @@ What is read, and how long it is kept:
 ==============  ===================================  ==================================================================
 stock of a SKU  ``/inventory``, all Channels at once  ``live_stock.ttl_seconds``; when reading fails, the last known
                                                      value stands in for ``live_stock.stale_seconds``
+what is held    the store                            likewise, and not older than the stock that it is taken off
+back
 Channels        ``/channels``                        minutes, renewed behind the answer; stores hardly ever change
 internal ids    Cloudshelf                           likewise; an id that is missing is looked for again at once
 ==============  ===================================  ==================================================================
+
+While stock is late, units that are gone and that commercetools still has are taken off (``services.protection``), also
+off the last known value that stands in for it. Where the store does not say in time what is held back, nothing is.
 
 That a SKU has no entry at a store is a true zero only when the SKU is known, from an entry anywhere, from the registry
 of SKUs, or from a product that carries it. Else the answer is that it is unknown.
@@ -17,8 +22,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import chain
 from typing import Any
 
@@ -26,11 +33,12 @@ from cogent_ops.clients.cloudshelf import CloudshelfClient
 from cogent_ops.clients.commercetools import CommercetoolsClient
 from cogent_ops.clients.transport import Tuning
 from cogent_ops.config import LinkConfig
-from cogent_ops.domain.catalogue import CHANNELLESS
+from cogent_ops.domain.availability import by_sku
+from cogent_ops.domain.health.risk import Hold
 from cogent_ops.domain.identifiers import IdentifierError, parse_gid, product_gid, sku_of
 from cogent_ops.domain.rules import LiveStockRules, LocationOverride
-from cogent_ops.errors import StoreUnavailable
-from cogent_ops.services.live_stock.answers import Places, Quantities
+from cogent_ops.errors import CogentOpsError, StoreUnavailable
+from cogent_ops.services.live_stock.answers import Entries, Places
 from cogent_ops.services.live_stock.cache import Bounds, Freshness, Known, LiveCache
 from cogent_ops.services.live_stock.questions import (
     Question,
@@ -41,6 +49,7 @@ from cogent_ops.services.live_stock.questions import (
 )
 from cogent_ops.services.stock.entries import known_skus
 from cogent_ops.store import Store
+from cogent_ops.store.sql import now as by_our_clock
 
 Json = dict[str, Any]
 
@@ -51,9 +60,25 @@ VARIANT_IDS_SECONDS = 3600.0
 #: An id that is missing in what was read longer ago than this is looked for again.
 LOOK_AGAIN_SECONDS = 60.0
 RETRY_SECONDS = 5.0
+#: So long the store may take to say what is held back; it usually takes a few milliseconds.
+HELD_SECONDS = 0.5
 #: Reads at a time; each may carry many SKUs.
 READERS = 4
 PRODUCTS_KEPT = 2000
+
+
+@dataclass(frozen=True)
+class Stock:
+    """The stock of a SKU as it was read.
+
+    :param began: when reading began.
+    :param ended: when it had ended, by the clock of the caches.
+    """
+
+    sku: str
+    entries: Entries
+    began: datetime
+    ended: float
 
 
 @dataclass(frozen=True)
@@ -88,6 +113,7 @@ class LiveStock:
 
     :param overrides: what ``include/locations.yaml`` says, by Channel key.
     :param kiosk: makes the Cloudshelf client; called when an internal id comes, which may be never.
+    :param project: the commercetools project as its rate budget names it.
     :param pace: seconds until commercetools may be asked for stock again.
     :param basis: all that it was made from; equal for another one that would answer alike.
     """
@@ -100,19 +126,26 @@ class LiveStock:
         kiosk: Callable[[], CloudshelfClient],
         store: Store,
         *,
+        project: str,
         pace: Callable[[], float] = lambda: 0.0,
         basis: object = None,
     ) -> None:
         self.config, self.basis, self._overrides = config, basis, overrides
-        self._shop, self._kiosk, self._store = shop, kiosk, store
+        self._shop, self._kiosk, self._store, self._project = shop, kiosk, store, project
         rules, link = config.live_stock, config.name
         seldom = Freshness(REFERENCE_SECONDS, stale=math.inf, behind=True, retry=RETRY_SECONDS)
-        self._stocks: LiveCache[Quantities | None] = LiveCache(
+        self._stocks: LiveCache[Stock | None] = LiveCache(
             f"stock of link '{link}'",
             self._read_stocks,
             Freshness(rules.ttl_seconds, rules.stale_seconds),
             Bounds(readers=READERS),
             pace=pace,
+        )
+        self._held: LiveCache[Mapping[str, Hold]] = LiveCache(
+            f"what is held back of link '{link}'",
+            self._read_held,
+            Freshness(rules.ttl_seconds, rules.stale_seconds),
+            Bounds(readers=1),
         )
         self._places: LiveCache[Places] = LiveCache(
             f"channels of link '{link}'", self._read_places, seldom, Bounds(readers=1)
@@ -137,11 +170,12 @@ class LiveStock:
         places = (await self._places.get("", deadline)).value
         store = await self._store_of(question.location, places, deadline)
         stock = await self._stock_of(question, deadline)
-        return Answer(places.answer(question, store, stock.value), stock.age)
+        held = await self._held_back(stock.value, places, deadline)
+        return Answer(places.answer(question, store, stock.value.entries, held), stock.age)
 
     # What is meant
 
-    async def _stock_of(self, question: Question, deadline: float) -> Known[Quantities]:
+    async def _stock_of(self, question: Question, deadline: float) -> Known[Stock]:
         asked = variant_identifier(question.variant)
         for sku in asked.names:
             known = await self._known_stock(sku, deadline)
@@ -164,9 +198,22 @@ class LiveStock:
             )
         return known
 
-    async def _known_stock(self, sku: str, deadline: float) -> Known[Quantities] | None:
+    async def _known_stock(self, sku: str, deadline: float) -> Known[Stock] | None:
         known = await self._stocks.get(sku, deadline)
         return None if known.value is None else Known(known.value, known.age)
+
+    async def _held_back(self, stock: Stock, places: Places, deadline: float) -> dict[str, int]:
+        """Units by Channel key that are held back, by what the ledger says after the stock was read."""
+        age = min(time.monotonic() - stock.ended, self.config.live_stock.ttl_seconds)
+        soon = min(deadline, asyncio.get_running_loop().time() + HELD_SECONDS)
+        try:
+            holds = (await self._held.get(stock.sku, soon, max_age=age)).value
+        except CogentOpsError:
+            return {}  # the cache says so in the log
+        if not holds:
+            return {}
+        named = {places.assortment.key(channel): one.batch for channel, one in stock.entries.items()}
+        return {channel: hold.units(named.get(channel), stock.began) for channel, hold in holds.items()}
 
     async def _sku_of(self, ulid: str, product: str, deadline: float) -> str | None:
         gid = product if product.startswith("gid://") else product_gid(product)
@@ -191,16 +238,26 @@ class LiveStock:
 
     # Reading, in threads
 
-    def _read_stocks(self, skus: Sequence[str]) -> dict[str, Quantities | None]:
+    def _read_stocks(self, skus: Sequence[str]) -> dict[str, Stock | None]:
         """Stock by SKU; ``None`` for one that does not exist."""
-        found: dict[str, dict[str, int]] = {}
-        for page in self._shop.by_values("inventory", "sku", skus):
-            for entry in page:
-                channel = entry.get("supplyChannel", {}).get("id", CHANNELLESS)
-                found.setdefault(entry["sku"], {})[channel] = entry["availableQuantity"]
+        began = by_our_clock()
+        found = by_sku(chain.from_iterable(self._shop.by_values("inventory", "sku", skus)))
         without = [sku for sku in skus if sku not in found]
         known = self._known(without) if without else set()
-        return {sku: found.get(sku, {} if sku in known else None) for sku in skus}
+        ended = time.monotonic()
+        there = {sku: found.get(sku, {} if sku in known else None) for sku in skus}
+        return {
+            sku: None if entries is None else Stock(sku, entries, began, ended)
+            for sku, entries in there.items()
+        }
+
+    def _read_held(self, skus: Sequence[str]) -> dict[str, Mapping[str, Hold]]:
+        with self._store.read() as conn:
+            holds = self._store.protection.holds(conn, self.config.name, self._project, skus)
+        found: dict[str, dict[str, Hold]] = {sku: {} for sku in skus}
+        for place, hold in holds.items():
+            found[place.sku][place.channel] = hold
+        return dict(found)
 
     def _known(self, skus: Sequence[str]) -> set[str]:
         try:
