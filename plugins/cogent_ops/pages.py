@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseOperatorLink
 
-from cogent_ops.addresses import DESK_PREFIX, NIGHTS_PREFIX, REPORTS_PREFIX, exception_address
+from cogent_ops.addresses import (
+    DESK_PREFIX,
+    GOVERNANCE_PREFIX,
+    NIGHTS_PREFIX,
+    REPORTS_PREFIX,
+    exception_address,
+)
 from cogent_ops.links import DEFAULT_LINK
 
 if TYPE_CHECKING:
@@ -19,8 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DESK_PREFIX",
+    "GOVERNANCE_PREFIX",
     "NIGHTS_PREFIX",
     "REPORTS_PREFIX",
+    "MonthLink",
     "NightLink",
     "ReportLink",
     "exception_address",
@@ -56,3 +64,13 @@ class NightLink(BaseOperatorLink):
         """Address within the Airflow UI; the page answers 404 until the night was compared."""
         link = getattr(operator, "link", DEFAULT_LINK)
         return f"{NIGHTS_PREFIX}/{link}/run/{run_key(ti_key.dag_id, ti_key.run_id)}"
+
+
+class MonthLink(BaseOperatorLink):
+    """Button on a task: the monthly reports."""
+
+    name = "Monthly reports"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Address within the Airflow UI: the list, in which the task's month is once it has run."""
+        return f"{GOVERNANCE_PREFIX}/"

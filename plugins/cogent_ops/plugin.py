@@ -9,7 +9,15 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from cogent_ops.pages import DESK_PREFIX, NIGHTS_PREFIX, REPORTS_PREFIX, NightLink, ReportLink
+from cogent_ops.pages import (
+    DESK_PREFIX,
+    GOVERNANCE_PREFIX,
+    NIGHTS_PREFIX,
+    REPORTS_PREFIX,
+    MonthLink,
+    NightLink,
+    ReportLink,
+)
 
 VIEWS = [
     {
@@ -33,8 +41,15 @@ VIEWS = [
         "category": "browse",
         "url_route": "cogent-ops-nights",
     },
+    {
+        "name": "Months",
+        "href": f"{GOVERNANCE_PREFIX}/",
+        "destination": "nav",
+        "category": "browse",
+        "url_route": "cogent-ops-governance",
+    },
 ]
-LINKS = [ReportLink(), NightLink()]
+LINKS = [ReportLink(), NightLink(), MonthLink()]
 LIVE_STOCK_PREFIX = "/cogent_ops/live-stock"
 MOVEMENTS_PREFIX = "/cogent_ops/movements"
 
@@ -56,13 +71,18 @@ class CogentOpsPlugin(AirflowPlugin):
     @property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]  # a property defers the import
         """The web apps, built by the API server alone."""
-        from cogent_ops.web import live_stock, movements, nights, reports
+        from cogent_ops.web import governance, live_stock, movements, nights, reports
         from cogent_ops.web.desk.app import create_app
 
         return [
             {"name": "cogent_ops desk", "app": create_app(), "url_prefix": DESK_PREFIX},
             {"name": "cogent_ops reports", "app": reports.create_app(), "url_prefix": REPORTS_PREFIX},
             {"name": "cogent_ops nights", "app": nights.create_app(), "url_prefix": NIGHTS_PREFIX},
+            {
+                "name": "cogent_ops governance",
+                "app": governance.create_app(),
+                "url_prefix": GOVERNANCE_PREFIX,
+            },
             {
                 "name": "cogent_ops live stock",
                 "app": live_stock.create_app(),

@@ -20,6 +20,7 @@ IDS = {
     "catalogue_sync",
     "drift_reconciliation",
     "exception_review",
+    "governance_report",
     "kiosk_order_capture",
     "retention",
     "stock_deltas",

@@ -9,7 +9,19 @@ import sys
 from collections.abc import Sequence
 
 from cogent_ops import __version__
-from cogent_ops.cli import accounts, audits, exceptions, explain, health, orders, sandbox, stock, store
+from cogent_ops.cli import (
+    accounts,
+    audits,
+    drill,
+    exceptions,
+    explain,
+    health,
+    orders,
+    report,
+    sandbox,
+    stock,
+    store,
+)
 from cogent_ops.cli.common import Command
 from cogent_ops.errors import CogentOpsError, RetryableError
 
@@ -49,6 +61,18 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"cogent-ops {__version__}")
     commands = top.add_subparsers(required=True, metavar="command")
-    for subject in (accounts, store, audits, health, exceptions, explain, orders, stock, sandbox):
+    for subject in (
+        accounts,
+        store,
+        audits,
+        health,
+        exceptions,
+        drill,
+        explain,
+        orders,
+        stock,
+        report,
+        sandbox,
+    ):
         subject.add(commands)
     return top

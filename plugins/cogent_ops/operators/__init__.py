@@ -23,6 +23,7 @@ from cogent_ops.operators.drift import (
     DriftSnapshotOperator,
 )
 from cogent_ops.operators.health import HealthCheckOperator
+from cogent_ops.operators.governance import MonthReportOperator
 from cogent_ops.operators.orders import KioskOrderCaptureOperator
 from cogent_ops.operators.retention import RetentionOperator
 from cogent_ops.operators.review import (
@@ -51,6 +52,7 @@ __all__ = [
     "ExceptionQuestionsOperator",
     "HealthCheckOperator",
     "KioskOrderCaptureOperator",
+    "MonthReportOperator",
     "ProductMasterGateOperator",
     "RetentionOperator",
     "StockDeltasOperator",
