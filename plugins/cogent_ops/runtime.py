@@ -186,9 +186,9 @@ class Runtime:
         return CommercetoolsHook(connection_id("commercetools", self.link)).account().budget_name
 
     @property
-    def project_clients(self) -> frozenset[str]:
-        """Ids of the API clients of all links that share the project: each may change the same inventory."""
-        project, found = self.project, set[str]()
+    def project_clients(self) -> dict[str, str]:
+        """Ids of API clients by link, of all links that share the project: each may change the same inventory."""
+        project, found = self.project, dict[str, str]()
         for name in self.files.links:
             try:
                 account = CommercetoolsHook(connection_id("commercetools", name)).account()
@@ -196,8 +196,8 @@ class Runtime:
                 # A link that is not set up yet has changed nothing.
                 continue
             if account.budget_name == project:
-                found.add(account.client_id)
-        return frozenset(found)
+                found[name] = account.client_id
+        return found
 
     def stock(self, owner: str) -> StockFlow:
         """One run of the stock flow.
@@ -389,7 +389,7 @@ class Runtime:
             lambda: hurried.cloudshelf(Priority.LIVE),
             self.files.locations,
             project=lambda: self.project,
-            us=lambda: self.project_clients,
+            us=lambda: frozenset(self.project_clients.values()),
         )
 
     def asking(self, asked_by: str) -> Asking:
@@ -415,6 +415,7 @@ class Runtime:
         if heal:
             rules = DriftRules.model_validate({**dict(config.drift), "heal": heal})
             config = config.model_copy(update={"drift": rules})
+        clients = self.project_clients
         parts = Parts(
             config=config,
             store=self.store,
@@ -425,6 +426,8 @@ class Runtime:
             suite=self.suite,
             run_key=run_key,
             now=lambda: datetime.now(UTC),
+            siblings=tuple(sorted(clients.keys() - {self.link})),
+            clients=frozenset(clients.values()),
         )
         return Nights(parts, self.data_root)
 

@@ -60,12 +60,30 @@ class OpenMovements:
 
 @dataclass(frozen=True)
 class Unmoved:
-    """What an order did to a place by its own record, and what its movements come to instead."""
+    """What an order did to a place by its own record, and what its movements come to instead.
+
+    :param at: when it did that: the order's own time, unless it has been changed since.
+    """
 
     order_id: str
     place: Place
     recorded: int
     moved: int
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Mended:
+    """Units in a batch that mend what a night has found.
+
+    :param found_at: when that night's snapshot began.
+    """
+
+    batch: str
+    place: Place
+    link: str
+    units: int
+    found_at: datetime
 
 
 @dataclass(frozen=True)
@@ -194,10 +212,35 @@ class StockHistory:
                     found[source_id] = Heal(*said)
         return found
 
+    def mended(self, project: str, since: datetime, link: str) -> list[Mended]:
+        """What other links have mended in batches that are unfinished or were settled since a moment."""
+        recent = or_(_B.settled_at.is_(None), _B.settled_at >= since)
+        query = (
+            select(_B.id, _M.sku, _M.channel, _M.link, func.sum(_M.delta), func.max(_M.occurred_at))
+            .select_from(stock_batch.join(movement, _M.batch_id == _B.id))
+            .where(_B.project == project, recent, _M.source == Source.HEAL, _M.link != link)
+            .where(_M.state != MovementState.EXCLUDED)
+            .group_by(_B.id, _M.sku, _M.channel, _M.link)
+            .order_by(_B.id, _M.link)
+        )
+        with self._database.read() as conn:
+            return [
+                Mended(id_, Place(sku, channel), by, int(units or 0), found_at)
+                for id_, sku, channel, by, units, found_at in conn.execute(query)
+            ]
+
     def healed_since(
-        self, conn: Connection, project: str, places: Iterable[Place], since: datetime
+        self,
+        conn: Connection,
+        project: str,
+        places: Iterable[Place],
+        since: datetime,
+        without: str | None = None,
     ) -> set[Place]:
-        """Those of the places that any link has mended, whatever has come of it, for what was known at a moment."""
+        """Those of the places that links have mended since a moment, whatever has come of it.
+
+        :param without: the link whose own heals do not count; ``None``: all count.
+        """
         found: set[Place] = set()
         for chunk in chunks(places, PLACES_PER_STATEMENT):
             query = select(_M.sku, _M.channel).where(
@@ -206,6 +249,8 @@ class StockHistory:
                 _M.recorded_at >= since,
                 tuple_(_M.sku, _M.channel).in_(chunk),
             )
+            if without is not None:
+                query = query.where(_M.link != without)
             found.update(Place(*row) for row in conn.execute(query))
         return found
 
@@ -240,10 +285,15 @@ def _unmoved_twice(conn: Connection, link: str, order_ids: Sequence[str]) -> lis
 
 
 def _unmoved(conn: Connection, link: str, order_ids: Sequence[str]) -> list[Unmoved]:
-    effects = select(_E.order_id, _E.sku, _E.channel, _E.quantity).where(
+    effects = select(_E.order_id, _E.sku, _E.channel, _E.quantity, _E.updated_at).where(
         _E.link == link, _E.order_id.in_(order_ids)
     )
-    recorded = {(order, Place(sku, channel)): units for order, sku, channel, units in conn.execute(effects)}
+    recorded: dict[tuple[str, Place], int] = {}
+    recorded_at: dict[tuple[str, Place], datetime] = {}
+    for order, sku, channel, units, at in conn.execute(effects):
+        recorded[order, Place(sku, channel)], recorded_at[order, Place(sku, channel)] = units, at
+    changed = select(_O.order_id, _O.modified_at).where(_O.link == link, _O.order_id.in_(order_ids))
+    changed_at = {row.order_id: row.modified_at for row in conn.execute(changed)}
     moved = dict.fromkeys(recorded, (0, 0))
     is_live = _M.state != MovementState.EXCLUDED
     for order_id in order_ids:
@@ -259,5 +309,9 @@ def _unmoved(conn: Connection, link: str, order_ids: Sequence[str]) -> list[Unmo
         units = recorded.get((order_id, place), 0)
         # An excluded movement counts where a count has seen it, and does not where its order was taken back.
         if not min(sums_) <= units <= max(sums_):
-            found.append(Unmoved(order_id, place, units, min(sums_, key=lambda one: abs(one - units))))
+            nearest = min(sums_, key=lambda one: abs(one - units))
+            # An order that has changed since has taken its units when that was recorded.
+            at = changed_at[order_id]
+            at = min(at, recorded_at.get((order_id, place), at))
+            found.append(Unmoved(order_id, place, units, nearest, at))
     return found

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogent_ops.domain.health.reckoning import Change, Reckoning, reckon
+from cogent_ops.domain.reckoning import Change, Reckoning, reckon
 
 START = datetime(2026, 11, 20, 9, tzinfo=UTC)
 LAG = timedelta(seconds=60)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cogent_ops.domain.drift.model import Cause, Finding
+from cogent_ops.domain.drift.model import OURS, Cause, Finding
+from cogent_ops.domain.drift.stock import place_of
 from cogent_ops.domain.iso import CURRENCY_EXPONENTS
 from cogent_ops.domain.rules import DriftRules
 
-#: Causes that point to ourselves, so that we may mend what we have done.
-OURS = frozenset({Cause.LOST, Cause.DUPLICATED})
+#: Where one of these was found, too, nobody knows whether a person's number has seen what is to be mended.
+DOUBTFUL = frozenset({Cause.MANUAL_EDIT, Cause.MISSING_ENTRY, Cause.UNEXPLAINED})
 #: So few differences are never a sign of something larger, however small the assortment.
 FEW = 10
 
@@ -44,9 +45,13 @@ def plan(findings: Sequence[Finding], checked: int, rules: DriftRules, currency:
     if len(healable) > most:
         why = f"{len(healable):,} of {checked:,} places differ at once, more than {most:,}: something larger is wrong."
         return Plan((), healable, why)
-    small = tuple(one for one in healable if is_small(one, rules, currency))
-    large = tuple(one for one in healable if not is_small(one, rules, currency))
-    return Plan(small, large, "They lie above the limits, or their cause is not known." if large else "")
+    doubtful = {place_of(one) for one in findings if one.cause in DOUBTFUL}
+    small = tuple(one for one in healable if is_small(one, rules, currency) and place_of(one) not in doubtful)
+    large = tuple(one for one in healable if one not in small)
+    why = (
+        "They lie above the limits, their cause is not known, or somebody else has changed the quantity, too."
+    )
+    return Plan(small, large, why if large else "")
 
 
 def is_small(finding: Finding, rules: DriftRules, currency: str) -> bool:

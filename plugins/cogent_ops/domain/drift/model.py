@@ -54,6 +54,10 @@ TITLES: Mapping[Cause, str] = {
 }
 
 
+#: Causes that point to ourselves, so that we may mend what we have done.
+OURS = frozenset({Cause.LOST, Cause.DUPLICATED})
+
+
 @dataclass(frozen=True)
 class Moment:
     """When the two sides were read, and what counts as late then.

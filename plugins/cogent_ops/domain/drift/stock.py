@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from cogent_ops.domain.drift.causes import Difference, judge
-from cogent_ops.domain.drift.healing import OURS
-from cogent_ops.domain.drift.model import Area, Cause, Fact, Finding
+from cogent_ops.domain.drift.model import OURS, Area, Cause, Fact, Finding
 from cogent_ops.domain.exceptions import Owner
 from cogent_ops.domain.stock import Place
 
@@ -39,6 +38,9 @@ _ACTIONS: Mapping[Cause, str] = {
     Cause.COUNT_DIFFERENCE: "Find out where the units went; commercetools has the counted number already.",
     Cause.UNEXPLAINED: "Count the shelf and send the count, or approve that the expected number is restored.",
 }
+
+#: The piece of evidence that names the order of a finding.
+ORDER = "order"
 
 
 @dataclass(frozen=True)
@@ -94,26 +96,40 @@ def subject(place: Place, order: str = "") -> str:
     return f"{place} (order {order.rpartition('/')[2]})" if order else str(place)
 
 
+def happened_at(finding: Finding) -> datetime | None:
+    """When the order of a finding about one moved stock; ``None``: not known, or it is about none."""
+    return next((fact.at for fact in finding.evidence if fact.what == ORDER), None)
+
+
 def place_of(finding: Finding) -> Place:
     """The place of a finding about stock."""
     tail = f" (order {finding.reference.rpartition('/')[2]})" if finding.reference else ""
     return Place.named(finding.subject.removesuffix(tail))
 
 
-def difference(night: Night, found: Difference, read: datetime, version: int | None) -> Finding:
-    """An entry that does not say what it should.
+def differences(night: Night, found: Difference, version: int | None) -> Iterator[Finding]:
+    """An entry that does not say what it should: a finding for each cause.
 
-    :param read: when it was read.
-    :param version: of the entry then.
+    :param version: of the entry when it was read.
     """
-    verdict, off = judge(found), found.off
-    more = f"{off:+d}".replace("-", "−")
-    message = (
-        f"{found.place}: commercetools says {found.actual}, not {found.expected} ({more}). {verdict.why}"
-    )
-    healable = verdict.cause in OURS or verdict.cause is Cause.UNEXPLAINED
-    evidence = (
-        Fact("commercetools says", f"{found.actual} on stock, version {version}", read),
+    verdicts, evidence = judge(found), _evidence(found, version)
+    said = f"{found.place}: commercetools says {found.actual}, not {found.expected} ({_signed(found.off)})"
+    for one in verdicts:
+        which = f"; {_signed(one.units)} of it" if len(verdicts) > 1 else ""
+        healable = one.cause in OURS or one.cause is Cause.UNEXPLAINED
+        heal = -one.units if healable else None
+        yield night.finding(
+            one.cause, found.place, one.units, f"{said}{which}. {one.why}", evidence, heal=heal
+        )
+
+
+def _signed(units: int) -> str:
+    return f"{units:+d}".replace("-", "−")
+
+
+def _evidence(found: Difference, version: int | None) -> tuple[Fact, ...]:
+    return (
+        Fact("commercetools says", f"{found.actual} on stock, version {version}", found.read_at),
         Fact("expected", f"{found.expected} = {found.base}{_terms(found)}"),
         *(
             Fact("our change", f"{one.delta:+d} in batch {one.batch}{_chain(one.before, one.after)}", one.at)
@@ -121,7 +137,11 @@ def difference(night: Night, found: Difference, read: datetime, version: int | N
         ),
         *(Fact("order of the web shop", f"{one.order}: {one.units:+d}", one.at) for one in found.sales),
         *(
-            Fact("change that is not in the ledger", f"{one.before} to {one.after}", one.at)
+            Fact(
+                "change that is not in the ledger",
+                f"{one.before} to {one.after}{f', by API client {one.by}' if one.by else ''}",
+                one.at,
+            )
             for one in found.edits or ()
         ),
         Fact("the entry names batch", found.batch or "none"),
@@ -131,13 +151,14 @@ def difference(night: Night, found: Difference, read: datetime, version: int | N
             found.changed_at,
         ),
     )
-    return night.finding(verdict.cause, found.place, off, message, evidence, heal=-off if healable else None)
 
 
 def _terms(found: Difference) -> str:
     ours = sum(change.delta for change in found.changes)
     sold = sum(sale.units for sale in found.sales)
-    return f" before {ours:+d} by us {sold:+d} by the web shop"
+    mended = sum(change.mended for change in found.changes)
+    without = f" {-mended:+d} that another link mended" if mended else ""
+    return f" before {ours:+d} by us {sold:+d} by the web shop{without}"
 
 
 def _chain(before: int | None, after: int | None) -> str:
@@ -168,15 +189,24 @@ def counted(night: Night, place: Place, off: int, count: int, batch: str, at: da
     return night.finding(Cause.COUNT_DIFFERENCE, place, off, message, facts)
 
 
-def unmoved(night: Night, place: Place, order: str, recorded: int, moved: int) -> Finding:
-    """A kiosk order whose units no movement carries, or more than it should."""
+def unmoved(
+    night: Night, place: Place, order: str, recorded: int, moved: int, at: datetime | None = None
+) -> Finding:
+    """A kiosk order whose units no movement carries, or more than it should.
+
+    :param at: when it took or gave back its units; ``None``: not known.
+    """
     off, name = moved - recorded, order.rpartition("/")[2]
     is_more = recorded * moved > 0 and abs(moved) > abs(recorded)
     cause = Cause.DUPLICATED if is_more else Cause.LOST
     message = (
         f"{place}: order {name} should have moved {recorded:+d} units, and its movements come to {moved:+d}."
     )
-    facts = (Fact("order", order), Fact("should move", f"{recorded:+d}"), Fact("movements", f"{moved:+d}"))
+    facts = (
+        Fact(ORDER, order, at),
+        Fact("should move", f"{recorded:+d}"),
+        Fact("movements", f"{moved:+d}"),
+    )
     return night.finding(cause, place, off, message, facts, heal=-off, order=order)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from cogent_ops.domain.drift.model import TITLES, Area, Cause
 from cogent_ops.domain.health.evidence import FoundBefore, Known, Moved, Sent, Told, WebOrder
-from cogent_ops.domain.health.reckoning import Change, Reckoned, reckon
+from cogent_ops.domain.reckoning import Change, Reckoned, reckon
 from cogent_ops.domain.stock import MovementState
 
 #: Causes by which a night has explained a difference; what it left unexplained explains nothing.

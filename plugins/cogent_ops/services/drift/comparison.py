@@ -23,6 +23,8 @@ class Parts:
 
     :param locations: what ``include/locations.yaml`` says, by Channel key.
     :param project: the commercetools project as its rate budget names it.
+    :param siblings: other links that share it.
+    :param clients: API clients of all links that share it; empty: only this link's own.
     :param suite: path of the product master suite.
     :param now: our clock.
     """
@@ -36,6 +38,13 @@ class Parts:
     suite: Path
     run_key: str
     now: Callable[[], datetime]
+    siblings: tuple[str, ...] = ()
+    clients: frozenset[str] = frozenset()
+
+    @property
+    def us(self) -> frozenset[str]:
+        """API clients that are ours."""
+        return self.clients | {self.commercetools.account.client_id}
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,10 @@ young, or were so young at the snapshot before, that nobody can say whether they
 
 A count replaces everything before it: from there on the entry's quantity is what the count made it.
 
+Links that share a project each compare it, by snapshots of their own. What another link has mended may have gone wrong
+since our snapshot before, and then belongs to what went wrong, or before it, and then is a change like any other. So an
+entry that fits either way is right.
+
 All of it is columnar: only what differs becomes rows, and no loop runs over what does not.
 """
 
@@ -18,7 +22,7 @@ from datetime import timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cogent_ops.services.drift.tables import ENTRIES, PLACE
+from cogent_ops.services.drift.tables import ENTRIES, MENDED, PLACE
 
 _KEYS = list(PLACE)
 #: So many places are looked at one by one at most: all of them become rows, and are read again.
@@ -38,7 +42,8 @@ class Expectation:
     :param differing: of those that differ: place, both snapshots, and ``expected``.
     :param gone: places that had an entry, and have none.
     :param further: places that differ or are gone besides; where so many do, it is one cause, and the largest show it.
-    :param included: our changes since the snapshot before, of the places in ``differing``.
+    :param included: our changes since the snapshot before, of the places in ``differing``; ``mended``: units in them
+        that another link has mended, and that nothing is expected of.
     :param sales: what orders may have taken from the places in ``differing``; ``sure`` where they show for certain.
     """
 
@@ -51,13 +56,19 @@ class Expectation:
 
 
 def expect(
-    before: pa.Table | None, now: pa.Table, ledger: pa.Table, sales: pa.Table, lag: timedelta
+    before: pa.Table | None,
+    now: pa.Table,
+    ledger: pa.Table,
+    sales: pa.Table,
+    lag: timedelta,
+    mended: pa.Table | None = None,
 ) -> Expectation:
     """Compare a snapshot with what it should say.
 
     :param before: the snapshot before; ``None``: there is none, so nothing is known but what counts tell.
     :param ledger: our changes, at least those that were not settled when ``before`` was taken.
     :param sales: what orders took, at least since ``lag`` before ``before`` was taken.
+    :param mended: what other links have mended in our changes.
     """
     places = _side_by_side(before if before is not None else ENTRIES.empty_table(), now)
     touched = _touched(ledger, sales)
@@ -67,6 +78,7 @@ def expect(
     changed = quiet.filter(pc.and_(both, pc.not_equal(quiet["base"], quiet["on_stock"])))
     included = _included(busy, ledger)
     busy, included = _from_counts(busy, included)
+    included = _with_mended(busy, included, mended if mended is not None else MENDED.empty_table())
     judged, sold = _summed(busy, included, sales, lag)
     known = judged.filter(pc.and_(pc.is_valid(judged["base"]), pc.is_valid(judged["on_stock"])))
     off = known.filter(pc.not_equal(known["expected"], known["on_stock"]))
@@ -139,9 +151,23 @@ def _from_counts(busy: pa.Table, included: pa.Table) -> tuple[pa.Table, pa.Table
     )
 
 
+def _with_mended(busy: pa.Table, included: pa.Table, mended: pa.Table) -> pa.Table:
+    """Our changes with what they mend for another link of what was found after the entry's base was read."""
+    if not mended.num_rows:
+        return included.append_column("mended", pa.repeat(pa.scalar(0, pa.int64()), included.num_rows))
+    of = mended.join(busy.select([*PLACE, "base_asked"]), keys=_KEYS, join_type="inner")
+    of = of.filter(pc.fill_null(pc.greater(of["found_at"], of["base_asked"]), False))
+    of = of.group_by("id").aggregate([("units", "sum")]).rename_columns(["id", "mended"])
+    found = included.join(of, keys="id", join_type="left outer")
+    return found.set_column(
+        found.schema.get_field_index("mended"), "mended", pc.fill_null(found["mended"], 0)
+    )
+
+
 def _summed(busy: pa.Table, included: pa.Table, sales: pa.Table, lag: timedelta) -> tuple[pa.Table, pa.Table]:
     """Places with their sums, and the sales that may show in them."""
-    ours = included.group_by(_KEYS).aggregate([("delta", "sum")]).rename_columns([*PLACE, "ours"])
+    ours = included.group_by(_KEYS).aggregate([("delta", "sum"), ("mended", "sum")])
+    ours = ours.rename_columns([*PLACE, "ours", "mended"])
     young = pa.scalar(lag, pa.duration("us"))
     of = sales.join(busy.select([*PLACE, "asked", "base_asked"]), keys=_KEYS, join_type="inner")
     since_sure = pc.greater(of["created_at"], pc.add(of["base_asked"], young))
@@ -152,10 +178,14 @@ def _summed(busy: pa.Table, included: pa.Table, sales: pa.Table, lag: timedelta)
     of = of.filter(pc.fill_null(pc.and_(since_maybe, until_maybe), False))
     sure = of.filter(of["sure"]).group_by(_KEYS).aggregate([("units", "sum")])
     judged = busy
-    for name, sums in (("ours", ours), ("sold", sure.rename_columns([*PLACE, "sold"]))):
+    for sums in (ours, sure.rename_columns([*PLACE, "sold"])):
         judged = judged.join(sums, keys=_KEYS, join_type="left outer")
+    for name in ("ours", "mended", "sold"):
         judged = judged.set_column(judged.schema.get_field_index(name), name, pc.fill_null(judged[name], 0))
-    expected = pc.add(pc.add(judged["base"], judged["ours"]), judged["sold"])
+    with_all = pc.add(pc.add(judged["base"], judged["ours"]), judged["sold"])
+    # What went wrong before the snapshot is in its quantity, so what mended it is expected.
+    fits = pc.fill_null(pc.equal(judged["on_stock"], with_all), False)
+    expected = pc.if_else(fits, with_all, pc.subtract(with_all, judged["mended"]))
     return judged.append_column("expected", expected), of.select([*sales.column_names, "sure"])
 
 

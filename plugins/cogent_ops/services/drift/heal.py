@@ -1,8 +1,11 @@
 """Mend stock: what differs becomes a movement like any other, and the next night looks whether that was right.
 
 A heal is a change, never a quantity. It goes through the inbox, so that it is sent once, with the version just read,
-and within the rate budget. It happens at the time of the snapshot that found the difference: a count that was taken
-since has seen the shelf, and the drain lets it overrule the heal.
+and within the rate budget. It happens at the time of the snapshot that found the difference, and what an order should
+have moved at the time of the order: a count that was taken since has seen the shelf, and the drain lets it overrule the
+heal.
+
+Links that share a project find the same differences, by snapshots of their own; whoever mends first mends for both.
 
 Between the snapshot and a person's answer may lie a day. So an entry is looked at again first: only where nothing that
 we cannot explain has happened to it since the youngest snapshot is what was found still what is wrong.
@@ -18,7 +21,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from cogent_ops.domain.drift.model import Area, Cause, Finding
-from cogent_ops.domain.drift.stock import place_of
+from cogent_ops.domain.drift.stock import happened_at, place_of
 from cogent_ops.domain.stock import MovementState, NewMovement, Place, Source
 from cogent_ops.services.counts import Counts
 from cogent_ops.services.drift.archive import Archive
@@ -116,21 +119,10 @@ class Healer:
         actor: str,
     ) -> list[StoredFinding]:
         """Add the movements; notes in ``overtaken`` what another link has mended."""
-        history, store = self.parts.store.stock_history, self.parts.store
+        store = self.parts.store
         still = self.drift.lock(conn, [one.id for one in ready], FindingState.PROPOSED)
         mine = [one for one in ready if one.id in still]
-        plain = [one for one in mine if not one.finding.reference]
-        done = {
-            (name, place)
-            for name, began in moments.items()
-            for place in history.healed_since(
-                conn,
-                self.parts.project,
-                [place_of(one.finding) for one in plain if one.finding.night == name],
-                began,
-            )
-        }
-        twice = {one.id for one in plain if (one.finding.night, place_of(one.finding)) in done}
+        twice = self._mended_elsewhere(conn, mine, moments)
         overtaken |= dict.fromkeys(twice, OTHERS)
         healed = [one for one in mine if one.id not in twice]
         store.stock.add_movements(conn, (self._movement(one.finding, moments) for one in healed))
@@ -143,8 +135,39 @@ class Healer:
             store.audit_log.write(actor, "heal", f"drift/{one.id}", detail, link=self.link, conn=conn)
         return healed
 
+    def _mended_elsewhere(
+        self, conn: Connection, found: Sequence[StoredFinding], moments: Mapping[str, datetime]
+    ) -> set[int]:
+        """Findings whose places were mended since their snapshots, or for another link since the snapshots before.
+
+        Another link may have mended a place before our snapshot was taken, and the entry not have had it yet.
+        """
+        plain = [one for one in found if not one.finding.reference]
+        history, project, done = self.parts.store.stock_history, self.parts.project, set[int]()
+        for name, began in moments.items():
+            here = {one.id: place_of(one.finding) for one in plain if one.finding.night == name}
+            previous = self.archive.previous(self.archive.night(name))
+            before = previous.taken.began if previous and previous.taken else began
+            places = history.healed_since(conn, project, here.values(), began)
+            places |= history.healed_since(conn, project, here.values(), before, without=self.link)
+            done |= {id_ for id_, place in here.items() if place in places}
+        return done
+
+    def set_aside(self, waiting: Sequence[StoredFinding]) -> int:
+        """Take out of what waits for a person what another link has mended; returns how many findings."""
+        moments = {
+            name: taken.began
+            for name in {one.finding.night for one in waiting}
+            if (taken := self.archive.night(name).taken)
+        }
+        with self.parts.store.begin() as conn:
+            self.drift.take_turns(conn, self.parts.project)
+            mended = sorted(self._mended_elsewhere(conn, waiting, moments))
+            still = self.drift.lock(conn, mended, FindingState.PROPOSED)
+            return self.drift.decide(conn, sorted(still), FindingState.OVERTAKEN, actor=None, outcome=OTHERS)
+
     def _movement(self, finding: Finding, moments: Mapping[str, datetime]) -> NewMovement:
-        place = place_of(finding)
+        place, found_at = place_of(finding), moments[finding.night]
         return NewMovement(
             link=self.link,
             project=self.parts.project,
@@ -153,7 +176,7 @@ class Healer:
             source=Source.HEAL,
             source_id=heal_id(finding),
             reference=f"drift of {finding.night}",
-            occurred_at=moments[finding.night],
+            occurred_at=min(found_at, happened_at(finding) or found_at),
             delta=finding.heal,
         )
 

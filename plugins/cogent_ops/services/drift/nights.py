@@ -139,12 +139,17 @@ class Nights:
 
     def heal(self, name: str) -> dict[str, int]:
         """Mend what lies within the limits."""
-        night = self.archive.night(name)
-        found = self.parts.store.drift.findings(self.link, name, [FindingState.PROPOSED])
+        night, drift = self.archive.night(name), self.parts.store.drift
+        self.healer.set_aside(drift.findings(self.link, states=[FindingState.PROPOSED]))
+        found = drift.findings(self.link, name, [FindingState.PROPOSED])
         checked = int((night.noted(RESULT) or {}).get("areas", {}).get(Area.STOCK, {}).get("checked", 0))
-        chosen = plan([one.finding for one in found], checked, self.rules, self.parts.config.currency)
-        small = set(chosen.at_once)
-        counts = self.healer.heal([one for one in found if one.finding in small], BY_ITSELF)
+        # What else was found at the same places matters, too.
+        archived = (
+            _FINDING.validate_json(facts) for area, facts in read_facts(night, FINDINGS) if area == Area.STOCK
+        )
+        chosen = plan(list(archived), checked, self.rules, self.parts.config.currency)
+        small = {one.key for one in chosen.at_once}
+        counts = self.healer.heal([one for one in found if one.finding.key in small], BY_ITSELF)
         return vars(counts)
 
     def proposals(self) -> Proposals:

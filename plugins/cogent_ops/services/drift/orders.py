@@ -142,10 +142,17 @@ class OrderComparison:
 
         :param by_id: kiosk orders by the id of the commercetools order that they were captured as.
         """
-        orders = list(page)
+        orders, captures = list(page), self.store.captures
         with self.store.read() as conn:
-            captured = self.store.captures.by_ct_orders(conn, self.link, [order["id"] for order in orders])
+            captured = captures.by_ct_orders(conn, self.link, [order["id"] for order in orders])
+            numbers = [str(order.get("orderNumber") or "") for order in orders if order["id"] not in captured]
+            others = {
+                number for link in self.parts.siblings for number in captures.by_numbers(conn, link, numbers)
+            }
         for order in orders:
+            if order["id"] not in captured and order.get("orderNumber") in others:
+                # It belongs to a kiosk of another link, whose night compares it.
+                continue
             capture = captured.get(order["id"])
             named = by_id.get(order["id"]) or (capture.order_id if capture else self._named(order))
             if named or self._is_numbered(order):

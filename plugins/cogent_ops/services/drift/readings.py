@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import chain
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cogent_ops.clients.commercetools import MAX_PAGE
 from cogent_ops.domain.custom_types import INVENTORY, declared
@@ -15,12 +17,13 @@ from cogent_ops.domain.orders import read_order
 from cogent_ops.domain.rules import OrderStatus
 from cogent_ops.domain.stock import Place, desired_effects
 from cogent_ops.errors import MissingScope
-from cogent_ops.services.drift.archive import Night
+from cogent_ops.services.drift.archive import MOMENT, Night
 from cogent_ops.services.drift.comparison import Parts
 from cogent_ops.services.drift.tables import (
     EDITS,
     ENTRIES,
     LEDGER,
+    MENDED,
     OPEN,
     POSITIONS,
     SALES,
@@ -41,10 +44,31 @@ RANGES = (
     ('id >= "8"', 'id < "c"'),
     ('id >= "c"',),
 )
+#: What was written before the last reading may have become visible so long after it at most, clocks included.
+SLACK = timedelta(minutes=5)
 #: Rows of the ledger that are turned into columns at a time.
 ROWS = 20_000
 #: The mode in which an order takes its units from the quantity; the others reserve, or do nothing.
 TAKING = "TrackOnly"
+
+
+@dataclass(frozen=True)
+class Moves:
+    """What has moved stock, as of a moment.
+
+    :param mended: what of the ledger other links have mended.
+    """
+
+    read_at: datetime
+    since: datetime
+    ledger: pa.Table
+    sales: pa.Table
+    mended: pa.Table
+
+    @property
+    def tables(self) -> tuple[pa.Table, pa.Table]:
+        """The ledger and the orders."""
+        return self.ledger, self.sales
 
 
 class StockReadings:
@@ -52,6 +76,7 @@ class StockReadings:
 
     def __init__(self, parts: Parts) -> None:
         self.parts, self.link = parts, parts.config.name
+        self.lag = timedelta(seconds=parts.config.drift.lag_seconds)
         keys = parts.config.custom_types
         types = declared(inventory_key=keys.inventory, order_key=keys.order)
         wanted = next(kind for kind in types if kind.resource == INVENTORY)
@@ -114,9 +139,29 @@ class StockReadings:
         channel = {"supplyChannel": message["supplyChannel"]} if "supplyChannel" in message else {}
         place = self.entries.place_of({"sku": message["sku"], **channel})
         before, after = message["oldQuantityOnStock"], message["newQuantityOnStock"]
-        return (*place, before, after, datetime.fromisoformat(message["createdAt"]))
+        by = (message.get("createdBy") or {}).get("clientId")
+        return (*place, before, after, datetime.fromisoformat(message["createdAt"]), by)
 
     # The ledger
+
+    def moves(self, since: datetime) -> Moves:
+        """Our changes and the web shop's orders since a moment; the orders from a lag earlier on."""
+        read_at = self.parts.now()
+        sales = self.sales(since - self.lag)
+        return Moves(read_at, since, self.ledger(since), sales, self.mended(since))
+
+    def moves_since(self, before: Moves) -> Moves:
+        """The same as of now, of which only what may be new is read."""
+        read_at, recent = self.parts.now(), before.read_at - SLACK
+        # What was unfinished may be settled, or gone.
+        ledger = before.ledger.filter(pc.is_valid(before.ledger["settled_at"]))
+        newer = self.ledger(recent)
+        ledger = pa.concat_tables(
+            [ledger.join(newer.select(["id"]), keys="id", join_type="left anti").select(LEDGER.names), newer]
+        )
+        sales = before.sales.filter(pc.less(before.sales["created_at"], pa.scalar(recent, MOMENT)))
+        sales = pa.concat_tables([sales, self.sales(recent)])
+        return Moves(read_at, before.since, ledger, sales, self.mended(before.since))
 
     def ledger(self, since: datetime) -> pa.Table:
         """Our changes that are unfinished or were settled since a moment."""
@@ -125,6 +170,11 @@ class StockReadings:
             for b in self.parts.store.stock_history.batches(self.parts.project, since)
         )
         return _in_pieces(LEDGER, found)
+
+    def mended(self, since: datetime) -> pa.Table:
+        """What other links have mended in changes that are unfinished or were settled since a moment."""
+        found = self.parts.store.stock_history.mended(self.parts.project, since, self.link)
+        return table(MENDED, ((one.batch, *one.place, one.units, one.found_at) for one in found))
 
     def positions(self) -> pa.Table:
         """What commercetools said last of entries that we ever moved."""
@@ -147,7 +197,8 @@ class StockReadings:
         """Kiosk orders changed since a moment whose units no movement carries."""
         history = self.parts.store.stock_history
         found = [
-            (one.order_id, *one.place, one.recorded, one.moved) for one in history.unmoved(self.link, since)
+            (one.order_id, *one.place, one.recorded, one.moved, one.at)
+            for one in history.unmoved(self.link, since)
         ]
         return table(UNMOVED, [*found, *self._without_effect(since)])
 
@@ -172,7 +223,7 @@ class StockReadings:
                 ordered[place] = ordered.get(place, 0) + line.quantity
             for place, units in desired_effects(order.status, ordered, {}, rules).items():
                 if units:
-                    yield order.id, *place, units, 0
+                    yield order.id, *place, units, 0, order.updated_at
 
 
 def _in_pieces(schema: pa.Schema, found: Iterator[tuple[object, ...]]) -> pa.Table:

@@ -19,7 +19,7 @@ from cogent_ops.services.drift.archive import Archive, Night, Taken
 from cogent_ops.services.drift.comparison import Compared, Parts
 from cogent_ops.services.drift.expectation import Expectation, expect
 from cogent_ops.services.drift.prices import prices
-from cogent_ops.services.drift.readings import StockReadings
+from cogent_ops.services.drift.readings import Moves, StockReadings
 from cogent_ops.services.drift.tables import EDITS, ENTRIES, PLACE, PRICES, UNCLEAR, overlaid, rows, table
 
 log = logging.getLogger(__name__)
@@ -52,15 +52,16 @@ class StockComparison:
         if not night.has("inventory"):
             self.readings.inventory(night)
         before = None if previous is None else entries(previous)
-        again, ledger, sales, found, unclear = self._settled(before, night.read("inventory"), since)
+        again, moves, found, unclear = self._settled(before, night.read("inventory"), since)
         night.write("inventory_again", again)
-        night.write("ledger", ledger)
-        night.write("sales", sales)
+        night.write("ledger", moves.ledger)
+        night.write("sales", moves.sales)
+        night.write("mended", moves.mended)
         night.write("positions", self.readings.positions())
         night.write("open", self.readings.open())
         night.write("unmoved", self.readings.unmoved(since))
         self._write_edits(night, found, since)
-        self._write_prices(night, found, ledger)
+        self._write_prices(night, found, moves.ledger)
         night.write(LAST, table(UNCLEAR, sorted(unclear)))
 
     def unexplained(self, archive: Archive, places: set[Place]) -> set[Place]:
@@ -71,7 +72,7 @@ class StockComparison:
         wanted = table(UNCLEAR, sorted(places))
         before = _only(entries(nights[-1]), wanted)
         first = self.readings.again(sorted(places))
-        _, _, _, found, unclear = self._settled(before, first, self._since(nights[-1]))
+        _, _, found, unclear = self._settled(before, first, self._since(nights[-1]))
         known = {_place(row) for row in rows(before)}
         return unclear | _off(found).keys() | (places - known)
 
@@ -81,13 +82,13 @@ class StockComparison:
 
     def _settled(
         self, before: pa.Table | None, first: pa.Table, since: datetime
-    ) -> tuple[pa.Table, pa.Table, pa.Table, Expectation, set[Place]]:
+    ) -> tuple[pa.Table, Moves, Expectation, set[Place]]:
         """Read again what differs until it stands: the same twice, and no young order may explain it."""
         again, seen = ENTRIES.empty_table(), dict[Place, int | None]()
+        # After the entries, so that every change that an entry names is in it.
+        moves = self.readings.moves(since)
         for turn in range(self.rules.rereads + 1):
-            # After the entries, so that every change that an entry names is in it.
-            ledger, sales = self.readings.ledger(since), self.readings.sales(since - self.lag)
-            found = expect(before, overlaid(first, again), ledger, sales, self.lag)
+            found = expect(before, overlaid(first, again), *moves.tables, self.lag, moves.mended)
             now_off = _off(found)
             open_ = _unsettled(found, now_off, seen)
             if not open_ or turn == self.rules.rereads:
@@ -96,7 +97,8 @@ class StockComparison:
             log.info("%d inventory entries differ and are read again", len(open_))
             seen |= {place: now_off[place] for place in open_}
             again = overlaid(again, self.readings.again(sorted(open_)))
-        return again, ledger, sales, found, open_
+            moves = self.readings.moves_since(moves)
+        return again, moves, found, open_
 
     def _wait(self, found: Expectation, open_: set[Place]) -> None:
         """Let as much time pass since the readings as a change may take to show."""
@@ -134,7 +136,8 @@ class StockComparison:
             return Compared(0, ())
         before = None if previous is None or not previous.has("inventory") else entries(previous)
         now, ledger = entries(night), night.read("ledger")
-        found = expect(before, now, ledger, night.read("sales"), self.lag)
+        mended = night.read("mended") if night.has("mended") else None
+        found = expect(before, now, ledger, night.read("sales"), self.lag, mended)
         unclear = {_place(row) for row in rows(night.read(LAST))}
         worth = {row["sku"]: row["cents"] for row in rows(night.read("prices"))}
         shared = words.Night(night.link, night.name, self.parts.config.currency, worth)
@@ -148,7 +151,7 @@ class StockComparison:
             ),
             *_counted(shared, ledger, started, taken),
             *(
-                words.unmoved(shared, _place(row), row["order"], row["recorded"], row["moved"])
+                words.unmoved(shared, _place(row), row["order"], row["recorded"], row["moved"], row.get("at"))
                 for row in rows(night.read("unmoved"))
             ),
             *self._waiting(shared, night, taken),
@@ -169,33 +172,38 @@ class StockComparison:
         differing = [row for row in rows(found.differing) if _place(row) not in unclear]
         changes = _by_place(found.included.sort_by("created_at"))
         sales = _by_place(found.sales.filter(found.sales["sure"]).sort_by("created_at"))
+        ledger = _by_place(_only(night.read("ledger"), found.differing))
         edits = _by_place(night.read("edits")) if (night.noted("edits.json") or {}).get("known") else None
         versions = {
             _place(row): row["version"] for row in rows(_only(night.read("positions"), found.differing))
         }
         for row in sorted(differing, key=_place):
             place = _place(row)
-            ours = tuple(map(_change, changes.get(place, ())))
+            begun = row["base_asked"]
+            told = [one for one in (edits or {}).get(place, ()) if one["at"] >= begun]
+            ours, others = _told_apart(changes.get(place, ()), ledger.get(place, ()), told, self.lag)
             sold = tuple(Sale(one["order"], one["units"], one["created_at"]) for one in sales.get(place, ()))
             touched = None if sold or place not in versions else bool(row["version"] > versions[place])
-            yield words.difference(
+            yield from words.differences(
                 shared,
                 Difference(
                     place=place,
                     base=row["base"],
+                    base_at=begun,
                     expected=row["expected"],
                     actual=row["on_stock"],
+                    read_at=row["asked"],
                     batch=row["batch"],
-                    us=self.parts.commercetools.account.client_id,
+                    us=self.parts.us,
                     changed_by=row["changed_by"],
                     changed_at=row["changed_at"],
                     is_replaced=row["base_entry"] is not None and row["base_entry"] != row["entry"],
                     is_touched=touched,
                     changes=ours,
                     sales=sold,
-                    edits=None if edits is None else _others(edits.get(place, ()), ours),
+                    edits=None if edits is None else others,
+                    lag=self.lag,
                 ),
-                row["asked"],
                 row["version"],
             )
 
@@ -265,22 +273,45 @@ def _only(data: pa.Table, places: pa.Table) -> pa.Table:
     return data.join(places.select(PLACE), keys=list(PLACE), join_type="left semi")
 
 
-def _change(row: Row) -> Change:
-    at = row["settled_at"] or row["created_at"]
-    return Change(row["id"], row["delta"], at, row["before"], row["after"])
+def _told_apart(
+    changes: Iterable[Row], ledger: Iterable[Row], told: Iterable[Row], lag: timedelta
+) -> tuple[tuple[Change, ...], tuple[Edit, ...]]:
+    """Our changes, each with whether a Message tells of it, and the Messages that tell of none.
+
+    :param ledger: all of ours, also such that are settled by a count.
+    """
+    left = list(told)
+    of_ours: set[str] = set()
+    for row in sorted(ledger, key=lambda row: row["created_at"]):
+        mine = own_message(row, left, lag)
+        if mine is not None:
+            left.remove(mine)
+            of_ours.add(row["id"])
+    ours = [
+        Change(
+            row["id"],
+            row["delta"],
+            row["settled_at"] or row["created_at"],
+            row["before"],
+            row["after"],
+            is_told=row["id"] in of_ours,
+            mended=row["mended"],
+        )
+        for row in changes
+    ]
+    edits = tuple(Edit(one["before"], one["after"], one["at"], one.get("by")) for one in left)
+    return tuple(ours), edits
 
 
-def _others(told: Iterable[Row], ours: Iterable[Change]) -> tuple[Edit, ...]:
-    """Edits that none of our changes explains."""
-    mine = [(change.before, change.after) for change in ours]
-    edits: list[Edit] = []
-    for row in told:
-        step = row["before"], row["after"]
-        if step in mine:
-            mine.remove(step)
-        else:
-            edits.append(Edit(*step, row["at"]))
-    return tuple(edits)
+def own_message(change: Row, told: Iterable[Row], lag: timedelta) -> Row | None:
+    """The Message that tells of a change of ours: the same numbers; where those before it are not known, its units."""
+    first = change["created_at"] - lag
+    last = (change["settled_at"] or change["created_at"]) + lag
+    near = [one for one in told if first <= one["at"] <= last]
+    numbers = change["before"], change["after"]
+    exact = [one for one in near if (one["before"], one["after"]) == numbers]
+    alike = [one for one in near if one["after"] - one["before"] == change["delta"]]
+    return next(iter(exact or (alike if change["before"] is None else ())), None)
 
 
 def _counts(ledger: pa.Table) -> list[Row]:

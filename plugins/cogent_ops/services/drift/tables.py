@@ -61,10 +61,15 @@ OPEN = pa.schema(
     }
 )
 #: Kiosk orders whose units no movement carries, or more movements than they should.
-UNMOVED = pa.schema({"order": TEXT, "sku": TEXT, "channel": TEXT, "recorded": UNITS, "moved": UNITS})
+#: ``at``: when they took or gave back their units.
+UNMOVED = pa.schema(
+    {"order": TEXT, "sku": TEXT, "channel": TEXT, "recorded": UNITS, "moved": UNITS, "at": MOMENT}
+)
+#: What other links have mended in batches of the ledger; see :class:`cogent_ops.store.stock_history.Mended`.
+MENDED = pa.schema({"id": TEXT, "sku": TEXT, "channel": TEXT, "units": UNITS, "found_at": MOMENT})
 POSITIONS = pa.schema({"sku": TEXT, "channel": TEXT, "on_stock": UNITS, "version": UNITS})
-#: Changes of quantity by others, where the project keeps Messages.
-EDITS = pa.schema({"sku": TEXT, "channel": TEXT, "before": UNITS, "after": UNITS, "at": MOMENT})
+#: Changes of quantity that Messages tell of, ours included. ``by``: the API client, where they say.
+EDITS = pa.schema({"sku": TEXT, "channel": TEXT, "before": UNITS, "after": UNITS, "at": MOMENT, "by": TEXT})
 PRICES = pa.schema({"sku": TEXT, "cents": UNITS})
 #: Places that could not be judged, because something happened at them all the time.
 UNCLEAR = pa.schema({"sku": TEXT, "channel": TEXT})

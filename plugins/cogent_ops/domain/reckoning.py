@@ -73,18 +73,21 @@ class Reckoning:
         return self.rows[-1].number if self.rows else self.base
 
 
-def reckon(changes: Iterable[Change], now: Change | None, lag: timedelta) -> Reckoning:
+def reckon(
+    changes: Iterable[Change], now: Change | None, lag: timedelta, start: tuple[datetime, int] | None = None
+) -> Reckoning:
     """Put changes in order.
 
     :param now: the quantity as read at the end, with ``before``; ``None``: it could not be read.
     :param lag: an order shows in the quantity so late at most, and clocks differ by less.
+    :param start: the quantity before all of them, and when it was read; ``None``: it follows from the first one.
     """
     every = sorted(changes, key=lambda one: one.at)
     lanes: dict[str, list[Change]] = {}
     for one in every:
         if one.is_anchor:
             lanes.setdefault(one.lane, []).append(one)
-    book = _Book(lag, [one for one in every if not one.is_anchor])
+    book = _Book(lag, [one for one in every if not one.is_anchor], start)
     while any(lanes.values()):
         book.anchor(_next(lanes, book))
     if now is not None:
@@ -107,12 +110,14 @@ class _Book:
     :param orders: changes that know no quantity, the oldest first.
     """
 
-    def __init__(self, lag: timedelta, orders: list[Change]) -> None:
+    def __init__(
+        self, lag: timedelta, orders: list[Change], start: tuple[datetime, int] | None = None
+    ) -> None:
         self.lag, self.orders = lag, orders
-        self.base: int | None = None
-        self.number: int | None = None
+        self.sure_at: datetime | None = None if start is None else start[0]
+        self.base: int | None = None if start is None else start[1]
+        self.number = self.base
         self.rows: list[Reckoned] = []
-        self.sure_at: datetime | None = None
 
     def fits(self, anchor: Change) -> bool:
         """Whether a change begins where all before it ends."""
@@ -137,6 +142,7 @@ class _Book:
             after = self._now + (anchor.units or 0) if anchor.after is None else anchor.after
             units = after - self._now if anchor.units is None else anchor.units
             self._add(anchor.at, units, anchor)
+            self.sure_at = anchor.at
             self._gap(anchor.at, after - self._now)
         self.sure_at = anchor.at
 
