@@ -7,6 +7,7 @@ DAG file is parsed. Connection ids follow the link: ``commercetools_default``, `
 from __future__ import annotations
 
 import os
+from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -324,6 +325,25 @@ def _tokens(conn_id: str, what: str, further: str) -> tuple[str, ...]:
             problem = f"it has {len(token)} characters, {SHORTEST_TOKEN} at least are not to be guessed"
             raise ConnectionConfigError(conn_id, field, problem, "Make one with: openssl rand -hex 32.")
     return tuple(token for token in tokens.values() if token)
+
+
+def expires_on(conn: Connection) -> date | None:
+    """The last day of a connection's access, as somebody wrote it into its extra ``expires_on``.
+
+    :return: ``date.max`` for "never"; ``None``: nobody wrote it down.
+    :raises ConnectionConfigError: for what is no date.
+    """
+    text = str(conn.extra_dejson.get("expires_on") or "").strip()
+    if not text:
+        return None
+    if text.lower() == "never":
+        return date.max
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        problem = f"'{text}' is no date"
+        cure = "Write year, month and day, such as 2027-06-30, or never."
+        raise ConnectionConfigError(conn.conn_id, "extra expires_on", problem, cure) from None
 
 
 def find_connection(conn_id: str) -> Connection | None:

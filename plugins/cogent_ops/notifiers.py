@@ -19,6 +19,9 @@ from cogent_ops.errors import CogentOpsError
 
 log = logging.getLogger(__name__)
 
+#: The flow that watches all others.
+MONITOR = "sync_health"
+
 
 class AlertNotifier(BaseNotifier):
     """Send one line of text to a webhook, for DAGs of your own.
@@ -133,7 +136,10 @@ def failed_task(context: Context) -> NewException:
 
 
 def task_succeeded(context: Context, *, link: str, flow: str) -> None:
-    """A task has succeeded: its failure is over, and with the last task of a run that run is no longer late."""
+    """A task has succeeded: its failure is over, and with the last task of a run that run is no longer late.
+
+    Besides, whoever works looks whether the monitor still does: it cannot tell that itself.
+    """
     from cogent_ops.runtime import Runtime
 
     gone = [(Kind.TASK_FAILED, _task_cause(context))]
@@ -148,6 +154,24 @@ def task_succeeded(context: Context, *, link: str, flow: str) -> None:
                     store.exceptions.resolve(conn, link, kind, [cause], context["dag_run"].run_id)
     except CogentOpsError as error:
         log.warning("what this success has cured could not be closed in the queue of exceptions: %s", error)
+    if flow != MONITOR:
+        watch_monitor(link, context["dag_run"].run_id)
+
+
+def watch_monitor(link: str, run_id: str) -> None:
+    """Raise an exception when sync health has not looked for too long, and tell people: nobody else would.
+
+    :param run_id: the run that notices.
+    """
+    from cogent_ops.runtime import Runtime
+
+    try:
+        found = Runtime(link).watchdog().look(datetime.now(UTC))
+    except CogentOpsError as error:
+        log.warning("whether sync_health still looks could not be seen: %s", error)
+        return
+    if found is not None:
+        _raise_and_tell(link, found, run_id)
 
 
 def _task_cause(context: Context) -> str:

@@ -41,6 +41,7 @@ def _commercetools() -> dict[str, Any]:
                 "Base URL of the OAuth service, e.g. https://auth.europe-west1.gcp.commercetools.com.",
             ),
             "scopes": _text("Scopes", "Separated by spaces. Empty: every scope that the API client has."),
+            "expires_on": _EXPIRES_ON,
         },
     }
 
@@ -55,9 +56,14 @@ def _cloudshelf() -> dict[str, Any]:
             "relabeling": {"host": "GraphQL URL", "password": "API key"},
             "placeholders": {"host": "https://ingestapi.cloudshelf.ai/graphql"},
         },
-        "conn-fields": {},
+        "conn-fields": {"expires_on": _EXPIRES_ON},
     }
 
 
 def _text(label: str, description: str) -> Field:
     return {"label": label, "description": description, "schema": {"type": ["string", "null"]}}
+
+
+_EXPIRES_ON = _text(
+    "Expires on", "Last day of this access, such as 2027-06-30, or never. Somebody is told before it comes."
+)

@@ -7,7 +7,7 @@ it needs it.
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from cogent_ops.services.drift.nights import Nights
     from cogent_ops.services.explain.explain import Explain
     from cogent_ops.services.health.check import HealthCheck
+    from cogent_ops.services.health.outside import Outside
+    from cogent_ops.services.health.watchdog import Watchdog
     from cogent_ops.services.live_stock.service import LiveStock
     from cogent_ops.services.orders.backfill import OrderBackfill
     from cogent_ops.services.orders.capture import OrderCapture
@@ -169,16 +171,7 @@ class Runtime:
             return hook.client(shared, Priority.LIVE, tuning)
 
         client = shop.client(budget, Priority.LIVE, tuning)
-        return LiveStock(
-            config,
-            overrides,
-            client,
-            kiosk,
-            self.store,
-            project=shop.account().budget_name,
-            pace=share.wait,
-            basis=basis,
-        )
+        return LiveStock(config, overrides, client, kiosk, self.store, pace=share.wait, basis=basis)
 
     @property
     def project(self) -> str:
@@ -186,9 +179,9 @@ class Runtime:
         return CommercetoolsHook(connection_id("commercetools", self.link)).account().budget_name
 
     @property
-    def project_clients(self) -> dict[str, str]:
-        """Ids of API clients by link, of all links that share the project: each may change the same inventory."""
-        project, found = self.project, dict[str, str]()
+    def project_clients(self) -> frozenset[str]:
+        """Ids of the API clients of all links that share the project: each may change the same inventory."""
+        project, found = self.project, set[str]()
         for name in self.files.links:
             try:
                 account = CommercetoolsHook(connection_id("commercetools", name)).account()
@@ -196,8 +189,8 @@ class Runtime:
                 # A link that is not set up yet has changed nothing.
                 continue
             if account.budget_name == project:
-                found[name] = account.client_id
-        return found
+                found.add(account.client_id)
+        return frozenset(found)
 
     def stock(self, owner: str) -> StockFlow:
         """One run of the stock flow.
@@ -389,7 +382,7 @@ class Runtime:
             lambda: hurried.cloudshelf(Priority.LIVE),
             self.files.locations,
             project=lambda: self.project,
-            us=lambda: frozenset(self.project_clients.values()),
+            us=lambda: self.project_clients,
         )
 
     def asking(self, asked_by: str) -> Asking:
@@ -415,7 +408,6 @@ class Runtime:
         if heal:
             rules = DriftRules.model_validate({**dict(config.drift), "heal": heal})
             config = config.model_copy(update={"drift": rules})
-        clients = self.project_clients
         parts = Parts(
             config=config,
             store=self.store,
@@ -426,8 +418,6 @@ class Runtime:
             suite=self.suite,
             run_key=run_key,
             now=lambda: datetime.now(UTC),
-            siblings=tuple(sorted(clients.keys() - {self.link})),
-            clients=frozenset(clients.values()),
         )
         return Nights(parts, self.data_root)
 
@@ -451,11 +441,70 @@ class Runtime:
             run_key=run_key,
             limits={target: Limit(limit.rate, limit.burst) for target, limit in limits.items()},
             files=lambda: fingerprints(include_folder(), __version__),
+            outside=lambda now: self.outside().look(now),
             at_risk=lambda now: self.protection().at_risk(now),
             tell=lambda: self.alerts(run_key).run(datetime.now(UTC)),
             heartbeat=lambda: channels.beat(heartbeat) if heartbeat else None,
         )
         return HealthCheck(parts)
+
+    def outside(self) -> Outside:
+        """What looks at everything outside, with clients that give up within seconds."""
+        from functools import partial
+        from zoneinfo import ZoneInfo
+
+        from cogent_ops.config import policies_in_force
+        from cogent_ops.services.health.credentials import CloudshelfAccess, CommercetoolsAccess, Expiry
+        from cogent_ops.services.health.gaps import Gaps
+        from cogent_ops.services.health.kiosks import Kiosks
+        from cogent_ops.services.health.messages import Messages
+        from cogent_ops.services.health.outside import Outside, prepared
+        from cogent_ops.services.health.silence import Silence
+        from cogent_ops.services.health.subscriptions import Subscriptions
+
+        link, store, config = self.link, self.store, self.config
+        rules, places, hours = config.health, self.files.locations, policies_in_force().business_hours
+        ids = {system: connection_id(system, link) for system in ("commercetools", "cloudshelf")}
+        hasty = Runtime(link, is_awaited=True)
+        # Made here: looks ask in threads, where Airflow does not give connections.
+        shop = prepared(partial(hasty.commercetools, Priority.ORDERS))
+        kiosk = prepared(partial(hasty.cloudshelf, Priority.ORDERS))
+        ends, zone = self._ends(), ZoneInfo(hours.timezone)
+        return Outside(
+            [
+                CommercetoolsAccess(link, store, ids["commercetools"], shop),
+                CloudshelfAccess(link, store, ids["cloudshelf"], kiosk),
+                Expiry(
+                    link, rules, store, shop, ends, conn_id=ids["commercetools"], asked=ids.values(), zone=zone
+                ),
+                Messages(link, rules, store, shop),
+                Subscriptions(link, rules, store, shop),
+                Gaps(config, store, partial(self.commercetools, Priority.CATALOGUE), places),
+                Kiosks(link, rules, store, kiosk, hours),
+                Silence(config, store, shop, places, zone),
+            ]
+        )
+
+    def _ends(self) -> dict[str, date | ConnectionConfigError | None]:
+        """When the access of each connection ends that the link uses, as far as somebody wrote it down."""
+        from cogent_ops.hooks import expires_on
+
+        systems = ("commercetools", "cloudshelf", "cogent_ops_live_stock", "cogent_ops_movements")
+        found: dict[str, date | ConnectionConfigError | None] = {}
+        for conn_id in (*(connection_id(system, self.link) for system in systems), STORE_CONNECTION_ID):
+            conn = find_connection(conn_id)
+            if conn is not None:
+                try:
+                    found[conn_id] = expires_on(conn)
+                except ConnectionConfigError as error:
+                    found[conn_id] = error
+        return found
+
+    def watchdog(self) -> Watchdog:
+        """What looks whether sync health still does."""
+        from cogent_ops.services.health.watchdog import Watchdog
+
+        return Watchdog(self.link, self.store, self.config.health.monitor_minutes)
 
     def exception_watch(self) -> ExceptionWatch:
         """What tells whether those who tell people of exceptions, and ask them, should be woken."""

@@ -371,7 +371,12 @@ class AvailabilityFlow:
             counted={sku: one.counted for sku, one in read.items()},
             doubtful={sku: again for sku, one in read.items() if one.is_doubtful},
         )
+        held = {place: units for one in read.values() for place, units in one.held.items()}
         free = [place for one in read.values() if not one.is_doubtful for place in one.released]
+        for places in batches(held, PLACES_PER_STATEMENT):
+            self.store.protection.in_force(
+                conn, link, {place: held[place] for place in places}, by_our_clock()
+            )
         for places in batches(free, PLACES_PER_STATEMENT):
             self.store.protection.release(conn, link, places, by_our_clock())
 
@@ -557,12 +562,14 @@ class AvailabilityFlow:
 class _Judged:
     """What follows from the entries of a SKU.
 
+    :param held: units that are held back, by protected place.
     :param is_doubtful: they may have been read before a movement of ours took effect, at a place that is protected.
     :param released: protected places where nothing is at risk any more.
     """
 
     wanted: Wanted
     counted: Counted
+    held: Mapping[Place, int]
     is_doubtful: bool
     released: Sequence[Place]
 
@@ -580,9 +587,9 @@ def _judged(
     :param began: when reading them began.
     :param sending: batches that are under way.
     """
-    held: dict[str, list[tuple[Place, Hold]]] = {}
+    protected: dict[str, list[tuple[Place, Hold]]] = {}
     for place, hold in holds.items():
-        held.setdefault(place.sku, []).append((place, hold))
+        protected.setdefault(place.sku, []).append((place, hold))
     judged = {}
     for sku, there in stock.items():
         named = {assortment.key(channel): one.batch for channel, one in there.items()}
@@ -594,11 +601,12 @@ def _judged(
                 if batch is not None and sending.get(Place(sku, channel)) == batch
             },
         )
-        ours = held.get(sku, ())
-        units = {place.channel: hold.units(named.get(place.channel), began) for place, hold in ours}
+        ours = protected.get(sku, ())
+        units = {place: hold.units(named.get(place.channel), began) for place, hold in ours}
         judged[sku] = _Judged(
-            counted.wanted(assortment.stock, units),
+            counted.wanted(assortment.stock, {place.channel: held for place, held in units.items()}),
             counted,
+            units,
             any(hold.is_outdated(named.get(place.channel), began) for place, hold in ours),
             [place for place, hold in ours if hold.is_ending],
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import CTE, ColumnElement, and_, case, exists, func, or_, select
@@ -19,7 +19,7 @@ from cogent_ops.domain.stock import MovementState, Source
 from cogent_ops.store.engine import Database
 from cogent_ops.store.orders import is_stranded
 from cogent_ops.store.schema import kiosk_order, movement, order_capture, order_effect
-from cogent_ops.store.sql import chunks, hour_of
+from cogent_ops.store.sql import as_moment, chunks, hour_of
 
 _M, _C, _K, _E = movement.c, order_capture.c, kiosk_order.c, order_effect.c
 
@@ -59,7 +59,7 @@ class Accounts:
             alike = (s.hour, s.place, s.channel, s.state, alone)
             query = select(*alike, func.count(), func.max(s.order_id)).group_by(*alike)
             found = [
-                SeenOrders(_hour(hour), place, channel, state, count, example, suspect=wrong is not None)
+                SeenOrders(as_moment(hour), place, channel, state, count, example, suspect=wrong is not None)
                 for hour, place, channel, state, wrong, count, example in conn.execute(query)
             ]
             has_row = exists().where(_C.link == _K.link, _C.order_id == _K.order_id)
@@ -67,7 +67,7 @@ class Accounts:
                 _K.link == link, _K.modified_at >= since, ~has_row
             )
             return found + [
-                SeenOrders(_hour(hour), "", None, "", 1, order_id, suspect=True)
+                SeenOrders(as_moment(hour), "", None, "", 1, order_id, suspect=True)
                 for order_id, hour in conn.execute(rowless)
             ]
 
@@ -81,7 +81,7 @@ class Accounts:
                 .group_by(hour, _M.channel, _M.state)
             )
             return [
-                MovedUnits(_hour(text), channel, MovementState(state), int(units))
+                MovedUnits(as_moment(text), channel, MovementState(state), int(units))
                 for text, channel, state, units in conn.execute(query)
             ]
 
@@ -176,8 +176,3 @@ def _should(s: Any, rules: MovementRules) -> ColumnElement[int]:
     taken, kept = -s.units, case((s.effect == 0, 0), else_=-s.units)
     gone = (*rules.give_back, OrderStatus.DRAFT_BASKET)
     return case((s.status.in_(rules.deduct), taken), (s.status.in_(gone), 0), else_=kept)
-
-
-def _hour(text: str) -> datetime:
-    """What :func:`hour_of` gives, as a moment."""
-    return datetime.fromisoformat(f"{text}:00:00").replace(tzinfo=UTC)

@@ -42,6 +42,8 @@ from cogent_ops.store.sql import Values, chunks, now, pages, take_turns, upsert
 TURN = "availability_turn"
 #: Read me as soon as you can.
 AT_ONCE = datetime(2000, 1, 1, tzinfo=UTC)
+#: The same, after whatever is more urgent; and nobody has read me since that was asked for.
+READ_AGAIN = datetime(2000, 1, 2, tzinfo=UTC)
 
 _L, _F = stock_level.c, variant_flag.c
 LEVEL_DUE = or_(_L.told.is_(None), _L.told != _L.wanted)
@@ -157,10 +159,7 @@ class Availability:
         """
         with self._database.begin() as conn:
             _take_turn(conn, link)
-            before = _turn(conn, link)
-            turn = now() if before is None else max(now(), before + timedelta(microseconds=1))
-            upsert(conn, watermark, [{"link": link, "flow": TURN, "value": turn, "updated_at": now()}])
-        return turn
+            return _next_turn(conn, link)
 
     def shown(self, link: str, skus: Iterable[str]) -> set[str]:
         """Those of the SKUs that kiosks show."""
@@ -194,6 +193,22 @@ class Availability:
     def read_all(self, conn: Connection, link: str) -> None:
         """Have the entries of all SKUs read as soon as possible."""
         conn.execute(update(variant_flag).where(_F.link == link).values(read_due=AT_ONCE))
+
+    def read_again(self, conn: Connection, link: str) -> None:
+        """Have the entries of all SKUs read once more, whatever was read before.
+
+        A collection that is under way can store nothing any more: it may have begun before what it is asked to read.
+        """
+        _take_turn(conn, link)
+        _next_turn(conn, link)
+        later = (_F.link == link, _F.read_due > READ_AGAIN)
+        conn.execute(update(variant_flag).where(*later).values(read_due=READ_AGAIN))
+
+    def unread(self, link: str) -> int:
+        """How many SKUs nobody has read since :meth:`read_again`."""
+        query = select(func.count()).where(_F.link == link, _F.read_due == READ_AGAIN)
+        with self._database.read() as conn:
+            return int(conn.execute(query).scalar_one())
 
     def take_turn(self, conn: Connection, link: str) -> None:
         """Wait until nobody else changes the link's availability; the turn ends with the transaction."""
@@ -579,6 +594,20 @@ class Availability:
             told = None if unknown else in_one(row.told_in_stock, row.told_purchasable)
             yield Told(row.sku, None, wanted, told, row.wanted_at, row.told_at, row.read_due)
 
+    def untold(self, link: str, before: datetime, limit: int) -> list[str]:
+        """What kiosks should have been told before a moment and were not, by name; not what Cloudshelf refuses.
+
+        :return: ``SKU@Channel`` of levels, ``SKU`` of flags.
+        """
+        level = select(_L.sku, _L.channel).where(
+            _L.link == link, LEVEL_DUE, _L.wanted_at < before, _L.refusals == 0
+        )
+        flag = select(_F.sku).where(_F.link == link, FLAG_DUE, _F.wanted_at < before, _F.refusals == 0)
+        with self._database.read() as conn:
+            levels = conn.execute(level.order_by(_L.sku, _L.channel).limit(limit)).all()
+            flags = conn.execute(flag.order_by(_F.sku).limit(limit)).scalars().all()
+        return [*(f"{sku}@{channel}" for sku, channel in levels), *flags][:limit]
+
     def backlog(self, link: str) -> Backlog:
         """What kiosks do not know yet."""
         refused = func.count(case((_L.refusals > 0, 1)))
@@ -597,6 +626,13 @@ _FREE: Values = {"holder": None, "held_until": None}
 def _take_turn(conn: Connection, link: str) -> None:
     """One writer at a time for a link: rows are locked in any order, and none of these transactions is long."""
     take_turns(conn, "availability", link)
+
+
+def _next_turn(conn: Connection, link: str) -> datetime:
+    before = _turn(conn, link)
+    turn = now() if before is None else max(now(), before + timedelta(microseconds=1))
+    upsert(conn, watermark, [{"link": link, "flow": TURN, "value": turn, "updated_at": now()}])
+    return turn
 
 
 def _turn(conn: Connection, link: str) -> datetime | None:

@@ -12,6 +12,7 @@ from cogent_ops.config import policies_in_force
 from cogent_ops.domain.policies import Policies
 from cogent_ops.store.accounts import Accounts
 from cogent_ops.store.alerts import Alerts
+from cogent_ops.store.arrivals import OrderArrivals
 from cogent_ops.store.audits import Audits
 from cogent_ops.store.availability import Availability
 from cogent_ops.store.budget import SharedBudget, shared_budget
@@ -69,6 +70,7 @@ class Store:
         self.measures = Measures(opened)
         self.accounts = Accounts(opened)
         self.gaps = Gaps(opened)
+        self.arrivals = OrderArrivals(opened)
         self.captures = Captures(opened)
         self.order_news = OrderNews(opened)
         self.order_decisions = OrderDecisions(opened)

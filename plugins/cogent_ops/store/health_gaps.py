@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, or_, select, update
 
 from cogent_ops.store.engine import Database
 from cogent_ops.store.schema import health_gap, health_source
@@ -124,6 +124,8 @@ class Gaps:
         """Note that a source may tell us nothing from a moment on; a gap that is open already goes on.
 
         One that had ended, and was not reconciled yet, has not ended after all: what was read for it is read again.
+
+        :param detail: what is known of it now, instead of what was noted before.
         """
         row: Values = {
             "link": link,
@@ -136,7 +138,7 @@ class Gaps:
             "detail": dict(detail),
         }
         adding = insert(conn, health_gap).values(row)
-        again = {"ended_at": None, "replayed_at": None}
+        again = {"ended_at": None, "replayed_at": None, "detail": adding.excluded.detail}
         conn.execute(
             adding.on_conflict_do_update(
                 index_elements=["link", "source", "name"],
@@ -144,10 +146,7 @@ class Gaps:
                 set_=again,
             )
         )
-        found = select(health_gap).where(
-            _G.link == link, _G.source == source, _G.name == name, _G.reconciled_at.is_(None)
-        )
-        return _gap(conn.execute(found).one())
+        return _gap(conn.execute(select(health_gap).where(*_ongoing(link, source, name))).one())
 
     def end(self, conn: Connection, gap: Gap, at: datetime) -> None:
         """Note that the source tells us everything again."""
@@ -165,6 +164,14 @@ class Gaps:
         """Note what was read and what differs, instead of what was noted before."""
         conn.execute(update(health_gap).where(_is_open(gap)).values(detail=dict(detail)))
 
+    def ongoing(self, link: str, source: GapSource, name: str, conn: Connection | None = None) -> Gap | None:
+        """The gap of a source that is not reconciled; ``None``: there is none."""
+        if conn is None:
+            with self._database.read() as own:
+                return self.ongoing(link, source, name, own)
+        row = conn.execute(select(health_gap).where(*_ongoing(link, source, name))).one_or_none()
+        return None if row is None else _gap(row)
+
     def open(self, link: str) -> list[Gap]:
         """Gaps that are not reconciled, the oldest first."""
         query = select(health_gap).where(_G.link == link, _G.reconciled_at.is_(None)).order_by(_G.id)
@@ -179,8 +186,12 @@ class Gaps:
             return [_gap(row) for row in conn.execute(query)]
 
 
-def _is_open(gap: Gap) -> Any:
-    return (_G.id == gap.id) & _G.reconciled_at.is_(None)
+def _ongoing(link: str, source: str, name: str) -> tuple[ColumnElement[bool], ...]:
+    return (_G.link == link, _G.source == source, _G.name == name, _G.reconciled_at.is_(None))
+
+
+def _is_open(gap: Gap) -> ColumnElement[bool]:
+    return and_(_G.id == gap.id, _G.reconciled_at.is_(None))
 
 
 def _gap(row: Row[Any]) -> Gap:

@@ -32,6 +32,32 @@ class Watermarks:
         row = {"link": link, "flow": flow, "value": value, "updated_at": now()}
         upsert(conn, watermark, [row])
 
+    def advance(
+        self, conn: Connection, link: str, flow: str, known: datetime | None, value: datetime
+    ) -> bool:
+        """Move the watermark as :meth:`set` does, unless somebody has moved it since it was read.
+
+        :param known: as it was read, before what lies between was.
+        :return: whether it was moved.
+        """
+        if known is None:
+            self.set(conn, link, flow, value)
+            return True
+        w = watermark.c
+        as_read = (w.link == link, w.flow == flow, w.value == known)
+        moving = update(watermark).where(*as_read).values(value=value, updated_at=now())
+        return bool(conn.execute(moving).rowcount)
+
+    def move_back(self, conn: Connection, link: str, flow: str, value: datetime) -> bool:
+        """Have everything since a moment read again; a flow that has not come so far, or never ran, stays.
+
+        :return: whether it was moved.
+        """
+        w = watermark.c
+        later = (w.link == link, w.flow == flow, w.value > value)
+        moving = update(watermark).where(*later).values(value=value, updated_at=now())
+        return bool(conn.execute(moving).rowcount)
+
 
 class Fingerprints:
     """Hashes of what the other side confirmed last, by kind of record (``product``, ``variant``, ...)."""

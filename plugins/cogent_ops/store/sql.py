@@ -67,6 +67,11 @@ def hour_of(conn: Connection, moment: ColumnElement[Any]) -> ColumnElement[str]:
     return func.to_char(func.timezone("UTC", moment), "YYYY-MM-DD HH24", type_=Text)
 
 
+def as_moment(hour: str) -> datetime:
+    """What :func:`hour_of` gives, as the moment at which the hour begins."""
+    return datetime.fromisoformat(f"{hour}:00:00").replace(tzinfo=UTC)
+
+
 def insert(conn: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
     """The database's own INSERT, the one with ``ON CONFLICT``."""
     return sqlite.insert(table) if conn.dialect.name == "sqlite" else postgresql.insert(table)

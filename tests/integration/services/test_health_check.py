@@ -305,6 +305,7 @@ def test_what_is_found_outside_is_raised_and_what_is_gone_is_closed(world: Monit
         found=(refused,),
         stores={"berlin": "Berlin Mitte", "ulm": "Ulm"},
         quiet={"ulm": Quiet(datetime(2026, 11, 1, tzinfo=UTC), 9.0, is_silent=True)},
+        reasons={"ulm": ("no order for 20 days, and about 9 would have been usual",)},
     )
     sell(world)
     world.carry()

@@ -155,12 +155,13 @@ class Finish:
         mended = self._mended(checked, confirmed, full=plan.finds_removals)
         started = datetime.fromisoformat(extract["started"])
         newest = datetime.fromisoformat(extract["newest"]) if extract["newest"] else None
-        moved = next_watermark(self.store.watermarks.get(link, Flow.SYNC), newest, started)
+        known = self.store.watermarks.get(link, Flow.SYNC)
+        moved = next_watermark(known, newest, started)
         last_full = self.store.watermarks.get(link, FULL_PASS)
         with self.store.begin() as conn:
             for kind, keys in mended.items():
                 self.store.exceptions.resolve(conn, link, kind, keys, self.run_key)
-            if plan.moves_watermark and moved is not None:
+            if plan.moves_watermark and moved is not None and not _was_moved_back(plan, known):
                 self.store.watermarks.set(conn, link, Flow.SYNC, moved)
             if plan.finds_removals:
                 self.store.watermarks.set(conn, link, FULL_PASS, max(started, last_full or started))
@@ -183,6 +184,11 @@ class Finish:
             ]
             for kind, was_checked in looked_at.items()
         }
+
+
+def _was_moved_back(plan: Plan, watermark: datetime | None) -> bool:
+    """Whether somebody who wants more read again has moved the watermark behind what this run has read."""
+    return plan.since is not None and watermark is not None and watermark < plan.since
 
 
 def _product_id(cause_key: str) -> str:

@@ -24,12 +24,10 @@ from cogent_ops.domain.health.model import (
     Check,
     DriftSummary,
     Freshness,
-    Kiosk,
     Snapshot,
     State,
 )
 from cogent_ops.domain.health.sentence import sentence
-from cogent_ops.domain.health.silence import Quiet
 from cogent_ops.domain.money import Money
 from cogent_ops.errors import CogentOpsError
 from cogent_ops.services.health.accounting import Accounted, Accounting
@@ -182,10 +180,10 @@ class HealthCheck:
         for place in places:
             kiosks = outside.kiosks.get(place, ()) if place else ()
             quiet = outside.quiet.get(place)
-            state, reasons = self._outside_signs(now, kiosks, quiet)
+            reasons = outside.reasons.get(place, ())
             signs[place] = StoreSigns(
                 name=names.get(place, place),
-                state=state,
+                state=State.LATE if reasons else State.GOOD,
                 reasons=reasons,
                 last_order=quiet.last_order if quiet else None,
                 expected=quiet.expected if quiet else 0.0,
@@ -194,16 +192,6 @@ class HealthCheck:
                 open=by_name[names.get(place, place)] if place else 0,
             )
         return signs
-
-    def _outside_signs(
-        self, now: datetime, kiosks: tuple[Kiosk, ...], quiet: Quiet | None
-    ) -> tuple[State, tuple[str, ...]]:
-        reasons: list[str] = []
-        if quiet is not None and quiet.is_silent:
-            reasons.append(
-                f"no order, although {quiet.expected:.0f} would have been usual since the last one"
-            )
-        return (State.LATE if reasons else State.GOOD), tuple(reasons)
 
     def _drift(self) -> DriftSummary | None:
         nights = self.store.drift.nights(self.link, 10)

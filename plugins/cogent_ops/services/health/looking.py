@@ -25,7 +25,8 @@ class OutsideReport:
     :param gone: kinds and cause keys of open exceptions that were verified to be over.
     :param stores: the link's stores as people name them, by key of their Channel; empty: they could not be read.
     :param kiosks: by Channel key of their store; empty key: they stand in no store of the link.
-    :param quiet: how quiet each store is that ever sold something, by Channel key.
+    :param quiet: how quiet each store is that has sold something lately, by Channel key.
+    :param reasons: what is wrong with a store, in words, by Channel key.
     """
 
     checks: tuple[Check, ...] = ()
@@ -34,6 +35,7 @@ class OutsideReport:
     stores: Mapping[str, str] = field(default_factory=dict)
     kiosks: Mapping[str, tuple[Kiosk, ...]] = field(default_factory=dict)
     quiet: Mapping[str, Quiet] = field(default_factory=dict)
+    reasons: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __add__(self, other: OutsideReport) -> OutsideReport:
         """Both, in this order."""
@@ -44,6 +46,10 @@ class OutsideReport:
             {**self.stores, **other.stores},
             {**self.kiosks, **other.kiosks},
             {**self.quiet, **other.quiet},
+            {
+                place: self.reasons.get(place, ()) + other.reasons.get(place, ())
+                for place in (*self.reasons, *other.reasons)
+            },
         )
 
 

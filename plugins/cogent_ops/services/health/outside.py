@@ -7,10 +7,11 @@ nothing of what the others see. What they heard is judged one after the other.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn, TypeVar
 
 from cogent_ops.domain.exceptions import Kind
 from cogent_ops.domain.health.model import Check, State
@@ -22,8 +23,23 @@ __all__ = ["Outside", "OutsideReport"]
 
 log = logging.getLogger(__name__)
 
+Made = TypeVar("Made")
+
 #: Looks that have not heard anything by then are left to themselves.
 PATIENCE_SECONDS = 20.0
+
+
+def prepared(make: Callable[[], Made]) -> Callable[[], Made]:
+    """What is made now, for whoever asks in another thread; or what went wrong, which is raised then."""
+    try:
+        made = make()
+    except CogentOpsError as error:
+        return partial(_raise, error)
+    return lambda: made
+
+
+def _raise(error: CogentOpsError) -> NoReturn:
+    raise error
 
 
 class Outside:

@@ -91,10 +91,27 @@ class ShopWatch:
             tell = [id_ for id_, status in changed.items() if status != seen.captures[id_].captured_status]
             with self.store.begin() as conn:
                 self.store.order_news.saw_shop(conn, self._link, changed, tell)
-                self.store.watermarks.set(conn, self._link, SHOP_FLOW, reached)
+                # Somebody who wants more read again may have moved it back meanwhile; then that is read next.
+                self.store.watermarks.advance(conn, self._link, SHOP_FLOW, stored, reached)
         self._looked_at = time.monotonic()
         self._looked(now)
         return ShopCounts(len(seen.orders), len(changed))
+
+    def differences(self, since: datetime, until: datetime) -> dict[str, tuple[str, str]]:
+        """Captured orders of which commercetools says something else than is known here; nothing is stored.
+
+        :param since: only those that changed there since.
+        :param until: what changed later is left out: it may be on its way.
+        :return: by the kiosk order's id, what is known and what commercetools says.
+        """
+        seen = self._read(since)
+        found: dict[str, tuple[str, str]] = {}
+        for id_, status in self._changed(seen).items():
+            order = seen.orders[id_]
+            touched = [seen.payments[one] for one in payment_ids(order) if one in seen.payments]
+            if max(datetime.fromisoformat(one["lastModifiedAt"]) for one in (order, *touched)) <= until:
+                found[id_] = str(seen.captures[id_].shop_status or "nothing"), str(status or "nothing")
+        return found
 
     # Reading
 
