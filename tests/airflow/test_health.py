@@ -112,18 +112,18 @@ def test_a_run_that_an_exception_woke_does_not_check_again_at_once(
     from cogent_ops.operators import HealthCheckOperator
 
     operator = HealthCheckOperator(task_id="check", link=LINK)
-    woken = {
+    woken: Any = {
         "dag_run": SimpleNamespace(run_type="asset_triggered", dag_id="sync_health", run_id="r"),
         "ti": SimpleNamespace(try_number=1),
         "outlet_events": {},
     }
-    checked = operator.execute(woken)  # type: ignore[arg-type]
+    checked = operator.execute(woken)
     assert "sentence" in checked
     at = store.health.checked_at(LINK)
-    assert "skipped" in operator.execute(woken)  # type: ignore[arg-type]
+    assert "skipped" in operator.execute(woken)
     assert store.health.checked_at(LINK) == at
     woken["dag_run"].run_type = "scheduled"
-    assert "sentence" in operator.execute(woken)  # type: ignore[arg-type]
+    assert "sentence" in operator.execute(woken)
 
 
 def test_whoever_watches_from_outside_is_called(
