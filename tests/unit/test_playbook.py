@@ -210,9 +210,8 @@ KNOWN = (
     lambda code: any(f'"{code}": Param(' in text for text in DAGS.values()),
     is_setting,
     is_correction,
-    lambda code: (
-        code in ("heal", "off", "store-leeds")
-    ),  # a setting's name and value, and an example of a key
+    # A setting as somebody may say it, its value, an example of a key, and how numbers of kiosk orders begin.
+    lambda code: code in ("heal", "off", "store-leeds", OrderRules().number_prefix),
     lambda code: (ROOT / code).exists() and "/" in code,
 )
 
@@ -220,7 +219,8 @@ KNOWN = (
 def test_buttons_are_those_that_the_kind_has() -> None:
     every = {label(action) for action in Action} | {"Show the address", "Silence"}
     buttons = [(where, one.text) for where, one in SPANS if one.style == "strong"]
-    assert {text for _, text in buttons} <= every
+    menus = "".join(path.read_text(encoding="utf-8") for path in MENUS)
+    assert {text for _, text in buttons if text not in AIRFLOWS and f'"{text}"' not in menus} <= every
     for kind, policy in POLICIES.kinds.items():
         has = {label(action) for action in [*ALWAYS, *policy.actions]} | (
             {"Edit"} if policy.editable else set()
@@ -229,6 +229,11 @@ def test_buttons_are_those_that_the_kind_has() -> None:
         assert named - has <= (
             set(questions("drift_reconciliation")) if kind is Kind.DRIFT_HEAL else set()
         ), kind
+
+
+#: Where the names in our menus stand, and those in Airflow's.
+MENUS = (ROOT / "plugins/cogent_ops/plugin.py", ROOT / "plugins/cogent_ops/web/desk/frame.py")
+AIRFLOWS = ("Browse", "Dags", "Required Actions")
 
 
 def card_texts(policy: KindPolicy) -> Iterable[str]:
@@ -245,7 +250,10 @@ def test_pages_have_the_parts_that_the_book_explains() -> None:
     web = ROOT / "plugins/cogent_ops/web"
     shown = {
         "health": [web / "templates/desk/health.html", web / "desk/health.py"],
-        "inbox": sorted((web / "templates/desk").glob("*.html")),
+        "inbox": [
+            *sorted((web / "templates/desk").glob("*.html")),
+            ROOT / "plugins/cogent_ops/services/case.py",
+        ],
     }
     for page, files in shown.items():
         text = "".join(file.read_text(encoding="utf-8") for file in files)
@@ -460,7 +468,7 @@ def test_who_stands_in_is_told(kind: Kind) -> None:
     section = card(POLICIES, kind, owner)
     assert deputy is not None
     assert deputy in said(section, "Owner and deputy").lower()
-    assert f"{deputy} is told, once." in said(section, "Acknowledge")
+    assert f"If nobody does, {deputy} is told, once" in said(section, "Acknowledge")
 
 
 @pytest.mark.parametrize(
@@ -590,4 +598,6 @@ def test_a_link_with_other_targets_is_named() -> None:
 
 def test_escalation_is_counted_from_the_deadline() -> None:
     assert POLICIES.kind("oversell").escalate_minutes == timedelta(hours=1).total_seconds() / 60
-    assert "1 hour after that retail ops is told, once." in said(card(POLICIES, "oversell"), "Acknowledge")
+    assert "If nobody does, retail ops is told, once, 1 hour later." in said(
+        card(POLICIES, "oversell"), "Acknowledge"
+    )

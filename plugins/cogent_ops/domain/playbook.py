@@ -22,6 +22,14 @@ Texts = Annotated[tuple[Text, ...], Field(min_length=1)]
 DagName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{2,60}$")]
 
 
+class Place(Rules):
+    """A page that people need, and how they get there."""
+
+    page: Text = Field(description="The page, as this book calls it.")
+    find: Text = Field(description="Where it is in Airflow.")
+    shows: Text = Field(description="What it is for.")
+
+
 class Master(Rules):
     """Data that one system is master of; all others only show it."""
 
@@ -79,6 +87,7 @@ class Book(Rules):
     """``include/playbook.yaml``: what the playbook says besides the cards of exceptions."""
 
     introduction: Texts = Field(description="What the book is for.")
+    places: Annotated[tuple[Place, ...], Field(min_length=1)] = Field(description="Where to find what.")
     first: Texts = Field(description="What to do when an alert comes, step by step.")
     rules: Texts = Field(description="Rules that always hold.")
     people: Mapping[Owner, Text] = Field(

@@ -36,6 +36,7 @@ PAGES = (
 PARTS = (
     *(
         "about",
+        "where",
         "alert",
         "picture",
         "masters",

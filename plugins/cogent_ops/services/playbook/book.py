@@ -72,6 +72,7 @@ class _Writer:
         """Its parts in their order."""
         book, reading = self.book, self.book.reading
         yield Section("about", "What this book is for", tuple(self._paragraphs(book.introduction)))
+        yield Section("where", "Where to find what", (self._places(),))
         rules = Paragraph(self._words("Rules that always hold:"))
         yield Section(
             "alert", "When an alert comes", (self._steps(book.first), rules, self._points(book.rules))
@@ -123,6 +124,10 @@ class _Writer:
             for sentence in drawn.words
         )
         return replace(drawn, words=leading)
+
+    def _places(self) -> Table:
+        rows = ((one.page, one.find, one.shows) for one in self.book.places)
+        return self._table(("Page", "Where", "What for"), rows)
 
     def _masters(self) -> Table:
         return self._table(

@@ -131,13 +131,11 @@ def _deputy(policies: Policies, kind: str, owner: Owner) -> str:
 
 def _escalation(policies: Policies, kind: str, owner: Owner | None) -> str:
     policy = policies.kind(kind)
-    later = f"{_counted_later(policy.escalate_minutes)}" if policy.escalate_minutes else "After that"
     whom = "the deputy" if owner is None else policies.escalation(kind, owner)
-    return f"{later} {whom} is told, once." if whom else "Nobody else is told."
-
-
-def _counted_later(minutes: int) -> str:
-    return f"{_clock(minutes).capitalize()} after that"
+    if not whom:
+        return "If nobody does, nobody else is told."
+    later = f", {_clock(policy.escalate_minutes)} later" if policy.escalate_minutes else ""
+    return f"If nobody does, {whom} is told, once{later}."
 
 
 def _buttons(policy: KindPolicy) -> str:
