@@ -18,6 +18,7 @@ from cogent_ops.domain.exceptions import ALWAYS, Action, Kind, Owner
 from cogent_ops.domain.health.model import Flow
 from cogent_ops.domain.playbook import Book, term
 from cogent_ops.domain.policies import KindPolicy, Policies
+from cogent_ops.domain.rules import OrderRules
 from cogent_ops.domain.wording import PAGES, PARTS, Span, plain, spans
 from cogent_ops.services.alert_text import Places, Telling, body
 from cogent_ops.services.asking import label
