@@ -15,6 +15,7 @@ from cogent_ops.cli import (
     drill,
     exceptions,
     explain,
+    handover,
     health,
     orders,
     report,
@@ -72,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
         orders,
         stock,
         report,
+        handover,
         sandbox,
     ):
         subject.add(commands)

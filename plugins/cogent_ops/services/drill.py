@@ -139,9 +139,13 @@ class Drills:
         """
         return self._described([self._drill(number)])[0]
 
-    def recent(self, limit: int) -> list[Drill]:
-        """Drills, the youngest first."""
-        found = self.store.exceptions.find(self.link, Filter(tuple(Status), drills=True))
+    def recent(self, limit: int, owner: Owner | None = None) -> list[Drill]:
+        """Drills, the youngest first.
+
+        :param owner: only theirs.
+        """
+        wanted = Filter(tuple(Status), owner=owner and owner.value, drills=True)
+        found = self.store.exceptions.find(self.link, wanted)
         return self._described(found[::-1][:limit])
 
     def open(self) -> list[Drill]:

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 BATCH = 500
 #: A run that has not ended may wait for a person this long; after it nobody goes on with it.
 LONGEST_RUN = timedelta(days=14)
+#: Watermark that says when everything was purged last.
+PURGED = "retention"
 
 
 class Retention:
@@ -45,6 +47,8 @@ class Retention:
         }
         if any(counts.values()):
             self.store.audit_log.write("retention", "purge", f"link/{self.link}", counts, link=self.link)
+        with self.store.begin() as conn:
+            self.store.watermarks.set(conn, self.link, PURGED, now)
         return counts
 
     def _batches(self, purge: Callable[[str, datetime, int], int], now: datetime, days: int) -> int:
