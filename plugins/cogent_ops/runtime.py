@@ -36,10 +36,14 @@ if TYPE_CHECKING:
     from cogent_ops.services.alerts import Alerting, ExceptionWatch
     from cogent_ops.services.asking import Asking
     from cogent_ops.services.availability import AvailabilityFlow
+    from cogent_ops.services.beside import SideBySide
     from cogent_ops.services.catalogue.sync import CatalogueSync
     from cogent_ops.services.checks import Check, Parts
     from cogent_ops.services.drift.nights import Nights
+    from cogent_ops.services.drill import Drills
     from cogent_ops.services.explain.explain import Explain
+    from cogent_ops.services.governance.months import Months
+    from cogent_ops.services.handover import Handover
     from cogent_ops.services.health.check import HealthCheck
     from cogent_ops.services.health.outside import Outside
     from cogent_ops.services.health.watchdog import Watchdog
@@ -171,7 +175,16 @@ class Runtime:
             return hook.client(shared, Priority.LIVE, tuning)
 
         client = shop.client(budget, Priority.LIVE, tuning)
-        return LiveStock(config, overrides, client, kiosk, self.store, pace=share.wait, basis=basis)
+        return LiveStock(
+            config,
+            overrides,
+            client,
+            kiosk,
+            self.store,
+            project=shop.account().budget_name,
+            pace=share.wait,
+            basis=basis,
+        )
 
     @property
     def project(self) -> str:
@@ -179,9 +192,9 @@ class Runtime:
         return CommercetoolsHook(connection_id("commercetools", self.link)).account().budget_name
 
     @property
-    def project_clients(self) -> frozenset[str]:
-        """Ids of the API clients of all links that share the project: each may change the same inventory."""
-        project, found = self.project, set[str]()
+    def project_clients(self) -> dict[str, str]:
+        """Ids of API clients by link, of all links that share the project: each may change the same inventory."""
+        project, found = self.project, dict[str, str]()
         for name in self.files.links:
             try:
                 account = CommercetoolsHook(connection_id("commercetools", name)).account()
@@ -189,8 +202,8 @@ class Runtime:
                 # A link that is not set up yet has changed nothing.
                 continue
             if account.budget_name == project:
-                found.add(account.client_id)
-        return frozenset(found)
+                found[name] = account.client_id
+        return found
 
     def stock(self, owner: str) -> StockFlow:
         """One run of the stock flow.
@@ -362,12 +375,32 @@ class Runtime:
 
         return load_policies()
 
-    def review(self) -> Review:
-        """What people see of exceptions, and do about them."""
+    def review(self, *, is_reading: bool = False) -> Review:
+        """What people see of exceptions, and do about them.
+
+        :param is_reading: nothing is done, so the released policies will do while the business's own cannot be used.
+        """
+        from cogent_ops.config import policies_in_force
         from cogent_ops.services.review import Review
 
-        return Review(
-            self.link, self.store, self.policies, desk=self.order_desk, project=lambda: self.project
+        policies = policies_in_force() if is_reading else self.policies
+        return Review(self.link, self.store, policies, desk=self.order_desk, project=lambda: self.project)
+
+    def side_by_side(self) -> SideBySide:
+        """What lays the two systems side by side."""
+        from cogent_ops.services.beside import SideBySide
+
+        def preview() -> OrderCapture:
+            shop, kiosk = self._order_clients()
+            return self._order_capture("desk", kiosk, shop)
+
+        return SideBySide(
+            self.link,
+            self.store,
+            shop=lambda: self.commercetools(Priority.ORDERS),
+            preview=preview,
+            stories=self.explain,
+            suite=lambda: self.suite,
         )
 
     def explain(self) -> Explain:
@@ -382,8 +415,29 @@ class Runtime:
             lambda: hurried.cloudshelf(Priority.LIVE),
             self.files.locations,
             project=lambda: self.project,
-            us=lambda: self.project_clients,
+            us=lambda: frozenset(self.project_clients.values()),
         )
+
+    def months(self) -> Months:
+        """The monthly reports; by the released policies while the business's own cannot be used."""
+        from cogent_ops.config import policies_in_force
+        from cogent_ops.services.governance.months import Months
+
+        return Months(self.link, self.store, policies_in_force(), self.config.retention, self.data_root)
+
+    def handover(self) -> Handover:
+        """The checklist for those who take a link over."""
+        from cogent_ops.config import SHIPPED, load_policies
+        from cogent_ops.services.handover import Handover
+
+        released = load_policies(SHIPPED.parent)
+        return Handover(self.config, self.store, self.policies, released, self.data_root, self.preflight)
+
+    def drills(self) -> Drills:
+        """Alerts that are raised for practice."""
+        from cogent_ops.services.drill import Drills
+
+        return Drills(self.link, self.store, self.policies)
 
     def asking(self, asked_by: str) -> Asking:
         """The questions that one run puts to people.
@@ -408,6 +462,7 @@ class Runtime:
         if heal:
             rules = DriftRules.model_validate({**dict(config.drift), "heal": heal})
             config = config.model_copy(update={"drift": rules})
+        clients = self.project_clients
         parts = Parts(
             config=config,
             store=self.store,
@@ -418,6 +473,8 @@ class Runtime:
             suite=self.suite,
             run_key=run_key,
             now=lambda: datetime.now(UTC),
+            siblings=tuple(sorted(clients.keys() - {self.link})),
+            clients=frozenset(clients.values()),
         )
         return Nights(parts, self.data_root)
 
