@@ -42,7 +42,7 @@ from cogent_ops.store.sql import Values, chunks, now, pages, take_turns, upsert
 TURN = "availability_turn"
 #: Read me as soon as you can.
 AT_ONCE = datetime(2000, 1, 1, tzinfo=UTC)
-#: The same, after whatever is more urgent; and nobody has read me since that was asked for.
+#: The same, after whatever is more urgent.
 READ_AGAIN = datetime(2000, 1, 2, tzinfo=UTC)
 
 _L, _F = stock_level.c, variant_flag.c
@@ -205,8 +205,8 @@ class Availability:
         conn.execute(update(variant_flag).where(*later).values(read_due=READ_AGAIN))
 
     def unread(self, link: str) -> int:
-        """How many SKUs nobody has read since :meth:`read_again`."""
-        query = select(func.count()).where(_F.link == link, _F.read_due == READ_AGAIN)
+        """How many SKUs nobody has read since :meth:`read_again`, or since they were to be read at once."""
+        query = select(func.count()).where(_F.link == link, _F.read_due <= READ_AGAIN)
         with self._database.read() as conn:
             return int(conn.execute(query).scalar_one())
 

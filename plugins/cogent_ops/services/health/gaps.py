@@ -55,7 +55,7 @@ TELLING = (
 PAGES = 20
 #: Articles that are compared one by one at most.
 SAMPLE = 200
-#: Levels and flags that are not told yet, of which it is looked whether they are soon.
+#: So many that are not read or told yet may be so in a moment; of more it is not looked again.
 MANY = 1000
 #: Differences that messages name.
 _SHOWN = 5
@@ -173,7 +173,7 @@ class Gaps:
         """What the flows have not read or told yet since the gap was replayed, in words."""
         asked, left = gap.replayed_at or gap.began_at, list[str]()
         left += self._catalogue_waits(gap.began_at - MARGIN, asked)
-        unread = self.store.availability.unread(self.link)
+        unread = self._unread()
         if unread:
             left.append(f"{counted(unread, 'article')} whose stock availability_push has not read again yet")
         if not unread and (untold := self._untold()):
@@ -184,6 +184,15 @@ class Gaps:
             looked is None or looked <= asked
         ):
             left.append("kiosk_order_capture has not looked at commercetools' orders since")
+        return left
+
+    def _unread(self) -> int:
+        """How many variants wait to be read; where orders come in, some always do for a moment."""
+        for _ in range(REREADS):
+            left = self.store.availability.unread(self.link)
+            if not 0 < left <= MANY:
+                break
+            self._pause(PAUSE_SECONDS)
         return left
 
     def _untold(self) -> list[str]:
