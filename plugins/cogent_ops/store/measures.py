@@ -21,10 +21,12 @@ from cogent_ops.domain.stock import MovementState, Source
 from cogent_ops.store.availability import FLAG_DUE, LEVEL_DUE
 from cogent_ops.store.bucket import Bucket
 from cogent_ops.store.budget import read_buckets
+from cogent_ops.store.drift import FindingState
 from cogent_ops.store.engine import Database
 from cogent_ops.store.exceptions import drill_clause
 from cogent_ops.store.orders import CaptureState, Origin
 from cogent_ops.store.schema import (
+    drift_finding,
     exception,
     kiosk_order,
     movement,
@@ -47,6 +49,7 @@ _L, _F, _P, _R, _E, _W = (
     exception.c,
     watermark.c,
 )
+_D = drift_finding.c
 
 
 class Measures:
@@ -229,6 +232,14 @@ class Measures:
             found = list(conn.execute(wanted).scalars())
         # Clocks differ a little: nothing arrives before it was sent.
         return Arrived(done, recent, max(0.0, found[0]), max(0.0, found[-1]))
+
+    # Nights
+
+    def proposals(self, link: str) -> int:
+        """Differences that wait for a person's yes or no."""
+        query = select(func.count()).where(_D.link == link, _D.state == FindingState.PROPOSED)
+        with self._database.read() as conn:
+            return int(conn.execute(query).scalar_one())
 
     # What people have before them, and what APIs bear
 

@@ -355,12 +355,15 @@ def test_budget_use_is_the_share_sent_since_the_check_before(world: Monitored) -
     limits = {"commercetools/sandbox": Limit(50.0, 100.0), "never used": Limit(1.0, 1.0)}
     budget = world.store.budget("commercetools/sandbox", 50.0, 100.0)
     budget.acquire(priority=Priority.ORDERS, timeout=5.0)
-    world.check(limits=limits)
+    first = world.check(limits=limits)
     for _ in range(60):
         budget.acquire(priority=Priority.ORDERS, timeout=5.0)
-    (use,) = world.check(timedelta(seconds=60), limits=limits).budgets
-    assert use.used is not None
-    assert 60 / (50 * 65) <= use.used <= (60 + 13) / (50 * 58)
+    second = world.check(timedelta(seconds=60), limits=limits)
+    (use,), (before,) = second.budgets, first.budgets
+    sent, seconds = use.taken - before.taken, (second.checked_at - first.checked_at).total_seconds()
+    # A process takes a slice at once, a quarter of a second's worth.
+    assert 60 - 13 <= sent <= 60 + 13
+    assert use.used == pytest.approx(sent / (50.0 * seconds))
     assert (use.state, use.factor) == (State.GOOD, 1.0)
     budget.throttled(30.0)
     (blocked,) = world.check(timedelta(seconds=60), limits=limits).budgets

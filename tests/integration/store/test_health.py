@@ -16,6 +16,7 @@ from cogent_ops.domain.priorities import Priority
 from cogent_ops.domain.rules import MovementRules
 from cogent_ops.store import Store
 from cogent_ops.store.schema import (
+    drift_finding,
     health_state,
     kiosk_order,
     movement,
@@ -538,3 +539,29 @@ def test_measurements_go_by_age(store: Store) -> None:
     assert store.retention.delete_samples(LINK, ago(days=2), limit=2) == 1
     assert store.retention.delete_samples(LINK, ago(days=2), limit=2) == 0
     assert store.retention.delete_samples("austria", NOW, limit=2) == 0
+
+
+def test_proposals_are_those_that_wait_for_a_yes_or_no(store: Store) -> None:
+    assert store.measures.proposals(LINK) == 0
+    rows = (
+        {
+            "link": LINK,
+            "night": "2026-11-28",
+            "area": "stock",
+            "cause": "lost",
+            "subject": f"sku-{number}@berlin",
+            "message": "m",
+            "evidence": {},
+            "owner": "retail ops",
+            "action": "a",
+            "units": 1,
+            "place": "berlin",
+            "reference": "",
+            "state": state,
+            "created_at": NOW,
+            "updated_at": NOW,
+        }
+        for number, state in enumerate(("proposed", "proposed", "declined"))
+    )
+    add(store, drift_finding, *rows)
+    assert store.measures.proposals(LINK) == 2

@@ -171,7 +171,7 @@ class HealthCheck:
     ) -> dict[str, StoreSigns]:
         """What is known of each store besides its accounts."""
         names = {**accounted.names, **outside.stores}
-        by_name = self.store.measures.open_by_place(self.link)
+        named = self.store.measures.open_by_place(self.link)
         at_risk = Counter[str]()
         for one in risks:
             at_risk[one.place] += one.units
@@ -189,7 +189,7 @@ class HealthCheck:
                 expected=quiet.expected if quiet else 0.0,
                 kiosks=kiosks,
                 at_risk=at_risk[place],
-                open=by_name[names.get(place, place)] if place else 0,
+                open=sum(named[name] for name in {place, names.get(place, place)} if name),
             )
         return signs
 
@@ -204,7 +204,6 @@ class HealthCheck:
             units += total.units
             if total.currency and total.amount:
                 money[total.currency] += total.amount
-        asked = self.store.measures.open_by_kind(self.link, (Kind.DRIFT_HEAL,))
         return DriftSummary(
             night=last.night,
             finished_at=last.finished_at,
@@ -212,7 +211,7 @@ class HealthCheck:
             findings=dict(findings.most_common()),
             units=units,
             at_stake=tuple(Money(currency, cents) for currency, cents in sorted(money.items())),
-            open=asked.total(),
+            open=self.store.measures.proposals(self.link),
         )
 
     # Keeping and telling

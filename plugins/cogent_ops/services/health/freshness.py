@@ -137,10 +137,9 @@ class Readings:
         nights = [
             one for one in self.store.drift.nights(self.link, 10) if one.finished_at and not one.backfilled
         ]
-        asked = self.store.measures.open_by_kind(self.link, (Kind.DRIFT_HEAL,))
         return _Measured(
             max((one.finished_at for one in nights if one.finished_at), default=None),
-            Waiting(review=asked.total()),
+            Waiting(review=self.store.measures.proposals(self.link)),
         )
 
     def _failures(self) -> dict[str, Sequence[str]]:
