@@ -207,6 +207,10 @@ class Airflow:
         """Switch a DAG on."""
         self._client.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": False}).raise_for_status()
 
+    def pause(self, dag_id: str) -> None:
+        """Switch a DAG off."""
+        self._client.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": True}).raise_for_status()
+
     def run(self, dag_id: str) -> str:
         """Switch a DAG on and give the id of the run that follows.
 

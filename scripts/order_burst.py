@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -99,12 +99,19 @@ class OrderBurst:
 
     :param cases: kinds of order; each comes at least once, if there are so many orders.
     :param pace: how much of an order's life takes how long: 0.5 = it lives twice as fast.
+    :param stores: names of the stores that sell; empty: all.
     """
 
     def __init__(
-        self, sandbox: Sandbox, cases: Sequence[Case] = CASES, *, pace: float = 1.0, seed: int = 7
+        self,
+        sandbox: Sandbox,
+        cases: Sequence[Case] = CASES,
+        *,
+        pace: float = 1.0,
+        seed: int = 7,
+        stores: Collection[str] = (),
     ) -> None:
-        self._sandbox, self._cases, self._pace = sandbox, cases, pace
+        self._sandbox, self._cases, self._pace, self._stores = sandbox, cases, pace, stores
         self._rng = random.Random(seed)
         self._lock = threading.Lock()
         self._due: list[_Due] = []
@@ -147,7 +154,7 @@ class OrderBurst:
         places = {
             node["id"]: (node["displayName"], unquote(node["platformProvidedId"].rpartition("/")[2]))
             for node in nodes
-            if node["countryCode"] == COUNTRY
+            if node["countryCode"] == COUNTRY and (not self._stores or node["displayName"] in self._stores)
         }
         state = {"currentPrice": 10.0, "originalPrice": 10.0, "isInStock": True, "availableToPurchase": True}
         strange = [{"id": gid, "displayName": "Discontinued", **state} for gid in (GONE, FOREIGN)]

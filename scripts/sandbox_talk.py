@@ -115,6 +115,20 @@ class Sandbox:
                 return
             last = page[-1]["id"]
 
+    def subscribe(self, key: str) -> None:
+        """Have commercetools tell a queue of changes of the inventory from now on."""
+        draft = {
+            "key": key,
+            "destination": {
+                "type": "SQS",
+                "queueUrl": "https://queue.example/stock",
+                "region": "eu-central-1",
+            },
+            "changes": [{"resourceTypeId": "inventory-entry"}],
+        }
+        url = f"{self._shop['host']}/{self._shop['extra']['project_key']}/subscriptions"
+        self._asked("POST", url, json=draft, headers={"authorization": f"Bearer {self._token()}"})
+
     def _token(self) -> str:
         url = f"{self._shop['extra']['auth_url']}/oauth/token"
         client = (self._shop["login"], self._shop["password"])
