@@ -22,8 +22,8 @@ from cogent_ops.operators.drift import (
     DriftReportOperator,
     DriftSnapshotOperator,
 )
-from cogent_ops.operators.health import HealthCheckOperator
 from cogent_ops.operators.governance import MonthReportOperator
+from cogent_ops.operators.health import HealthCheckOperator
 from cogent_ops.operators.orders import KioskOrderCaptureOperator
 from cogent_ops.operators.retention import RetentionOperator
 from cogent_ops.operators.review import (

@@ -423,9 +423,10 @@ def _keep_lives(conn: Connection, link: str, kind: str, cause_keys: Iterable[str
 
 
 def _keep_life(conn: Connection, *where: ColumnElement[bool]) -> None:
-    columns = {column.name: exception.c.get(column.name) for column in exception_past.c}
-    columns["exception_id"] = exception.c.id
-    columns["opened_at"] = func.coalesce(exception.c.opened_at, exception.c.first_seen)
+    e = exception.c
+    columns: dict[str, ColumnElement[Any]] = {"exception_id": e.id}
+    columns |= {column.name: e[column.name] for column in exception_past.c if column.name in e}
+    columns["opened_at"] = func.coalesce(e.opened_at, e.first_seen)
     conn.execute(exception_past.insert().from_select([*columns], select(*columns.values()).where(*where)))
 
 
