@@ -174,10 +174,14 @@ class Protection:
             begun = self.store.protection.protect(conn, self._link, part, now)
             counted = available.counted(conn, self._link, {place.sku for place in places})
             holds = self.store.protection.holds(conn, self._link, self.project, counted)
+            units = {
+                place: hold.units(counted[place.sku].batches.get(place.channel))
+                for place, hold in holds.items()
+            }
+            self.store.protection.in_force(conn, self._link, units, now)
             held: dict[str, dict[str, int]] = {}
-            for place, hold in holds.items():
-                units = hold.units(counted[place.sku].batches.get(place.channel))
-                held.setdefault(place.sku, {})[place.channel] = units
+            for place, less_ in units.items():
+                held.setdefault(place.sku, {})[place.channel] = less_
             wanted = {sku: one.wanted(self._judge, held.get(sku, {})) for sku, one in counted.items()}
             lowered = available.lower(conn, self._link, wanted)
             unread = {place.sku for place in places if place.sku not in counted}

@@ -75,8 +75,9 @@ class Signs:
 class Protected:
     """A place that is protected.
 
-    :param buffer: units that kiosks are told less; 0: it is released as soon as its entry was read.
+    :param buffer: units that kiosks are told less than its entry had when it was read.
     :param most: the largest buffer so far.
+    :param is_ending: nothing is at risk there any more; it is released as soon as its entry was read.
     :param age: how late it was when the buffer was set last, in seconds.
     :param rate: units that kiosks sell there in an hour.
     """
@@ -88,12 +89,7 @@ class Protected:
     age: float
     rate: float
     since: datetime
-    updated_at: datetime
-
-    @property
-    def is_ending(self) -> bool:
-        """Whether nothing is at risk there any more."""
-        return self.buffer == 0
+    is_ending: bool
 
 
 class Protections:
@@ -257,9 +253,28 @@ class Protections:
         """Nothing is at risk at these places any more; what kiosks are told follows when they were read."""
         if places:
             ending = update(protection).where(*_is_place(link))
-            conn.execute(
-                ending.values(buffer=0, pending=0, expected=0, updated_at=moment), list(map(_key, places))
-            )
+            conn.execute(ending.values(ending=True, updated_at=moment), list(map(_key, places)))
+
+    def in_force(self, conn: Connection, link: str, units: Mapping[Place, int], moment: datetime) -> None:
+        """Note by how much kiosks should now be told less, so that the next look finds what has changed since.
+
+        :param units: by protected place, whose SKUs a statement may name.
+        """
+        rows = self.protected(conn, link, {place.sku for place in units}) if units else {}
+        changed = [
+            {**_key(place), "now": held, "known": max(0, held - rows[place].expected), "at": moment}
+            for place, held in units.items()
+            if place in rows and rows[place].buffer != held
+        ]
+        if changed:
+            setting = update(protection).where(*_is_place(link))
+            values = {
+                "buffer": bindparam("now"),
+                "pending": bindparam("known"),
+                "most": case((_P.most < bindparam("now"), bindparam("now")), else_=_P.most),
+                "updated_at": bindparam("at"),
+            }
+            conn.execute(setting.values(values), changed)
 
     def release(self, conn: Connection, link: str, places: Collection[Place], moment: datetime) -> None:
         """Protect places no longer.
@@ -312,7 +327,7 @@ def _protected(conn: Connection, query: Select[Any]) -> dict[Place, Protected]:
             row.age,
             row.rate,
             row.since,
-            row.updated_at,
+            row.ending,
         )
         for row in conn.execute(query)
     }
@@ -329,6 +344,7 @@ def _row(link: str, risk: Risk, before: Protected | None, moment: datetime) -> V
         "expected": risk.expected,
         "age": risk.age.total_seconds(),
         "rate": risk.rate,
+        "ending": False,
         "since": moment if before is None else before.since,
         "updated_at": moment,
     }

@@ -114,6 +114,7 @@ def _protection() -> None:
         "protection",
         *(_string(name) for name in ("link", "sku", "channel")),
         *(_number(name) for name in ("buffer", "most", "pending", "expected")),
+        sa.Column("ending", sa.Boolean(), nullable=False),
         _real("age"),
         _real("rate"),
         _moment("since"),
