@@ -40,19 +40,19 @@ class HealthCheckOperator(LinkOperator):
         """
         from cogent_ops.runtime import Runtime
 
-        runtime, now = Runtime(self.link), datetime.now(UTC)
-        if context["dag_run"].run_type == "asset_triggered" and _is_recent(runtime, self.link, now):
+        runtime = Runtime(self.link)
+        if context["dag_run"].run_type == "asset_triggered" and _is_recent(runtime, self.link):
             return {"skipped": "the last check is younger than a minute"}
-        snapshot = runtime.health(try_key(context)).run(now)
+        snapshot = runtime.health(try_key(context)).run()
         emit(snapshot)
         summary = summary_of(snapshot)
         self.publish(context, summary)
         return summary
 
 
-def _is_recent(runtime: Runtime, link: str, now: datetime) -> bool:
+def _is_recent(runtime: Runtime, link: str) -> bool:
     checked = runtime.store.health.checked_at(link)
-    return checked is not None and now - checked < OFTEN
+    return checked is not None and datetime.now(UTC) - checked < OFTEN
 
 
 def summary_of(snapshot: Snapshot) -> Summary:

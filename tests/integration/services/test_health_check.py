@@ -67,9 +67,15 @@ class Monitored(Captures):
 
         names = OutsideReport(stores={"berlin": "Berlin", "hamburg": "Hamburg"})
         made = HealthParts(
-            self.config, self.store, self.project, "check", outside=lambda now: names, tell=tell
+            self.config,
+            self.store,
+            self.project,
+            "check",
+            outside=lambda now: names,
+            tell=tell,
+            clock=lambda: datetime.now(UTC) + later,
         )
-        return HealthCheck(replace(made, **parts)).run(datetime.now(UTC) + later)
+        return HealthCheck(replace(made, **parts)).run()
 
     def raised(self, kind: Kind) -> dict[str, str]:
         """Messages of the open exceptions of a kind by cause."""

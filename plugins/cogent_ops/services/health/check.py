@@ -10,7 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from cogent_ops.config import LinkConfig
 from cogent_ops.domain.exceptions import Kind
@@ -65,6 +65,7 @@ class HealthParts:
     at_risk: Callable[[datetime], Sequence[AtRisk]] = lambda now: ()
     tell: Callable[[], object] = lambda: None
     heartbeat: Callable[[], None] = lambda: None
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 class HealthCheck:
@@ -75,13 +76,15 @@ class HealthCheck:
         self.link, self.rules = parts.config.name, parts.config.health
         self._changes = Changes(self.link, parts.store)
 
-    def run(self, now: datetime) -> Snapshot:
+    def run(self) -> Snapshot:
         """Look at everything, store what was found, raise and close exceptions, and tell people.
 
         :raises StoreUnavailable: when the store is out of reach: nothing can be said then.
         """
         before = self.store.health.snapshot(self.link)
-        outside = self.parts.outside(now)
+        outside = self.parts.outside(self.parts.clock())
+        # What lies outside may take its time to answer, and ages count from when they are measured.
+        now = self.parts.clock()
         budgets = self._budgets(now, before)
         verdicts = self._flows(now, before, budgets)
         risks, unseen = self._risks(now)
