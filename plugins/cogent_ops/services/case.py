@@ -247,7 +247,7 @@ def _fields(policy: KindPolicy, order: KioskOrder | None, given: Mapping[str, st
 
 
 def _of_order(name: str, order: KioskOrder, given: Mapping[str, str]) -> Field:
-    basket = order.session.basket_value or ""
+    basket = _amount(order.session.basket_value, order.session.currency)
     label, hint, was, form = {
         LOCATION_EDIT: ("Store", _LOCATION_HINT, order.location_name or order.location, "location"),
         EMAIL_EDIT: (
@@ -272,7 +272,7 @@ def _of_order(name: str, order: KioskOrder, given: Mapping[str, str]) -> Field:
 def _of_line(name: str, line: SoldLine, given: Mapping[str, str]) -> Field:
     label, was, form = {
         SKU_EDIT: ("SKU", line.sku or line.identifier, "text"),
-        PRICE_EDIT: ("Price of one", _price(line), "amount"),
+        PRICE_EDIT: ("Price of one", _amount(line.price, line.currency), "amount"),
         QUANTITY_EDIT: (
             "Quantity",
             line.quantity_given if line.quantity is None else str(line.quantity),
@@ -284,11 +284,14 @@ def _of_line(name: str, line: SoldLine, given: Mapping[str, str]) -> Field:
     return Field(full, label, hint, was, given.get(full, ""), form)
 
 
-def _price(line: SoldLine) -> str:
+def _amount(value: str | None, currency: str) -> str:
+    """An amount as people write it, or as it was given where it is none of its currency."""
+    if not value:
+        return ""
     try:
-        return show(money(line.price, line.currency)) if line.price and line.currency else line.price or ""
+        return show(money(value, currency))
     except MoneyError:
-        return f"{line.price} {line.currency}"
+        return f"{value} {currency}".strip()
 
 
 # What happened

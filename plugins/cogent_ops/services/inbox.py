@@ -51,8 +51,8 @@ DID: Mapping[Action, str] = {
     Action.EXPECTED: "called it expected",
     Action.FIXED: "called it fixed",
 }
-#: Deeds that say who has taken an exception up, or closed it.
-_TAKES_UP = tuple(LEADS_TO)
+#: Deeds that say how far somebody has come with an exception.
+_TAKES_UP = (*LEADS_TO, Action.DRY_RUN)
 _AGAIN = (Action.APPROVE, Action.REPLAY)
 
 
@@ -424,4 +424,6 @@ def _next_step(one: StoredException, policy: KindPolicy, last: LogEntry | None) 
             return "Wait: it is tried again, and closes by itself when that has worked."
         if last.action == Action.EDIT:
             return "Look at what would be sent with the corrections, then have it tried again."
+        if last.action == Action.DRY_RUN:
+            return "Read what would be sent. If it is right, have it tried again."
     return policy.first_response

@@ -128,7 +128,17 @@ class OrderDesk:
         return Edits(order_id, values, {name: _shown(name, value) for name, value in values.items()})
 
     def _checked(self, order: KioskOrder, name: str, value: str) -> str | None:
+        """A correction in the form in which it is stored.
+
+        :raises EditError: naming it: a form may hold many.
+        """
         check_name(name)
+        try:
+            return self._as_stored(order, name, value)
+        except EditError as error:
+            raise EditError(f"{name}: {error}") from None
+
+    def _as_stored(self, order: KioskOrder, name: str, value: str) -> str | None:
         if not value.strip():
             if name == LOCATION_EDIT:
                 raise EditError("A location cannot be taken back; give the key of the right supply Channel.")

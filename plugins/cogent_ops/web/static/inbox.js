@@ -58,6 +58,7 @@ window.addEventListener("pageshow", () => {
   });
 });
 
+// Browsers put the eye there by themselves where they know how, but not into the middle.
 const important = document.querySelector("[data-focus]");
 if (important) {
   important.focus();
@@ -97,7 +98,7 @@ if (dialog) {
 }
 
 function visible(element) {
-  return element.getClientRects().length > 0;
+  return !element.closest("details:not([open])");
 }
 
 function step(by) {
