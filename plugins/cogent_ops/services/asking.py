@@ -184,7 +184,7 @@ def _edits(text: str) -> dict[str, str]:
         edits[name.strip()] = value.strip()
     if EMAIL in edits:
         raise PermanentError(
-            "Airflow keeps what is typed into its forms, so an e-mail address is given on the command line only: "
+            "Airflow keeps what is typed into its forms, so an e-mail address is given on the exception's page, or by "
             "cogent-ops exceptions edit NUMBER email=…"
         )
     return edits
@@ -221,7 +221,10 @@ def _body(
     if typed:
         yield f"\nCorrections: {_plain(', '.join(typed))}; several apart by semicolons."
     if EMAIL in policy.editable:
-        yield f"\nAn e-mail address is given on the command line only: `cogent-ops exceptions edit {one.id} email=…`"
+        yield (
+            "\nAn e-mail address is given on the exception's page, or by "
+            f"`cogent-ops exceptions edit {one.id} email=…`, and not here."
+        )
     card_at = playbook_address(policies.playbook(one.kind))
     yield f"\nStep by step: [playbook]({card_at}). On the command line: `cogent-ops exceptions show {one.id}`"
 

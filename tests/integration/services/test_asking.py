@@ -179,7 +179,7 @@ def test_a_dry_run_is_asked_again_at_once_with_what_would_be_sent(world: Reviewi
         ),
         ("Replay", {"corrections": "hamburg"}, "Write corrections as name=value"),
         ("Replay", {"corrections": "total=1"}, "'total' cannot be corrected here"),
-        ("Replay", {"corrections": "email=ann@example.com"}, "on the command line only"),
+        ("Replay", {"corrections": "email=ann@example.com"}, "on the exception's page"),
         ("Reject", {}, "Say in the note why it is rejected"),
         ("Link", {"order_number": "X-1"}, "no order with the number or id 'X-1'"),
         ("Approve", {}, "'approve' is not possible"),
