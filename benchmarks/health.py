@@ -3,7 +3,8 @@
 The store holds 50,000 kiosk orders of the last day, 36,000 of them of the last hour with two articles each (72,000
 movements, as many stock levels told), beside older orders that must not cost anything. Some faults are among them:
 units that were never recorded, movements that are missing, orders that nobody looks at. The run fails when a check
-finds others, or not all, or takes longer than 5 s. Nothing outside is asked.
+finds others, or not all, or takes longer than 5 s: of CPU on SQLite, which works in this process, so that a busy machine
+says nothing wrong; by the clock on PostgreSQL. Nothing outside is asked.
 
     python -m benchmarks health [--orders 50000] [--history 300000] [--url postgresql://… of an empty database]
 """
@@ -59,14 +60,17 @@ def main(options: list[str]) -> int:
         began = time.perf_counter()
         wrong = fill(store, args.orders, args.history, now)
         print(f"filled in {time.perf_counter() - began:.0f} s", flush=True)
-        failed = [not check(store, args.orders, wrong, run) for run in ("first", "second", "third")]
+        failed = [
+            not check(store, args.orders, wrong, run, is_sqlite=args.url is None)
+            for run in ("first", "second", "third")
+        ]
         store.close()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"peak {peak:.0f} MB")
     return int(any(failed))
 
 
-def check(store: Store, orders: int, wrong: tuple[int, int], run: str) -> bool:
+def check(store: Store, orders: int, wrong: tuple[int, int], run: str, *, is_sqlite: bool) -> bool:
     """One check; whether it found what is wrong, and nothing else, in time."""
     parts = HealthParts(
         config=load_config(ROOT / "include").link(LINK),
@@ -78,16 +82,17 @@ def check(store: Store, orders: int, wrong: tuple[int, int], run: str) -> bool:
     began, cpu = time.perf_counter(), time.process_time()
     snapshot = HealthCheck(parts).run()
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    spent = cpu if is_sqlite else seconds
     stock = snapshot.flows[1]
     found = (snapshot.orders.unexplained, snapshot.units.unexplained)
     right = found == wrong and snapshot.orders.seen == orders and stock.done > orders / 2
     print(
         f"{run:<8}{seconds:>6.2f} s  CPU {cpu:>5.2f} s  {snapshot.orders.seen:,} orders, {snapshot.units.seen:,} "
         f"units, {stock.done:,} movements of an hour (p95 {stock.p95 or 0:.1f} s); unexplained {found[0]} orders, "
-        f"{found[1]} units{'' if right else '   NOT AS IT SHOULD BE'}{'' if seconds < MOST_SECONDS else '   TOO SLOW'}",
+        f"{found[1]} units{'' if right else '   NOT AS IT SHOULD BE'}{'' if spent < MOST_SECONDS else '   TOO SLOW'}",
         flush=True,
     )
-    return right and seconds < MOST_SECONDS
+    return right and spent < MOST_SECONDS
 
 
 # Filling
