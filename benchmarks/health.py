@@ -3,8 +3,8 @@
 The store holds 50,000 kiosk orders of the last day, 36,000 of them of the last hour with two articles each (72,000
 movements, as many stock levels told), beside older orders that must not cost anything. Some faults are among them:
 units that were never recorded, movements that are missing, orders that nobody looks at. The run fails when a check
-finds others, or not all, or takes longer than 5 s: of CPU on SQLite, which works in this process, so that a busy machine
-says nothing wrong; by the clock on PostgreSQL. Nothing outside is asked.
+finds others, or not all, or takes longer than 5 s: of CPU on SQLite, which works in this process, so that a busy
+machine makes no difference; by the clock on PostgreSQL. Nothing outside is asked.
 
     python -m benchmarks health [--orders 50000] [--history 300000] [--url postgresql://… of an empty database]
 """
