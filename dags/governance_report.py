@@ -1,4 +1,4 @@
-"""How the month went and what to do next: freshness, orders, drift, exceptions, answers, messages, drills.
+r"""How the month went and what to do next: freshness, orders, drift, exceptions, answers, messages, drills.
 
 **report** writes one page that prints, all figures and all exceptions of the month as CSV, and keeps the numbers
 (`docs/governance.md`). It reads what is stored and asks no system outside; drills count only as drills. What to do next
@@ -8,7 +8,7 @@ It runs at noon of the first day, when the month is over in every time zone; whi
 calendar says (`business_hours.timezone`). A backfill writes past months, those that have a run already only with the
 last option, and they read the same:
 
-    airflow backfill create --dag-id governance_report --from-date 2026-08-01 --to-date 2026-10-31 \\
+    airflow backfill create --dag-id governance_report --from-date 2026-08-01 --to-date 2026-10-31 \
       --reprocess-behavior completed
 
 `cogent-ops report 2026-10` does the same on the command line, and for a month that is not over, too.

@@ -236,6 +236,7 @@ class Gathering:
 _PURGED: Mapping[str, str] = {
     "Messages": "alerts_days",
     "Measurements of how fresh data was": "health_days",
+    "Nights of comparison": "drift_days",
 }
 
 
