@@ -31,6 +31,7 @@ class Nights:
     folder: Path
     #: Moved on by a test that lets time pass.
     ahead: timedelta = timedelta(0)
+    siblings: tuple[str, ...] = ()
     taken: int = 0
     last: Compared = field(default_factory=lambda: Compared(0, ()))
 
@@ -45,6 +46,7 @@ class Nights:
             suite=SUITE,
             run_key="drift",
             now=lambda: datetime.now(UTC) + self.ahead,
+            siblings=self.siblings,
         )
 
     @property

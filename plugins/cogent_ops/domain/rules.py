@@ -522,6 +522,11 @@ class RetentionRules(Rules):
     health_days: Days = Field(
         400, description="Measurements of sync health, from which curves and monthly reports are drawn."
     )
+    drift_days: Days = Field(
+        400,
+        description="Nights of comparison with what they found; what waits for an answer or is being mended stays. "
+        "Snapshots have drift.keep_nights, and reports are kept for good.",
+    )
     runs_days: Days = Field(30, description="Run folders with what tasks hand to one another, and reports.")
 
 

@@ -43,6 +43,7 @@ class Retention:
             "payloads": self._batches(kept.empty_payloads, now, self.rules.payloads_days),
             "alerts": self._batches(kept.delete_alerts, now, self.rules.alerts_days),
             "health_samples": self._batches(kept.delete_samples, now, self.rules.health_days),
+            "nights": self._batches(self.store.drift.purge, now, self.rules.drift_days),
             "run_folders": self._run_folders(now),
         }
         if any(counts.values()):

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Select, and_, delete, select, update
+from sqlalchemy import Connection, Select, and_, delete, exists, func, select, update
 from sqlalchemy.engine import Row
 
 from cogent_ops.domain.drift.model import Area, Cause, Finding
@@ -42,6 +42,8 @@ class FindingState(StrEnum):
 
 #: States of which a repeated comparison leaves nothing: nobody has decided yet.
 _UNDECIDED = (FindingState.REPORTED, FindingState.PROPOSED)
+#: States in which something is still to come of a finding.
+_OPEN = (FindingState.PROPOSED, FindingState.HEALING)
 
 
 @dataclass(frozen=True)
@@ -204,6 +206,29 @@ class Drift:
             query = select(_F.id).where(_F.id.in_(chunk), _F.state == state).order_by(_F.id).with_for_update()
             found.update(conn.execute(query).scalars())
         return found
+
+    def purge(self, link: str, before: datetime, limit: int) -> int:
+        """Delete nights that began before a moment, with what they found; how many rows.
+
+        The youngest night stays, and so does a night of which a difference waits for an answer or is being mended.
+
+        :param limit: rows of findings at most.
+        """
+        gone = 0
+        with self._database.begin() as conn:
+            youngest = select(func.max(_N.night)).where(_N.link == link).scalar_subquery()
+            old = select(_N.night).where(_N.link == link, _N.started_at < before, _N.night != youngest)
+            for night in conn.execute(old.order_by(_N.night)).scalars().all():
+                here = and_(_F.link == link, _F.night == night)
+                if conn.execute(select(exists().where(here, _F.state.in_(_OPEN)))).scalar_one():
+                    continue
+                some = select(_F.id).where(here).order_by(_F.id).limit(limit - gone)
+                gone += conn.execute(delete(drift_finding).where(_F.id.in_(some))).rowcount
+                if gone >= limit:
+                    break
+                conn.execute(delete(drift_total).where(_T.link == link, _T.night == night))
+                gone += conn.execute(delete(drift_night).where(_N.link == link, _N.night == night)).rowcount
+        return gone
 
     def take_turns(self, conn: Connection, project: str) -> None:
         """Let one transaction at a time heal a project, which links may share."""

@@ -291,6 +291,24 @@ def test_an_order_of_ours_that_nobody_knows_is_orphaned(world: Captures, night: 
     assert (found.units, found.amount, found.currency) == (1, 700, "EUR")
 
 
+def test_orders_of_a_link_that_shares_the_project_are_its_own_affair(world: Captures, night: Night) -> None:
+    _, other = captured(world, 2)
+    with world.store.begin() as conn:
+        for table in (kiosk_order, order_capture):
+            conn.execute(sa.update(table).where(table.c.order_id == other).values(link="austria"))
+    kiosks = world.server.state.cloudshelf
+    with kiosks.lock:
+        # It was never in this link's organisation.
+        del kiosks.entities["Order"][other]
+        kiosks.revision["Order"] += 1
+    alone = night.nights(**LATER)
+    assert {one.cause for one in alone.found(OrderComparison).values()} == {Cause.ORPHANED}
+    beside = night.nights(**LATER)
+    beside.siblings = ("austria",)
+    compared = beside.compare(OrderComparison)
+    assert (list(compared.findings), compared.checked) == ([], 1)
+
+
 def test_a_kiosk_order_that_is_there_twice_is_duplicated(world: Captures, night: Night) -> None:
     (order,) = captured(world)
     once = world.ct_order(order)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
+import sqlalchemy as sa
 from tests.unit.services.test_drift_report import NIGHT, finding
 
 from cogent_ops.domain.drift.model import Area, Cause
 from cogent_ops.services.drift.nights import totals
 from cogent_ops.store import Store
 from cogent_ops.store.drift import FindingState
+from cogent_ops.store.schema import drift_night
 
 LINK = "default"
+NOW = datetime(2027, 3, 1, tzinfo=UTC)
 
 
 def record(store: Store, *kept: tuple[str, FindingState], night: str = NIGHT) -> None:
@@ -74,3 +78,26 @@ def test_what_a_later_night_says_of_the_same_place(store: Store) -> None:
     record(store, ("A", FindingState.REPORTED), night="2026-11-02")
     assert store.drift.at(LINK, ["A", "B"], "2026-11-01") == {"A"}
     assert store.drift.at(LINK, ["A", "B"], "2026-11-02") == set()
+
+
+def test_old_nights_go_with_what_they_found_unless_something_is_still_to_come_of_it(store: Store) -> None:
+    names = [f"2026-11-{day:02d}" for day in range(1, 6)]
+    states = [FindingState.REPORTED, FindingState.HEALING, *[FindingState.REPORTED] * 3]
+    began = {night: NOW - timedelta(days=100 - day) for day, night in enumerate(names)}
+    for night, state in zip(names, states, strict=True):
+        store.drift.begin(LINK, night, "run", backfilled=False)
+        record(store, *((subject, state) for subject in "ABC"), night=night)
+        with store.begin() as conn:
+            n = drift_night.c
+            conn.execute(sa.update(drift_night).where(n.night == night).values(started_at=began[night]))
+    assert store.drift.purge("other", NOW, 100) == 0
+    before = began[names[2]]
+    assert [store.drift.purge(LINK, before, 2) for _ in range(3)] == [2, 2, 0]
+    left = names[1:]
+    assert [one.night for one in store.drift.nights(LINK, 9)] == left[::-1]
+    assert sorted({one.finding.night for one in store.drift.findings(LINK)}) == left
+    assert [one.night for one in store.drift.trend(LINK, 9, names[-1])] == left
+    # The youngest stays, however old it is.
+    while store.drift.purge(LINK, NOW, 100):
+        pass
+    assert [one.night for one in store.drift.nights(LINK, 9)] == [names[4], names[1]]

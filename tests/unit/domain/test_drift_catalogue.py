@@ -161,6 +161,11 @@ def test_a_product_that_should_not_be_there(fields: dict[str, Any], why: Cause |
 def test_a_removal_waits_for_a_person_or_for_a_full_pass_that_is_not_overdue() -> None:
     gone = suspect(None, aged(product()))
     assert causes(gone, replace(MOMENT, removals_held=True)) == [(Aspect.PRODUCT, REMOVALS)]
+    # A full pass has seen that it is gone, and has not come to the end.
+    under_way = replace(MOMENT, is_removing=True)
+    assert causes(replace(gone, was_listed=False), under_way) == [(Aspect.PRODUCT, NIGHTLY)]
+    days_ago = replace(under_way, last_full=NOW - timedelta(days=3))
+    assert causes(replace(gone, was_listed=False), days_ago) == [(Aspect.PRODUCT, Cause.LATE)]
     assert causes(gone, replace(MOMENT, last_full=NOW - timedelta(hours=37))) == [
         (Aspect.PRODUCT, Cause.LATE)
     ]

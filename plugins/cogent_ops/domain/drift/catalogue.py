@@ -110,10 +110,12 @@ class CatalogueMoment(Moment):
 
     :param last_full: when the last full pass began; ``None``: never.
     :param removals_held: whether a person is asked about products that are gone.
+    :param is_removing: a full pass is under way, or has failed: it has seen what is gone, and not removed it yet.
     """
 
     last_full: datetime | None
     removals_held: bool
+    is_removing: bool = False
 
     def awaits_full_pass(self, at: datetime | None) -> bool:
         """Whether something changed since the last full pass, and the next one is not overdue."""
@@ -275,7 +277,8 @@ class _Judging:
         if self.moment.removals_held:
             return None, REMOVALS
         full = self.moment.last_full
-        if suspect.was_listed and full is not None and self.moment.now - full < FULL_PASS_LIMIT:
+        is_expected = suspect.was_listed or self.moment.is_removing
+        if is_expected and full is not None and self.moment.now - full < FULL_PASS_LIMIT:
             return None, NIGHTLY
         return Cause.LATE, "It is not published any more, and the nightly full pass has not removed it."
 

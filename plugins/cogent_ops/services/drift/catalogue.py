@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any
@@ -40,7 +40,7 @@ from cogent_ops.domain.drift.shelf import ProductView, Shelf, is_ours, shown_vie
 from cogent_ops.domain.exceptions import Kind
 from cogent_ops.domain.identifiers import GROUP, product_gid
 from cogent_ops.services.catalogue.gated import GatedRecord
-from cogent_ops.services.catalogue.plan import FULL_PASS
+from cogent_ops.services.catalogue.plan import FULL_PASS, Flow, Mode
 from cogent_ops.services.catalogue.read import CatalogueReader, parsed
 from cogent_ops.services.drift.archive import Night
 from cogent_ops.services.drift.comparison import Compared, Parts
@@ -57,6 +57,8 @@ TABLE = "catalogue_suspects"
 PRICED, AGAIN = 50, 200
 #: So many products are looked at one by one at most, which is a request to Cloudshelf each: more have one cause.
 MOST = 20_000
+#: Runs of the flow among which the youngest full pass is looked for: more than there are between two nights.
+RUNS = 200
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Scan:
 
 
 _SCAN, _SUSPECT, _GROUP = TypeAdapter(Scan), TypeAdapter(Suspect), TypeAdapter(GroupSuspect)
+_MOMENT = TypeAdapter(CatalogueMoment)
 
 
 class CatalogueComparison:
@@ -112,6 +115,8 @@ class CatalogueComparison:
             yield "product", as_json(_SUSPECT, suspect)
         for group in self._groups(context, newest(reference["categories"])):
             yield "group", as_json(_GROUP, group)
+        # The flow may have come to a removal since; nobody knows which products were read before that.
+        yield "after", as_json(_MOMENT, self._moment(since=moment.now))
 
     def _twice(self, again: Suspects, gids: list[str], moment: CatalogueMoment) -> Iterator[Suspect]:
         """What differs still, and once more where no explanation is found: the flow may have been at work on it."""
@@ -123,15 +128,28 @@ class CatalogueComparison:
                 yield suspect
         yield from chain.from_iterable(map(again.look, batches(doubtful, AGAIN)))
 
-    def _moment(self) -> CatalogueMoment:
-        rules = self.config.drift
+    def _moment(self, since: datetime | None = None) -> CatalogueMoment:
+        """What the flow is at.
+
+        :param since: what it was at since then counts, too.
+        """
+        rules, now = self.config.drift, self.parts.now()
         return CatalogueMoment(
-            now=self.parts.now(),
+            now=now,
             lag=timedelta(seconds=rules.lag_seconds),
             late=timedelta(minutes=rules.catalogue_minutes),
             last_full=self.store.watermarks.get(self.link, FULL_PASS),
             removals_held=any(self.store.exceptions.open_causes(self.link, Kind.MASS_REMOVAL)),
+            is_removing=self._is_removing(since or now),
         )
+
+    def _is_removing(self, since: datetime) -> bool:
+        """Whether the youngest full pass has not gone through to its end, or had not at a moment."""
+        runs = self.store.runs.recent(link=self.link, flow=Flow.SYNC, limit=RUNS)
+        full = next((run for run in runs if run.mode == Mode.FULL), None)
+        if full is None:
+            return False
+        return full.status != "done" or full.finished_at is None or full.finished_at >= since
 
     def _differing(self, context: CatalogueContext, counts: Counter[str]) -> list[str]:
         """Ids of all products that are not shown as they would be sent if the gate held nothing."""
@@ -189,6 +207,7 @@ class CatalogueComparison:
         scan = _SCAN.validate_json(next(rows)[1])
         if not scan.cleared:
             return Compared(0, (), {"waits_for_the_audit": 1})
+        moment = _both(scan.moment, read_facts(night, TABLE))
         counts: Counter[str] = Counter(products=scan.products, variants=scan.variants)
         if scan.further:
             counts["further_differences_not_listed"] = scan.further
@@ -197,14 +216,27 @@ class CatalogueComparison:
         for kind, facts in rows:
             if kind == "product":
                 suspect = _SUSPECT.validate_json(facts)
-                mismatches = judge(suspect, scan.moment, self.config.currency)
+                mismatches = judge(suspect, moment, self.config.currency)
                 found += findings(suspect, mismatches, **said)
                 _count(mismatches, counts)
-            else:
-                mismatch = judge_group(_GROUP.validate_json(facts), scan.moment)
+            elif kind == "group":
+                mismatch = judge_group(_GROUP.validate_json(facts), moment)
                 found += filter(None, (group_finding(mismatch, **said),))
                 _count([mismatch], counts)
         return Compared(scan.products, found, counts)
+
+
+def _both(first: CatalogueMoment, rows: Iterable[Row]) -> CatalogueMoment:
+    """The moment at which the reading began, with what explains removals at its end."""
+    for kind, facts in rows:
+        if kind == "after":
+            last = _MOMENT.validate_json(facts)
+            return replace(
+                first,
+                removals_held=first.removals_held or last.removals_held,
+                is_removing=first.is_removing or last.is_removing,
+            )
+    return first
 
 
 def _count(mismatches: Iterable[Mismatch], counts: Counter[str]) -> None:
