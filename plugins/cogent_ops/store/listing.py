@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, case, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, case, func, literal_column, select, tuple_
 from sqlalchemy.engine import Row
 
 from cogent_ops.domain.money import Money
@@ -22,6 +22,9 @@ from cogent_ops.store.sql import chunks
 CAUSES_PER_STATEMENT = 400
 
 _E = exception.c
+#: The kind as an expression. Grouped by the column itself, SQLite would walk an index of all exceptions that there ever
+#: were, only because it has them in that order.
+_KIND = _E.kind.op("||")(literal_column("''"))
 
 
 class Sort(StrEnum):
@@ -111,7 +114,7 @@ class Listing:
         """
         query = (
             select(
-                _E.kind,
+                _KIND.label("kind"),
                 _E.cause_group,
                 func.count().label("how_many"),
                 func.min(_E.deadline).label("deadline"),
@@ -121,7 +124,7 @@ class Listing:
                 func.max(_E.currency).label("other_currency"),
             )
             .where(*_listed(link, wanted))
-            .group_by(_E.kind, _E.cause_group)
+            .group_by(_KIND, _E.cause_group)
             .order_by(*_cause_order(sort, moment))
         )
         with self._database.read() as conn:
@@ -177,7 +180,7 @@ class Listing:
 
     def count_causes(self, link: str, wanted: Filter) -> int:
         """How many causes they have."""
-        each = select(_E.kind).where(*_listed(link, wanted)).group_by(_E.kind, _E.cause_group).subquery()
+        each = select(_KIND).where(*_listed(link, wanted)).group_by(_KIND, _E.cause_group).subquery()
         return self._number(select(func.count()).select_from(each))
 
     def _number(self, query: Select[Any]) -> int:
