@@ -360,7 +360,7 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
     (
         {"unaccounted": (Unaccounted(since=SINCE, until=None, message="m"),)},
         "data/platform",
-        "once in the month, 1 of them at its end",
+        "Once in the month, 1 of them at its end",
     ),
     (
         {"channels": (GOOD.channels[0].model_copy(update={"undelivered": 2}),)},

@@ -45,7 +45,7 @@ def _unaccounted(month: Month) -> Iterator[Step]:
         yield Step(
             owner=PLATFORM,
             text="Find out what became of the orders and units that were not accounted for, and how it could happen.",
-            why=f"{times(len(month.unaccounted))} in the month, {still} of them at its end.",
+            why=f"{times(len(month.unaccounted)).capitalize()} in the month, {still} of them at its end.",
         )
 
 
