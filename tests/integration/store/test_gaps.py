@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from tests.integration.store.test_availability import claim_flags, show, tell, want
+from tests.support.arrivals import Sold, arrive
 
 from cogent_ops.domain.health.silence import Arrivals
 from cogent_ops.store import Store
 from cogent_ops.store.availability import AT_ONCE, READ_AGAIN, Overtaken
 from cogent_ops.store.health_gaps import Gap
-from cogent_ops.store.schema import order_capture, variant_flag
+from cogent_ops.store.schema import variant_flag
 
 LINK = "de"
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -182,42 +182,20 @@ def test_what_is_not_told_has_a_name(store: Store) -> None:
 # Arrivals
 
 
-def order(
-    store: Store, number: int, place: str, at: datetime, reason: str | None = None, link: str = LINK
-) -> None:
-    row: dict[str, Any] = {
-        "link": link,
-        "order_id": f"o{number}",
-        "order_number": str(number),
-        "status": "PAID",
-        "state": "captured" if reason is None else "excluded",
-        "reason": reason,
-        "lease_until": 0.0,
-        "attempts": 0,
-        "revision": 0,
-        "tell_attempts": 0,
-        "place": place,
-        "units": 1,
-        "edits": {},
-        "ordered_at": at,
-        "changed_at": at,
-        "updated_at": at,
-    }
-    with store.begin() as conn:
-        conn.execute(order_capture.insert(), row)
-
-
 def test_orders_are_counted_by_store_and_hour(store: Store) -> None:
     since = NOON - 5 * WEEK
-    order(store, 1, "Berlin", NOON + timedelta(minutes=5))
-    order(store, 2, "Berlin", NOON + timedelta(minutes=55))
-    order(store, 3, "Berlin", NOON + HOUR)
-    order(store, 4, "Berlin", NOON + HOUR, "draft basket")
-    order(store, 5, "Berlin", NOON + HOUR, "internal session")
-    order(store, 6, "Berlin", NOON + 2 * HOUR, "voided before it was captured")
-    order(store, 7, "", NOON)
-    order(store, 8, "Ulm", since - HOUR)
-    order(store, 9, "Ulm", NOON, link="fr")
+    sold = [
+        Sold("Berlin", NOON + timedelta(minutes=5)),
+        Sold("Berlin", NOON + timedelta(minutes=55)),
+        Sold("Berlin", NOON + HOUR),
+        Sold("Berlin", NOON + HOUR, "draft basket"),
+        Sold("Berlin", NOON + HOUR, "internal session"),
+        Sold("Berlin", NOON + 2 * HOUR, "voided before it was captured"),
+        Sold("", NOON),
+        Sold("Ulm", since - HOUR),
+    ]
+    arrive(store, sold, link=LINK)
+    arrive(store, [Sold("Ulm", NOON)], link="fr")
     assert store.arrivals.by_store(LINK, since) == {
         "Berlin": Arrivals(
             {NOON: 2, NOON + HOUR: 1, NOON + 2 * HOUR: 1},
@@ -230,8 +208,7 @@ def test_orders_are_counted_by_store_and_hour(store: Store) -> None:
 def test_quiet_weeks_of_an_old_store_count(store: Store) -> None:
     """Of a new one nobody knows what is usual before its first order."""
     since = NOON - 5 * WEEK
-    order(store, 1, "Old", since - WEEK)
-    order(store, 2, "Old", NOON - WEEK)
-    order(store, 3, "New", NOON - WEEK)
+    sold = [Sold("Old", since - WEEK), Sold("Old", NOON - WEEK), Sold("New", NOON - WEEK)]
+    arrive(store, sold, link=LINK)
     found = store.arrivals.by_store(LINK, since)
     assert {name: one.first for name, one in found.items()} == {"Old": since, "New": NOON - WEEK}
