@@ -31,6 +31,7 @@ from cogent_ops.store.availability import TURN as TURN_FLOW
 from cogent_ops.store.availability import Flag, Level, Shown
 from cogent_ops.store.drift import FindingState, NightTotal
 from cogent_ops.store.engine import Database, database
+from cogent_ops.store.listing import Sort
 from cogent_ops.store.order_decisions import Entered
 from cogent_ops.store.order_news import Told as TellsOrder
 from cogent_ops.store.orders import Ahead, CaptureState, Landed, Origin, Queued, Settled
@@ -117,6 +118,17 @@ CALLS: dict[str, Call] = {
             conn, "de", 12_500, Action.NOTE, None, actor="ann", detail={}, outcome="seen"
         )
     ),
+    "exceptions.ids": lambda store: store.exceptions.ids("de", Filter(kind=Kind.PRODUCT_HELD)),
+    "listing.exceptions": lambda store: store.listing.exceptions("de", Filter(), Sort.URGENCY, TURN, limit=5),
+    "listing.ids": lambda store: store.listing.ids("de", Filter(drills=None), Sort.MONEY, TURN, limit=5),
+    "listing.causes": lambda store: store.listing.causes(
+        "de", Filter(text="sku"), Sort.DEADLINE, TURN, limit=5, first=3
+    ),
+    "listing.totals": lambda store: store.listing.totals("de", Filter(), TURN, timedelta(hours=1)),
+    "listing.count_causes": lambda store: store.listing.count_causes("de", Filter()),
+    "listing.by": lambda store: store.listing.by("place", "de", Filter()),
+    "audit_log.latest": lambda store: store.audit_log.latest(["subject-5"], ["note"]),
+    "audit_log.since": _in_transaction(lambda store, conn: store.audit_log.since(conn, "subject-5", 3)),
     "questions.is_due": lambda store: store.questions.is_due("de", [Kind.PRODUCT_HELD], TURN),
     "questions.claim": lambda store: store.questions.claim("de", [Kind.PRODUCT_HELD], "run", TURN, limit=5),
     "questions.asked": lambda store: store.questions.asked("de", "run", [12_500]),
