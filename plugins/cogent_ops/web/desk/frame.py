@@ -111,6 +111,8 @@ class Desk:
             visit=visit,
             zone=self.zone(),
             told=self._told(request),
+            # Style and script are for visitors, too; whoever is none gets the words alone.
+            is_stranger=status == 401,
             root=str(request.scope.get("root_path", "")).removesuffix(DESK_PREFIX),
             # Airflow shows pages in a frame of its own page; elsewhere they need a way back.
             is_framed=request.headers.get("sec-fetch-dest") == "iframe",
