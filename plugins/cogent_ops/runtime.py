@@ -526,19 +526,19 @@ class Runtime:
         # Made here: looks ask in threads, where Airflow does not give connections.
         shop = prepared(partial(hasty.commercetools, Priority.ORDERS))
         kiosk = prepared(partial(hasty.cloudshelf, Priority.ORDERS))
-        ends, zone = self._ends(), ZoneInfo(hours.timezone)
+        ends = self._ends()
         return Outside(
             [
                 CommercetoolsAccess(link, store, ids["commercetools"], shop),
                 CloudshelfAccess(link, store, ids["cloudshelf"], kiosk),
                 Expiry(
-                    link, rules, store, shop, ends, conn_id=ids["commercetools"], asked=ids.values(), zone=zone
+                    link, rules, store, shop, ends, conn_id=ids["commercetools"], asked=ids.values(), hours=hours
                 ),
                 Messages(link, rules, store, shop),
                 Subscriptions(link, rules, store, shop),
                 Gaps(config, store, partial(self.commercetools, Priority.CATALOGUE), places),
                 Kiosks(link, rules, store, kiosk, hours),
-                Silence(config, store, shop, places, zone),
+                Silence(config, store, shop, places, ZoneInfo(hours.timezone)),
             ]
         )
 

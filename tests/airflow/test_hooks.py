@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -172,3 +172,28 @@ def test_an_unknown_kind_of_store_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     set_connection(monkeypatch, STORE_CONNECTION_ID, {"conn_type": "mysql", "host": "db"})
     with pytest.raises(ConnectionConfigError, match="'mysql' is not supported"):
         store_url(find_connection(STORE_CONNECTION_ID))
+
+
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [("2027-06-30", date(2027, 6, 30)), (" never ", date.max), ("Never", date.max), ("", None), (None, None)],
+)
+def test_a_last_day_is_read_as_people_write_it(
+    monkeypatch: pytest.MonkeyPatch, text: str | None, day: date | None
+) -> None:
+    from cogent_ops.hooks import expires_on, find_connection
+
+    set_connection(monkeypatch, "cloudshelf_default", CLOUDSHELF | {"extra": {"expires_on": text}})
+    found = find_connection("cloudshelf_default")
+    assert found is not None
+    assert expires_on(found) == day
+
+
+def test_a_last_day_that_is_no_date_says_how_to_write_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cogent_ops.hooks import expires_on, find_connection
+
+    set_connection(monkeypatch, "cloudshelf_default", CLOUDSHELF | {"extra": {"expires_on": "30.06.2027"}})
+    found = find_connection("cloudshelf_default")
+    assert found is not None
+    with pytest.raises(ConnectionConfigError, match=r"'30\.06\.2027' is no date\. Write year, month and day"):
+        expires_on(found)

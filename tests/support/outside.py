@@ -91,7 +91,14 @@ class Outskirts:
             "shop": CommercetoolsAccess(LINK, self.store, SHOP, to_shop),
             "kiosk": CloudshelfAccess(LINK, self.store, KIOSK, to_kiosk),
             "ends": Expiry(
-                LINK, rules, self.store, to_shop, self.ends, conn_id=SHOP, asked=(SHOP, KIOSK), zone=zone
+                LINK,
+                rules,
+                self.store,
+                to_shop,
+                self.ends,
+                conn_id=SHOP,
+                asked=(SHOP, KIOSK),
+                hours=self.hours,
             ),
             "messages": Messages(LINK, rules, self.store, to_shop),
             "subscriptions": Subscriptions(LINK, rules, self.store, to_shop),

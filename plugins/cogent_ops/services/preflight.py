@@ -191,6 +191,10 @@ class ProjectChecks:
         if lacking := missing(Flow.ORDERS, granted, project):
             cure = f"Until the client has {', '.join(least(Flow.ORDERS))}, leave kiosk_order_capture paused."
             yield warned("scopes for orders", f"The API client lacks {_names(lacking)}.", cure)
+        if unseen := [need for need in missing(Flow.HEALTH, granted, project) if need.only_for]:
+            blind = ", and not ".join(need.only_for for need in unseen)
+            cure = f"If you want it to, grant {', '.join(need.scopes[0] for need in unseen)}. Nothing else needs them."
+            yield warned("scopes for sync_health", f"sync_health will not see {blind}.", cure)
         if lacking := missing(Flow.BOOTSTRAP, granted, project):
             cure = "Only bootstrap needs it: run that with an API client of its own, see docs/go-live.md."
             yield warned("scopes for bootstrap", f"The API client lacks {_names(lacking)}.", cure)
@@ -460,6 +464,14 @@ class OrganisationChecks:
         if "ORDERS:READ" not in held:
             text = "The key may not read ORDERS. The catalogue does not need it; flows for orders and stock will."
             yield warned("Cloudshelf role for orders", text, cure)
+        if self.client.may_read_devices():
+            yield passed("Cloudshelf role for kiosks", "READ for DEVICE: sync_health sees which kiosks are on.")
+        else:
+            yield warned(
+                "Cloudshelf role for kiosks",
+                "The key may not read DEVICE, so sync_health does not see which kiosks are on.",
+                "If you want it to, give the key's role READ for DEVICE. Nothing else needs it.",
+            )
 
     def _form(self) -> Iterator[Check]:
         name = "Cloudshelf location form"

@@ -19,6 +19,7 @@ class Flow(StrEnum):
     STOCK = "stock"
     AVAILABILITY = "availability"
     ORDERS = "orders"
+    HEALTH = "health"
     PREFLIGHT = "preflight"
     BOOTSTRAP = "bootstrap"
 
@@ -29,7 +30,7 @@ class Need:
 
     :param resource: path below the project; empty: the project itself.
     :param scopes: any of them is enough; the first is the one to grant.
-    :param only_for: which projects need it; empty: all.
+    :param only_for: which projects need it, or what is not seen without it; empty: all need it.
     """
 
     resource: str
@@ -75,6 +76,14 @@ SCOPES: Mapping[Flow, tuple[Need, ...]] = MappingProxyType(
             Need("channels", ("view_channels", "view_products")),
             Need("stores", ("view_stores",)),
             Need("types", ("view_types",)),
+        ),
+        # Without the others sync_health sees less, and says so.
+        Flow.HEALTH: (
+            Need("", ("view_project_settings",)),
+            Need("messages", ("view_messages",), "what a gap in Messages or Subscriptions was about"),
+            # No scope allows reading them alone.
+            Need("subscriptions", ("manage_subscriptions",), "a Subscription that does not deliver"),
+            Need("api-clients", ("view_api_clients",), "when an API client ends by itself"),
         ),
         # Beyond what it checks for the catalogue.
         Flow.PREFLIGHT: (Need("types", ("view_types",)),),

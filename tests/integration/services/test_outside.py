@@ -235,7 +235,7 @@ def test_rights_that_flows_in_use_lack_are_named(small: Outskirts) -> None:
 
 def ending(days: int) -> date:
     """So many days from now, by the calendar of the business."""
-    return datetime.now(ZoneInfo("Europe/Berlin")).date() + timedelta(days=days)
+    return datetime.now(ZoneInfo(AlwaysOpen().timezone)).date() + timedelta(days=days)
 
 
 @pytest.mark.parametrize(
@@ -273,6 +273,20 @@ def test_what_commercetools_says_of_the_end_counts_where_it_is_sooner(small: Out
     assert found.state is UNKNOWN
     assert f"{SHOP} and {KIOSK}" in found.message
     assert "expires_on" in found.cure
+
+
+def test_nobody_is_woken_because_of_next_month(small: Outskirts) -> None:
+    small.hours = NeverOpen()
+    small.ends = {KIOSK: ending(20), SHOP: ending(1)}
+    found = small.look("ends")
+    assert states(found.checks) == {f"End of {KIOSK}": LATE, f"End of {SHOP}": LATE}
+    (said,) = small.open(Kind.CREDENTIAL)
+    assert SHOP in said, "tomorrow is another matter"
+    small.hours = AlwaysOpen()
+    small.look("ends")
+    small.hours = NeverOpen()
+    small.look("ends")
+    assert len(small.open(Kind.CREDENTIAL)) == 2, "what people know of stays"
 
 
 def test_a_last_day_that_is_none_is_said(small: Outskirts) -> None:

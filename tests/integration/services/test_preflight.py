@@ -94,6 +94,23 @@ def test_types_that_cannot_be_seen_are_no_failure(start: Start) -> None:
     assert "lacks the scope view_types" in report["custom Types"].message
 
 
+def test_what_sync_health_will_not_see_is_said(start: Start) -> None:
+    scopes = (*least(Flow.CATALOGUE), *least(Flow.PREFLIGHT), "view_messages")
+    report = start(
+        behaviour=Behaviour(scopes=in_project(scopes)),
+        kiosk=KioskBehaviour(permissions=ALL_PERMISSIONS - {"DEVICE:READ"}),
+    ).preflight()
+    assert report.failed == []
+    shop_ = report["scopes for sync_health"]
+    assert shop_.outcome is Outcome.WARN
+    assert shop_.message == (
+        "sync_health will not see a Subscription that does not deliver, and not when an API client ends by itself."
+    )
+    assert "grant manage_subscriptions, view_api_clients" in shop_.cure
+    assert report["Cloudshelf role for kiosks"].outcome is Outcome.WARN
+    assert "READ for DEVICE" in report["Cloudshelf role for kiosks"].cure
+
+
 def test_a_scope_that_only_some_projects_need(start: Start) -> None:
     scopes = [one for one in least(Flow.CATALOGUE) if one != "view_standalone_prices"]
     report = start(behaviour=Behaviour(scopes=in_project(scopes))).preflight()

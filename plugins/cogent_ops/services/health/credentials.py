@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from cogent_ops.clients.cloudshelf import ApiKey, CloudshelfClient
 from cogent_ops.clients.commercetools import CommercetoolsClient
 from cogent_ops.clients.graphql_api import RoleRefused
+from cogent_ops.domain.business_hours import BusinessHours
 from cogent_ops.domain.exceptions import Kind, NewException, Owner
 from cogent_ops.domain.health.model import Check, State
 from cogent_ops.domain.rules import HealthRules
@@ -218,7 +219,8 @@ class Expiry:
         wrote it down. :data:`NEVER`: it does not end.
     :param conn_id: the commercetools connection, of which the API may tell when it ends.
     :param asked: connections of which somebody should know when they end.
-    :param zone: by whose calendar a day is told.
+    :param hours: when somebody works, and by whose calendar a day is told. An end that is days away is no reason to
+        wake anybody.
     """
 
     name = "End of access"
@@ -233,9 +235,9 @@ class Expiry:
         *,
         conn_id: str,
         asked: Iterable[str],
-        zone: ZoneInfo,
+        hours: BusinessHours,
     ) -> None:
-        self.link, self.rules, self.store, self.conn_id, self.zone = link, rules, store, conn_id, zone
+        self.link, self.rules, self.store, self.conn_id, self.hours = link, rules, store, conn_id, hours
         self.asked = tuple(asked)
         self._client, self._ends = client, ends
 
@@ -254,13 +256,14 @@ class Expiry:
 
     def judge(self, answer: datetime | None, now: datetime) -> OutsideReport:
         """What ends soon, and of what nobody knows."""
-        today, checks = now.astimezone(self.zone).date(), list[Check]()
-        found: list[NewException] = []
+        zone, checks = ZoneInfo(self.hours.timezone), list[Check]()
+        today, found = now.astimezone(zone).date(), list[NewException]()
+        known = set(self.store.exceptions.open_causes(self.link, Kind.CREDENTIAL))
         unknown: list[str] = []
         for conn_id, written in self._ends.items():
             end = written
             if conn_id == self.conn_id and answer is not None:
-                told = answer.astimezone(self.zone).date()
+                told = answer.astimezone(zone).date()
                 end = told if not isinstance(end, date) else min(end, told)
             if isinstance(end, ConnectionConfigError):
                 message, cure = _without(str(end), end.cure), end.cure
@@ -272,7 +275,9 @@ class Expiry:
             else:
                 check, new = self._of(conn_id, end, (end - today).days)
                 checks.append(check)
-                found += [new] if new else []
+                can_wait = (end - today).days > 1 and not self.hours.is_open(now)
+                if new is not None and (not can_wait or new.cause_key in known):
+                    found.append(new)
         if unknown:
             checks.append(_unknown(unknown))
         gone = tuple(
