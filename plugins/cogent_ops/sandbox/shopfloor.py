@@ -274,10 +274,8 @@ class ShopFloor:
     def raw_kiosk_order(self, given: Mapping[str, Any]) -> Json:
         """A kiosk order exactly as given, however odd.
 
-        Takes ``lines``, ``status``, ``session``, ``discountCode``, ``thirdPartyId``, ``at`` for one of another time, and
-        ``offered`` for a kiosk that sells only what it was told is there, at all and in the session's store.
-
-        :raises OrderRefused: when it was told otherwise.
+        Takes ``lines``, ``status``, ``session``, ``discountCode``, ``thirdPartyId``, ``at`` for one of another time,
+        and ``offered`` for a kiosk that sells only what it was told is there, at all and in the session's store.
         """
         with self._cloudshelf.lock:
             if given.get("offered"):
