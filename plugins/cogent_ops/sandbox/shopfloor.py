@@ -276,6 +276,8 @@ class ShopFloor:
 
         Takes ``lines``, ``status``, ``session``, ``discountCode``, ``thirdPartyId``, ``at`` for one of another time,
         and ``offered`` for a kiosk that sells only what it was told is there, at all and in the session's store.
+
+        :raises OrderRefused: when it was told otherwise.
         """
         with self._cloudshelf.lock:
             if given.get("offered"):
