@@ -532,7 +532,14 @@ class Runtime:
                 CommercetoolsAccess(link, store, ids["commercetools"], shop),
                 CloudshelfAccess(link, store, ids["cloudshelf"], kiosk),
                 Expiry(
-                    link, rules, store, shop, ends, conn_id=ids["commercetools"], asked=ids.values(), hours=hours
+                    link,
+                    rules,
+                    store,
+                    shop,
+                    ends,
+                    conn_id=ids["commercetools"],
+                    asked=ids.values(),
+                    hours=hours,
                 ),
                 Messages(link, rules, store, shop),
                 Subscriptions(link, rules, store, shop),

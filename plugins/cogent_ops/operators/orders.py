@@ -27,9 +27,7 @@ class KioskOrderCaptureOperator(LinkOperator):
         runtime, owner = Runtime(self.link), try_key(context)
         interval = backfilled(context["dag_run"])
         summary = (
-            runtime.orders(owner).run()
-            if interval is None
-            else runtime.order_backfill(owner).run(*interval)
+            runtime.orders(owner).run() if interval is None else runtime.order_backfill(owner).run(*interval)
         )
         self.publish(context, summary)
         return summary

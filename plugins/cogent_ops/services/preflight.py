@@ -465,7 +465,9 @@ class OrganisationChecks:
             text = "The key may not read ORDERS. The catalogue does not need it; flows for orders and stock will."
             yield warned("Cloudshelf role for orders", text, cure)
         if self.client.may_read_devices():
-            yield passed("Cloudshelf role for kiosks", "READ for DEVICE: sync_health sees which kiosks are on.")
+            yield passed(
+                "Cloudshelf role for kiosks", "READ for DEVICE: sync_health sees which kiosks are on."
+            )
         else:
             yield warned(
                 "Cloudshelf role for kiosks",

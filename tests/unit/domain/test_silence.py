@@ -18,7 +18,13 @@ HOUR, WEEK = timedelta(hours=1), timedelta(weeks=1)
 
 
 def selling(
-    per_hour: int, *, last: datetime, weeks: int = 4, opens: int = 9, closes: int = 18, zone: ZoneInfo = BERLIN
+    per_hour: int,
+    *,
+    last: datetime,
+    weeks: int = 4,
+    opens: int = 9,
+    closes: int = 18,
+    zone: ZoneInfo = BERLIN,
 ) -> Arrivals:
     """A store that sold as much in every hour that it was open, up to its last order."""
     first = (last - weeks * WEEK).replace(minute=0, second=0, microsecond=0)
