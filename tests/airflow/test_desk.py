@@ -240,6 +240,16 @@ def test_rights_are_asked_for_each_link(
     assert forms.send("vic", link="default", Origin=ORIGIN).status_code == 403
 
 
+def test_the_lists_of_nights_reports_and_months_are_one_step_away_and_lead_back(visitor: Visitors) -> None:
+    vic = visitor("vic")
+    page = vic.get("/").text
+    for where in ("nights", "reports", "governance"):
+        assert f'href="/cogent_ops/{where}/"' in page
+        listed = vic.raw.get(f"/cogent_ops/{where}/")
+        assert listed.status_code == 200
+        assert 'href="../desk/"' in listed.text
+
+
 def test_whoever_is_not_signed_in_is_shown_the_way(visitor: Visitors) -> None:
     raw = visitor(None).raw
     answer = raw.get(f"{DESK_PREFIX}/?link=default&x=1", headers={"Sec-Fetch-Dest": "document"})

@@ -48,7 +48,9 @@ def a_bad_day(desk_store: Store, desk_now: Clock, monkeypatch: pytest.MonkeyPatc
 
 def ready(page: Page) -> Page:
     """Unfold some of what is folded, so that it does not escape the look."""
-    page.evaluate("[...document.querySelectorAll('details')].slice(0, 4).forEach((one) => { one.open = true; })")
+    page.evaluate(
+        "[...document.querySelectorAll('details')].slice(0, 4).forEach((one) => { one.open = true; })"
+    )
     return page
 
 

@@ -25,12 +25,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from cogent_ops.addresses import DESK_PREFIX, GOVERNANCE_PREFIX, NIGHTS_PREFIX, REPORTS_PREFIX
 from cogent_ops.config import policies_in_force
 from cogent_ops.domain.health.model import State
 from cogent_ops.domain.money import Money, show
 from cogent_ops.domain.text import span
 from cogent_ops.errors import PermanentError
-from cogent_ops.pages import DESK_PREFIX, NIGHTS_PREFIX, REPORTS_PREFIX
 from cogent_ops.runtime import Runtime
 from cogent_ops.web.desk.access import Visit, signature
 
@@ -50,7 +50,7 @@ PARTS = (
     ("explain", "/explain", "Explain"),
     ("playbook", "/playbook", "Playbook"),
 )
-ELSEWHERE = ((NIGHTS_PREFIX, "Nights"), (REPORTS_PREFIX, "Catalogue"))
+ELSEWHERE = ((NIGHTS_PREFIX, "Nights"), (REPORTS_PREFIX, "Catalogue"), (GOVERNANCE_PREFIX, "Months"))
 WORDS = {State.GOOD: "in order", State.UNKNOWN: "not known", State.LATE: "late", State.BAD: "act now"}
 
 
