@@ -1,8 +1,8 @@
 """A night's comparison of stock in a process of its own: a million pairs of two archived snapshots, and twice fewer.
 
 A tenth of the pairs has moved since the night before, by us or by the web shop; one in ten thousand is wrong. Every
-run checks that exactly the wrong ones are found. ``--causes`` stages every mishap while kiosks and the shop sell, and
-writes what was found into the table of docs/drift.md.
+run checks that exactly the wrong ones are found. ``--causes`` stages every mishap, and every two of them one after the
+other, while kiosks and the shop sell, and writes what was found into the tables of docs/drift.md.
 
     python -m benchmarks drift [--pairs 1000000] [--causes]
 """
@@ -16,9 +16,12 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa  # noqa: TID253 - nothing but the benchmark imports this
@@ -46,6 +49,9 @@ from cogent_ops.services.drift.tables import (
     UNMOVED,
 )
 from cogent_ops.store import open_store, upgrade
+
+if TYPE_CHECKING:
+    from tests.support.nights import NightWorld
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "drift.md"
@@ -192,9 +198,9 @@ def measure(pairs: int) -> bool:
 # Causes
 
 
-def confusion(each: int, bystanders: int, seed: int) -> bool:
-    """Stage every mishap under traffic, print and write the table; whether every cause was right."""
-    from tests.support.mishaps import MISHAPS, NOTHING, stage
+@contextmanager
+def staging() -> Iterator[NightWorld]:
+    """A sandbox in which mishaps are staged."""
     from tests.support.nights import NightWorld
 
     from cogent_ops.sandbox.generator import generate
@@ -208,7 +214,14 @@ def confusion(each: int, bystanders: int, seed: int) -> bool:
     ):
         url = f"sqlite:///{Path(name) / 'store.db'}"
         upgrade(url)
-        world = NightWorld(server, open_store(url), Path(name) / "root", rules={"heal": "off"})
+        yield NightWorld(server, open_store(url), Path(name) / "root", rules={"heal": "off"})
+
+
+def confusion(each: int, bystanders: int, seed: int) -> bool:
+    """Stage every mishap under traffic, print and write the table; whether every cause was right."""
+    from tests.support.mishaps import MISHAPS, NOTHING, stage
+
+    with staging() as world:
         staged = stage(world, each=each, bystanders=bystanders, seed=seed)
     causes = sorted({cause for _, cause in staged.found} | {cause for cause, _, _ in MISHAPS.values()})
     lines = [
@@ -222,12 +235,45 @@ def confusion(each: int, bystanders: int, seed: int) -> bool:
         f"While {staged.sold['kiosk']} kiosk orders and {staged.sold['shop']} orders of the web shop sold {bystanders} "
         f"other articles; units wrong in {len(staged.wrong_units)} findings."
     )
-    text = "\n".join([*lines, "", said])
-    print(text)
-    document = DOCUMENT.read_text(encoding="utf-8")
-    marked = re.compile(r"(<!-- causes -->\n).*?(<!-- /causes -->)", re.DOTALL)
-    DOCUMENT.write_text(marked.sub(lambda found: f"{found[1]}{text}\n{found[2]}", document), encoding="utf-8")
+    write("causes", [*lines, "", said])
     return not (staged.wrong or staged.wrong_units)
+
+
+def pairs(seeds: Sequence[int], bystanders: int) -> bool:
+    """Stage two mishaps at each place under traffic, print and write the table; whether all was right."""
+    from tests.support.mishaps import FIRST, SECOND, of_both, stage_pairs
+
+    every = [(first, second) for first in FIRST for second in SECOND]
+    found: dict[tuple[str, str], set[str]] = {pair: set() for pair in every}
+    wrong = invented = 0
+    for seed in seeds:
+        with staging() as world:
+            causes, besides = stage_pairs(world, every, bystanders=bystanders, seed=seed)
+        invented += len(besides)
+        for pair in every:
+            if causes[pair] != of_both(*pair):
+                wrong += 1
+                print(f"seed {seed}: {pair} should be {of_both(*pair)}, was {causes[pair]}", flush=True)
+            found[pair].add(" and ".join(sorted(causes[pair])).replace("_", " ") or "nothing")
+    lines = [f"| first, then: | {' | '.join(SECOND)} |", f"|---|{'---|' * len(SECOND)}"]
+    for first in FIRST:
+        cells = ["; ".join(sorted(found[first, second])) for second in SECOND]
+        lines.append(f"| **{first}** | {' | '.join(cells)} |")
+    said = (
+        f"{len(every)} pairs, {len(seeds)} times each in another order, while kiosks and the web shop sold "
+        f"{bystanders} other articles: causes or units wrong in {wrong}, findings where nothing was staged: {invented}."
+    )
+    write("pairs", [*lines, "", said])
+    return not (wrong or invented)
+
+
+def write(mark: str, lines: Sequence[str]) -> None:
+    """Print a table, and put it where the document has its mark."""
+    text = "\n".join(lines)
+    print(text, flush=True)
+    document = DOCUMENT.read_text(encoding="utf-8")
+    marked = re.compile(rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)", re.DOTALL)
+    DOCUMENT.write_text(marked.sub(lambda found: f"{found[1]}{text}\n{found[2]}", document), encoding="utf-8")
 
 
 def main(arguments: list[str]) -> int:
@@ -242,7 +288,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--each", type=int, default=10)
     args = parser.parse_args(arguments)
     if args.causes:
-        return 0 if confusion(args.each, bystanders=12, seed=5) else 1
+        right = [confusion(args.each, bystanders=12, seed=5), pairs((1, 2, 3), bystanders=8)]
+        return 0 if all(right) else 1
     results = [measure(args.pairs // part) for part in (4, 2, 1)]
     return 0 if all(results) else 1
 

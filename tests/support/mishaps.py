@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,7 +39,7 @@ def _edited(world: NightWorld, place: Place) -> None:
 def _edited_alike(world: NightWorld, place: Place) -> None:
     """Somebody sets what comes to our last change once more."""
     world.move(place, -1)
-    world.edit(place, 18)
+    world.edit(place, (world.stock.on_stock(place) or 0) - 1)
 
 
 def _then_sold(mishap: Callable[[NightWorld, Place], None]) -> Callable[[NightWorld, Place], None]:
@@ -61,8 +61,7 @@ def _counted_after(world: NightWorld, place: Place) -> None:
 
 
 def _unmoved(world: NightWorld, place: Place) -> None:
-    order = world.kiosks.sell((place.sku, 2), store=place.channel)
-    world.poll_and_lose(order)
+    world.sell_and_lose(place, 2)
 
 
 #: Name, what the cause should be, how many units are off, and whether it may be mended; of each, how it is staged.
@@ -79,6 +78,83 @@ MISHAPS: Mapping[str, tuple[str, int, Callable[[NightWorld, Place], None]]] = {
     "a count finds fewer": ("count_difference", -3, _counted),
     "our change is in twice, then it is counted": ("count_difference", 2, _counted_after),
 }
+
+
+#: What is staged in pairs, one after the other at the same place; an entry that is gone can only come second.
+FIRST = (
+    "our change is in twice",
+    "our change is forgotten",
+    "an order without movement",
+    "somebody sets the quantity",
+    "somebody sets what looks like our change again",
+    "a count finds fewer",
+)
+SECOND = (*FIRST, "the entry is deleted")
+#: Stands for what an order should have moved, which is a finding of its own.
+ORDER = "lost (order)"
+
+
+def of_both(first: str, second: str) -> dict[str, int]:
+    """What a night should find of two mishaps at a place with 20 units: units by cause, by what people would say.
+
+    Whoever sets a quantity, counts or deletes has settled what was wrong before; an order that no movement carries
+    is missing whatever else happens.
+    """
+    quantity, open_, found = 20, list[tuple[str, int]](), Counter[str]()
+    for name in (first, second):
+        cause, units, _ = MISHAPS[name]
+        if name == "an order without movement":
+            found[ORDER] += units
+        elif cause in ("duplicated", "lost"):
+            quantity += -2 + units if cause == "duplicated" else -3 + units
+            open_.append((cause, units))
+        elif cause == "manual_edit":
+            quantity -= 1
+            step = 30 - quantity if name == "somebody sets the quantity" else -1
+            quantity += step
+            open_ = [("manual_edit", sum(off for _, off in open_) + step)]
+        elif cause == "count_difference":
+            found[cause] += 17 - quantity
+            quantity, open_ = 17, []
+        else:
+            found[cause], open_ = units, []
+    found.update({cause: units for cause, units in open_ if cause == "manual_edit"})
+    ours = [(cause, units) for cause, units in open_ if cause != "manual_edit"]
+    if ours:
+        largest = max(ours, key=lambda one: abs(one[1]))[0]
+        found[largest] += sum(units for _, units in ours)
+    return {cause: units for cause, units in found.items() if units}
+
+
+def stage_pairs(
+    world: NightWorld, pairs: Sequence[tuple[str, str]], *, bystanders: int, seed: int
+) -> tuple[dict[tuple[str, str], dict[str, int]], list[Finding]]:
+    """Stage two mishaps at each place while bystanders are sold; what a night found of each, and of nothing staged."""
+    chance = random.Random(seed)
+    places = dict(zip(pairs, world.places(len(pairs)), strict=True))
+    crowd = world.places(bystanders, units=10_000)
+    for place in places.values():
+        world.move(place, 0)
+    assert world.night() == []
+    work = list(places.items())
+    chance.shuffle(work)
+    with traffic(world, crowd, Counter(), seed):
+        for at in (0, 1):
+            for pair, place in work:
+                MISHAPS[pair[at]][2](world, place)
+        findings = world.night()
+    world.carry()
+    names = {str(place): pair for pair, place in places.items()}
+    found: dict[tuple[str, str], dict[str, int]] = {pair: {} for pair in pairs}
+    invented: list[Finding] = []
+    for one in findings:
+        pair_ = names.get(one.subject.partition(" (order ")[0])
+        if pair_ is None:
+            invented.append(one)
+        else:
+            cause = ORDER if one.reference else one.cause.value
+            found[pair_][cause] = found[pair_].get(cause, 0) + one.units
+    return found, invented
 
 
 @dataclass

@@ -217,9 +217,19 @@ class NightWorld:
     def poll_and_lose(self, order: str) -> None:
         """An order is polled, and its movements vanish from the inbox before they are sent."""
         with self.polling:
-            self.kiosks.poll()
-            with self.store.begin() as conn:
-                conn.execute(sa.delete(movement).where(movement.c.source_id.startswith(f"{order}/")))
+            self._poll_and_lose(order)
+
+    def sell_and_lose(self, place: Place, units: int) -> str:
+        """The same of an order that is placed now, which nobody polls before."""
+        with self.polling:
+            order = self.kiosks.sell((place.sku, units), store=place.channel)
+            self._poll_and_lose(order)
+        return order
+
+    def _poll_and_lose(self, order: str) -> None:
+        self.kiosks.poll()
+        with self.store.begin() as conn:
+            conn.execute(sa.delete(movement).where(movement.c.source_id.startswith(f"{order}/")))
 
     def make_old(self, minutes: int) -> None:
         """Movements that wait have waited so long."""

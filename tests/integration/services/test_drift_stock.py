@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ from cogent_ops.clients.transport import close_sessions
 from cogent_ops.domain.stock import Place
 from cogent_ops.sandbox.generator import generate
 from cogent_ops.sandbox.server import SandboxServer
+from cogent_ops.services.drift import readings
 from cogent_ops.store import Store
 from cogent_ops.store.drift import FindingState
+from cogent_ops.store.stock_history import PastBatch
 
 Make = Callable[..., NightWorld]
 #: Longer than the lag of these worlds.
@@ -218,3 +220,36 @@ def test_an_order_that_no_movement_carries_is_mended_once(make: Make) -> None:
     time.sleep(A_WHILE)
     assert world.night() == []
     assert world.stock.on_stock(place) == 20
+
+
+def test_what_is_read_again_is_as_if_all_had_been_read_again(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readings, "SLACK", timedelta(seconds=0.5))
+    world = make()
+    place, other = world.places(2)
+    world.move(place, -1)
+    world.sell_online(other, 1)
+    reader, since = readings.StockReadings(world.parts), datetime.now(UTC) - timedelta(hours=1)
+    world.stock.move(other, -3)
+    world.store.stock.claim(world.stock.project, "somebody", limit=10, lease_seconds=0)
+    first = reader.moves(since)
+    time.sleep(1.0)
+    asked: list[datetime] = []
+    batches = world.store.stock_history.batches
+
+    def noted(project: str, at: datetime) -> Iterator[PastBatch]:
+        asked.append(at)
+        return batches(project, at)
+
+    monkeypatch.setattr(world.store.stock_history, "batches", noted)
+    world.stock.finish()
+    world.count_shelf(place, 7)
+    world.sell_online(place, 2)
+    again = reader.moves_since(first)
+    whole = reader.moves(since)
+    for name in ("ledger", "sales", "mended"):
+        found, expected = getattr(again, name).to_pylist(), getattr(whole, name).to_pylist()
+        assert sorted(found, key=repr) == sorted(expected, key=repr)
+    assert (len(whole.ledger), len(whole.sales)) == (3, 2)
+    assert asked == [first.read_at - readings.SLACK, since]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.support.mishaps import NOTHING, stage
+from tests.support.mishaps import FIRST, NOTHING, SECOND, of_both, stage, stage_pairs
 from tests.support.nights import NightWorld
 
 from cogent_ops.clients.transport import close_sessions
@@ -44,6 +45,14 @@ def test_each_mishap_is_found_with_its_cause_and_nothing_else(world: NightWorld)
     assert {one.state for one in world.stored("2026-12-02") if one.finding.subject in healing} == {
         FindingState.VERIFIED
     }
+
+
+def test_of_two_mishaps_at_one_place_each_gets_its_cause_and_units(world: NightWorld) -> None:
+    chance = random.Random(7)
+    pairs = chance.sample([(first, second) for first in FIRST for second in SECOND], 14)
+    found, invented = stage_pairs(world, pairs, bystanders=3, seed=7)
+    assert invented == []
+    assert found == {pair: of_both(*pair) for pair in pairs}
 
 
 def test_above_the_limits_a_person_is_asked_and_no_answer_changes_nothing(world: NightWorld) -> None:

@@ -228,6 +228,10 @@ def _gap(
     :param is_last: nothing that is known to have changed the entry came after it, but orders.
     """
     if is_last:
+        missing = _missing(found)
+        if missing and units == -sum(change.delta for change in missing):
+            # An older state of the whole entry, whoever it says changed it.
+            return Judgement(Cause.LOST, _lost(missing), units)
         by = _last_writer(found, before)
         if by:
             return Judgement(Cause.MANUAL_EDIT, f"{by}{_hint(units, before)}", units)
@@ -248,9 +252,6 @@ def _last_writer(found: Difference, before: Sequence[Change]) -> str:
 
 def _after_our_last(found: Difference, units: int, before: Sequence[Change]) -> Judgement:
     """The last change that the entry knows is ours, and the step is that change: doubled, or undone."""
-    missing = _missing(found)
-    if missing and units == -sum(change.delta for change in missing):
-        return Judgement(Cause.LOST, _lost(missing), units)
     last = before[-1] if before else None
     if last is not None and last.batch == found.batch and last.after is not None:
         if units == last.delta:
