@@ -692,8 +692,14 @@ class ProtectionRules(Rules):
         description="Sales that are expected while nobody reads orders are held back times this. 0: only what is "
         "known to be sold.",
     )
+    reserve: Annotated[float, Field(ge=0, le=10)] = Field(
+        1.0,
+        description="Of a place where units are at risk, so many times what kiosks will probably sell until stock is in "
+        "time again is left to the web shop, which does not learn of it before. That is taken to last as long as it is "
+        "late already. 0: kiosks sell to the last unit.",
+    )
     most_units: Annotated[int, Field(ge=0, le=100_000)] = Field(
         50,
-        description="Most expected sales that are held back at a place; what is known to be sold comes on top.",
+        description="Most units that are held back at a place by estimate; what is known to be sold comes on top.",
         json_schema_extra={"unit": "units"},
     )

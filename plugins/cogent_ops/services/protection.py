@@ -113,10 +113,9 @@ class Protection:
             if (_differs(risk, rows[place]) if place in rows else place.sku in shown)
         ]
         ended = [place for place in rows if place not in found]
-        # The largest first: should there be more than can be done at once, they matter most.
-        rising.sort(key=lambda risk: (-risk.units, risk.place))
         total = Refreshed()
-        for part in batches(rising, PLACES_PER_STATEMENT):
+        # All places of a SKU together: what kiosks are told of it follows from all of them.
+        for part in batches(sorted(rising, key=lambda risk: risk.place), PLACES_PER_STATEMENT):
             total += self._protect(part, rows, now)
         for places in batches(sorted(ended), PLACES_PER_STATEMENT):
             total += self._end(places, rows, now)
@@ -167,7 +166,7 @@ class Protection:
     def _protect(self, part: Collection[Risk], rows: Mapping[Place, Protected], now: datetime) -> Refreshed:
         available, places = self.store.availability, {risk.place for risk in part}
         less = {
-            risk.place.sku for risk in part if risk.place in rows and risk.units < rows[risk.place].buffer
+            risk.place.sku for risk in part if risk.place in rows and risk.buffer < rows[risk.place].buffer
         }
         with self.store.begin() as conn:
             available.take_turn(conn, self._link)
@@ -205,7 +204,8 @@ class Protection:
 
 
 def _differs(risk: Risk, row: Protected) -> bool:
-    return (risk.pending, risk.expected) != (row.pending, row.expected)
+    now = (risk.pending, risk.expected, risk.reserved)
+    return row.is_ending or now != (row.pending, row.expected, row.reserved)
 
 
 def _since(risk: Risk, unsent: Unsent | None, signs: Signs, now: datetime) -> datetime:

@@ -20,7 +20,7 @@ from sqlalchemy.sql import ColumnElement
 from cogent_ops.domain.stock import MovementState, NewMovement, Place, Source, order_movement_id
 from cogent_ops.store.schema import movement
 from cogent_ops.store.sql import Values, chunks, now, take_turns
-from cogent_ops.store.stock import Effect, Stock
+from cogent_ops.store.stock import IS_IN_REVIEW, Effect, Stock
 
 _M = movement.c
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -123,7 +123,7 @@ class OrderEffects:
 
         :param order_id: of this order alone.
         """
-        held = and_(_M.project == project, _M.state == MovementState.REVIEW, _M.link == link)
+        held = and_(_M.project == project, IS_IN_REVIEW, _M.link == link)
         query = select(_M.sku, _M.channel, _M.reason).where(held).distinct()
         if order_id is not None:
             query = query.where(_of_order(link, order_id))

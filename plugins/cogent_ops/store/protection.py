@@ -29,12 +29,12 @@ from sqlalchemy import (
 )
 
 from cogent_ops.domain.health.risk import RECENT, Hold, Risk, Settled, Sold, Unsent
-from cogent_ops.domain.stock import Place, Source
+from cogent_ops.domain.stock import MovementState, Place, Source
 from cogent_ops.store.engine import Database
 from cogent_ops.store.ledger import AuditLog, Watermarks
 from cogent_ops.store.schema import movement, protection, stock_batch, stock_position, watermark
 from cogent_ops.store.sql import Values, chunks, upsert
-from cogent_ops.store.stock import PLACES_PER_STATEMENT, was_counted
+from cogent_ops.store.stock import IS_OPEN, PLACES_PER_STATEMENT, WAITS, was_counted
 
 #: Who protects, in the audit log.
 ACTOR = "protection"
@@ -44,9 +44,7 @@ BEGIN_LINK, END_LINK = "begin_protection", "end_protection"
 SINCE = "protection_since"
 
 _M, _B, _S, _P = movement.c, stock_batch.c, stock_position.c, protection.c
-#: In these words both databases find the partial indexes, whatever is prepared.
-_WAITS = _M.state == literal_column("'waiting'")
-_IS_BATCHED = _M.state == literal_column("'batched'")
+#: In these words both databases find the partial index, whatever is prepared.
 _IS_UNDER_WAY = _B.state != literal_column("'applied'")
 #: Since when a unit is on its way. A kiosk's sale counts from the sale; stores' systems may tell of the day before.
 _MOVED_AT = case((_M.source == Source.KIOSK_ORDER, _M.occurred_at), else_=_M.recorded_at)
@@ -86,10 +84,16 @@ class Protected:
     most: int
     pending: int
     expected: int
+    reserved: int
     age: float
     rate: float
     since: datetime
     is_ending: bool
+
+    @property
+    def besides(self) -> int:
+        """Units that are held back by estimate."""
+        return self.expected + self.reserved
 
 
 class Protections:
@@ -111,7 +115,7 @@ class Protections:
         )
         protecting = select(literal(1)).where(_P.link == link).limit(1)
         query = select(
-            select(moved_at).where(_M.project == project, _WAITS).scalar_subquery(),
+            select(moved_at).where(_M.project == project, WAITS).scalar_subquery(),
             select(moved_at).select_from(_sent()).where(*_is_sent(project)).scalar_subquery(),
             read_at.scalar_subquery(),
             protecting.scalar_subquery(),
@@ -128,19 +132,21 @@ class Protections:
 
         :param skus: of these only, not more than a statement may name; ``None``: of all.
         """
-        of_waiting: list[ColumnElement[bool]] = [_M.project == project, _WAITS, ~was_counted()]
+        # Those in review are left out below: to be told so, SQLite would read the history of the project instead.
+        of_waiting: list[ColumnElement[bool]] = [_M.project == project, IS_OPEN, ~was_counted()]
         of_sent = list(_is_sent(project))
         if skus is not None:
             of_waiting.append(_M.sku.in_(sorted(skus)))
             of_sent.append(_B.sku.in_(sorted(skus)))
         units = func.coalesce(func.sum(_M.delta), 0)
         waiting = (
-            select(_M.sku, _M.channel, null(), units, func.min(_MOVED_AT), literal(0))
+            select(_M.state, _M.sku, _M.channel, null(), units, func.min(_MOVED_AT), literal(0))
             .where(*of_waiting)
-            .group_by(_M.sku, _M.channel)
+            .group_by(_M.state, _M.sku, _M.channel)
         )
         sent = (
             select(
+                _B.state,
                 _B.sku,
                 _B.channel,
                 _B.id,
@@ -153,7 +159,9 @@ class Protections:
             .group_by(_B.id, _B.sku, _B.channel, _B.delta, _B.state)
         )
         found: dict[Place, Unsent] = {}
-        for sku, channel, batch, amount, oldest, stuck in conn.execute(union_all(waiting, sent)):
+        for state, sku, channel, batch, amount, oldest, stuck in conn.execute(union_all(waiting, sent)):
+            if state == MovementState.REVIEW:
+                continue
             place = Place(sku, channel)
             one = (
                 Unsent(place, oldest, waiting=int(amount))
@@ -213,7 +221,7 @@ class Protections:
         )
         settled = {Place(sku, channel): Settled(*what) for sku, channel, *what in conn.execute(last)}
         for place, row in held.items():
-            yield place, Hold(unsent.get(place), row.expected, settled.get(place), row.is_ending)
+            yield place, Hold(unsent.get(place), row.besides, settled.get(place), row.is_ending)
 
     def sending(self, conn: Connection, project: str, skus: Iterable[str]) -> dict[Place, str]:
         """The batches of some SKUs that are under way, by place."""
@@ -262,7 +270,7 @@ class Protections:
         """
         rows = self.protected(conn, link, {place.sku for place in units}) if units else {}
         changed = [
-            {**_key(place), "now": held, "known": max(0, held - rows[place].expected), "at": moment}
+            {**_key(place), "now": held, "known": max(0, held - rows[place].besides), "at": moment}
             for place, held in units.items()
             if place in rows and rows[place].buffer != held
         ]
@@ -307,7 +315,7 @@ def _sent() -> Any:
 
 
 def _is_sent(project: str) -> tuple[ColumnElement[bool], ...]:
-    return (_B.project == project, _IS_UNDER_WAY, _IS_BATCHED)
+    return (_B.project == project, _IS_UNDER_WAY, _M.state == MovementState.BATCHED)
 
 
 def _together(one: Unsent, other: Unsent) -> Unsent:
@@ -324,6 +332,7 @@ def _protected(conn: Connection, query: Select[Any]) -> dict[Place, Protected]:
             row.most,
             row.pending,
             row.expected,
+            row.reserved,
             row.age,
             row.rate,
             row.since,
@@ -338,10 +347,11 @@ def _row(link: str, risk: Risk, before: Protected | None, moment: datetime) -> V
         "link": link,
         "sku": risk.place.sku,
         "channel": risk.place.channel,
-        "buffer": risk.units,
-        "most": risk.units if before is None else max(before.most, risk.units),
+        "buffer": risk.buffer,
+        "most": risk.buffer if before is None else max(before.most, risk.buffer),
         "pending": risk.pending,
         "expected": risk.expected,
+        "reserved": risk.reserved,
         "age": risk.age.total_seconds(),
         "rate": risk.rate,
         "ending": False,
@@ -356,9 +366,10 @@ def _subject(place: Place) -> str:
 
 def _began(risk: Risk) -> Values:
     return {
-        "buffer": risk.units,
+        "buffer": risk.buffer,
         "pending": risk.pending,
         "expected": risk.expected,
+        "reserved": risk.reserved,
         "age_seconds": round(risk.age.total_seconds(), 1),
         "rate_per_hour": round(risk.rate, 2),
     }

@@ -730,7 +730,8 @@ health_source = Table(
 )
 
 #: Units that kiosks are told less of while the stock of a place is late. Age in seconds, rate in units per hour.
-#: ``buffer`` is pending plus expected, ``most`` its largest so far. What is ending is released once it was read.
+#: ``buffer`` is the sum of what is pending, expected and reserved, ``most`` its largest so far. What is ending is
+#: released once its entry was read.
 protection = Table(
     "protection",
     metadata,
@@ -741,6 +742,7 @@ protection = Table(
     Column("most", Integer, nullable=False),
     Column("pending", Integer, nullable=False),
     Column("expected", Integer, nullable=False),
+    Column("reserved", Integer, nullable=False),
     Column("ending", Boolean, nullable=False),
     Column("age", Double, nullable=False),
     Column("rate", Double, nullable=False),

@@ -21,6 +21,7 @@ from sqlalchemy import (
     delete,
     exists,
     func,
+    literal_column,
     or_,
     select,
     text,
@@ -39,6 +40,11 @@ PLACES_PER_STATEMENT = 400
 IN_COUNT = "a later count has seen it"
 
 _M, _B, _P, _O, _E = movement.c, stock_batch.c, stock_position.c, kiosk_order.c, order_effect.c
+#: In these very words SQLite finds the index of just these movements. With values that are bound it reads the history
+#: of a whole project instead.
+IS_OPEN = _M.state.in_([literal_column("'waiting'"), literal_column("'review'")])
+WAITS = and_(IS_OPEN, _M.state == literal_column("'waiting'"))
+IS_IN_REVIEW = and_(IS_OPEN, _M.state == literal_column("'review'"))
 
 
 @dataclass(frozen=True)
@@ -262,7 +268,7 @@ class Stock:
         """What waits because an identifier is not known, by place."""
         query = (
             select(_M.link, _M.sku, _M.channel, func.max(_M.reason), func.count(), func.min(_M.recorded_at))
-            .where(_M.project == project, _M.state == MovementState.REVIEW)
+            .where(_M.project == project, IS_IN_REVIEW)
             .group_by(_M.link, _M.sku, _M.channel)
             .order_by(_M.link, _M.sku, _M.channel)
         )
@@ -284,7 +290,7 @@ class Stock:
         state = MovementState.WAITING if still is None else MovementState.REVIEW
         going = (
             update(movement)
-            .where(_M.link == link, _M.project == project, _at(old), _M.state == MovementState.REVIEW)
+            .where(_M.link == link, _M.project == project, _at(old), IS_IN_REVIEW)
             .values(sku=new.sku, channel=new.channel, state=state, reason=still)
         )
         released = conn.execute(going).rowcount
@@ -315,9 +321,7 @@ class Stock:
 
     def has_waiting(self, project: str) -> bool:
         """Whether a drain would find something to do: what waits behind a batch in flight is nothing yet."""
-        waiting = select(
-            exists().where(_M.project == project, _M.state == MovementState.WAITING, ~_in_flight(project))
-        )
+        waiting = select(exists().where(_M.project == project, WAITS, ~_in_flight(project)))
         with self._database.read() as conn:
             epoch = self._database.epoch(conn)
             due = select(exists().where(_B.project == project, _is_due(epoch)))
@@ -327,10 +331,7 @@ class Stock:
         """What the inbox of a project holds."""
         waiting = (
             select(_M.state, func.count(), func.min(_M.recorded_at))
-            .where(
-                _M.project == project,
-                _M.state.in_((MovementState.WAITING, MovementState.REVIEW)),
-            )
+            .where(_M.project == project, IS_OPEN)
             .group_by(_M.state)
         )
         under_way = (
@@ -385,15 +386,20 @@ class Stock:
     def _new_batches(self, conn: Connection, project: str, owner: str, until: float, limit: int) -> list[str]:
         if limit <= 0:
             return []
-        waiting = and_(_M.project == project, _M.state == MovementState.WAITING)
+        waiting = and_(_M.project == project, WAITS)
+        # Asked for what waits alone, SQLite would go through the history of the project in the order of its places.
         query = (
-            select(_M.sku, _M.channel)
-            .where(waiting, ~_in_flight(project))
-            .group_by(_M.sku, _M.channel)
-            .order_by(func.min(_M.id))
+            select(_M.state, _M.sku, _M.channel)
+            .where(_M.project == project, IS_OPEN, ~_in_flight(project))
+            .group_by(_M.state, _M.sku, _M.channel)
+            .order_by(_M.state.desc(), func.min(_M.id))
             .limit(limit)
         )
-        places = [Place(*row) for row in conn.execute(query)]
+        places = [
+            Place(sku, channel)
+            for state, sku, channel in conn.execute(query)
+            if state == MovementState.WAITING
+        ]
         if not places:
             return []
         moment = now()

@@ -189,7 +189,8 @@ def test_what_kiosks_are_told_less_and_were_not_told_yet_is_in_the_arithmetic(wo
             "since": now(),
             "updated_at": now(),
         }
-        numbers = {"buffer": 4, "most": 4, "pending": 4, "expected": 0, "age": 90.0, "rate": 2.0}
+        units = {"buffer": 4, "most": 4, "pending": 4, "expected": 0, "reserved": 0}
+        numbers = {**units, "ending": False, "age": 90.0, "rate": 2.0}
         conn.execute(protection.insert(), row | numbers)
         world.store.audit_log.write(
             "protection", "begin", f"protection/{place}", {"buffer": 4}, link="default", conn=conn

@@ -265,6 +265,23 @@ def test_the_most_that_is_expected_is_bounded(late: MakeLate, local: Store) -> N
     assert link.told(at) == 100 - 7 - 10
 
 
+def test_some_is_left_to_the_web_shop(late: MakeLate, store: Store) -> None:
+    link = late(store)
+    at = scarce(link, 9)
+    link.settings(reserve=1.0)
+    link.sell(at, 3, seconds=150)  # 18 an hour, for as long as it is late already: 0.75 units
+    link.turn()
+    row = link.rows()[at]
+    assert (row.buffer, row.pending, row.expected, row.reserved) == (4, 3, 0, 1)
+    assert (link.told(at), link.left[at]) == (5, 6)
+    (risk,) = link.protection.at_risk(datetime.now(UTC))
+    assert (risk.units, risk.buffer) == (3, 4)
+    link.drain()
+    link.settle()
+    assert link.told(at) == 6
+    assert link.rows() == {}
+
+
 # Counted once
 
 
@@ -366,6 +383,7 @@ def test_the_catalogue_does_not_undo_it(late: MakeLate, store: Store) -> None:
 def test_any_history_ends_with_everything_told_again(late: MakeLate, store: Store, seed: int) -> None:
     """Sales at kiosks and online, units that come back, drains that work, die or are refused, in any order."""
     link, rng = late(store), random.Random(seed)
+    link.settings(reserve=rng.choice((0.0, 1.0, 5.0)))
     places = [scarce(link, rng.randint(2, 9), number) for number in (0, 3)]
     for _ in range(STEPS):
         link.happen(rng, rng.choice(places))

@@ -23,6 +23,7 @@ from cogent_ops.domain.drift.model import Area, Cause, Finding
 from cogent_ops.domain.exceptions import Action, Kind, Owner
 from cogent_ops.domain.health.model import Flow as HealthFlow
 from cogent_ops.domain.health.model import Freshness, Snapshot, State
+from cogent_ops.domain.health.risk import Risk
 from cogent_ops.domain.rules import MovementRules, OrderStatus
 from cogent_ops.domain.stock import MovementState, NewMovement, Place, Source
 from cogent_ops.store import Filter, Store, open_store
@@ -35,8 +36,8 @@ from cogent_ops.store.listing import Sort
 from cogent_ops.store.order_decisions import Entered
 from cogent_ops.store.order_news import Told as TellsOrder
 from cogent_ops.store.orders import Ahead, CaptureState, Landed, Origin, Queued, Settled
-from cogent_ops.store.schema import metadata, protection, sync_run
-from cogent_ops.store.sql import Values, now, upsert
+from cogent_ops.store.schema import metadata, sync_run
+from cogent_ops.store.sql import Values, chunks, now, upsert
 from cogent_ops.store.stock import Aim, Applied, Effect, Position, StoredOrder
 
 LINKS = ("at", "ch", "de")
@@ -67,6 +68,17 @@ CALLS: dict[str, Call] = {
     "measures": lambda store: _measure(store, "de"),
     "accounts": lambda store: _account(store, "de"),
     "health": lambda store: _check(store, "de"),
+    "availability.unread": lambda store: store.availability.unread("de"),
+    "availability.untold": lambda store: store.availability.untold("de", TURN, 5),
+    "arrivals.by_store": lambda store: store.arrivals.by_store("de", TURN - timedelta(days=2)),
+    "gaps.sources": lambda store: store.gaps.sources("de", "subscription"),
+    "gaps.recent": lambda store: store.gaps.recent("de", TURN),
+    "watermarks.advance": _in_transaction(
+        lambda store, conn: store.watermarks.advance(conn, "de", "catalogue_sync", TURN, TURN)
+    ),
+    "watermarks.move_back": _in_transaction(
+        lambda store, conn: store.watermarks.move_back(conn, "de", "catalogue_sync", TURN)
+    ),
     "retention.delete_samples": lambda store: store.retention.delete_samples("de", TURN, 5),
     "fingerprints.known": lambda store: store.fingerprints.known("de", "product", SOME),
     "fingerprints.remember": lambda store: store.fingerprints.remember(
@@ -239,6 +251,30 @@ CALLS: dict[str, Call] = {
         lambda store, conn: store.order_effects.give_back(conn, "de", "p-de", SOME[2], "why")
     ),
     "order_decisions": _in_transaction(lambda store, conn: _decide(store, conn, "de", SOME[3])),
+    "protection.signs": lambda store: store.protection.signs("de", "p-de", ("a", "b")),
+    "protection.unsent": _in_transaction(lambda store, conn: store.protection.unsent(conn, "p-de")),
+    "protection.unsent of some": _in_transaction(
+        lambda store, conn: store.protection.unsent(conn, "p-de", SKUS[:5])
+    ),
+    "protection.sold": lambda store: store.protection.sold("de", TURN - timedelta(days=30), 2.0),
+    "protection.holds": _in_transaction(
+        lambda store, conn: store.protection.holds(conn, "de", "p-de", SKUS[:5])
+    ),
+    "protection.sending": _in_transaction(
+        lambda store, conn: store.protection.sending(conn, "p-de", SKUS[:5])
+    ),
+    "protection.protect": _in_transaction(
+        lambda store, conn: store.protection.protect(conn, "de", [_risk(sku) for sku in SKUS[3:8]], TURN)
+    ),
+    "protection.in_force, end and release": _in_transaction(
+        lambda store, conn: _protect_no_longer(store, conn, [Place(sku, "s") for sku in SKUS[:5]])
+    ),
+    "availability.counted": _in_transaction(
+        lambda store, conn: store.availability.counted(conn, "de", SKUS[:5])
+    ),
+    "availability.lower": _in_transaction(
+        lambda store, conn: store.availability.lower(conn, "de", {SKUS[3]: Wanted({"s1": 0}, False)})
+    ),
     "audit_log.entries": lambda store: store.audit_log.entries("subject-5"),
 }
 
@@ -255,9 +291,9 @@ def loaded(request: pytest.FixtureRequest) -> Iterator[URL]:
             _fill_stock(store, link)
             _fill_alerts(store, link)
             _fill_captures(store, link)
+            _fill_protection(store, link)
             _fill_drift(store, link)
             _fill_health(store, link)
-            _fill_protection(store, link)
         with database(url).begin() as conn:
             for number in range(1000):
                 store.audit_log.write("ann", "decide", f"subject-{number}", link=LINKS[number % 3], conn=conn)
@@ -323,10 +359,9 @@ def _fill_drift(store: Store, link: str) -> None:
 
 
 def _fill_protection(store: Store, link: str) -> None:
-    numbers = {"buffer": 2, "pending": 2, "expected": 0, "most": 2, "age": 60.0, "rate": 1.0}
-    said = {"link": link, "channel": "s", "since": TURN, "updated_at": TURN, **numbers}
     with store.begin() as conn:
-        upsert(conn, protection, [{**said, "sku": sku} for sku in SKUS[:1000]])
+        for chunk in chunks(SKUS[:2000], 400):
+            store.protection.protect(conn, link, [_risk(sku) for sku in chunk], TURN)
 
 
 def _fill_alerts(store: Store, link: str) -> None:
@@ -339,6 +374,16 @@ def _fill_alerts(store: Store, link: str) -> None:
         assert taken is not None
         with store.begin() as conn:
             store.alerts.settle(conn, taken, AlertState.SENT, TURN)
+
+
+def _risk(sku: str) -> Risk:
+    return Risk(Place(sku, "s"), 1, 0, 0, timedelta(minutes=2), 1.0)
+
+
+def _protect_no_longer(store: Store, conn: sa.Connection, places: list[Place]) -> None:
+    store.protection.in_force(conn, "de", dict.fromkeys(places, 5), TURN)
+    store.protection.end(conn, "de", places, TURN)
+    store.protection.release(conn, "de", places, TURN)
 
 
 def _movement(link: str, sku: str, id_: str, **more: Any) -> NewMovement:
@@ -545,14 +590,17 @@ def _recorded(opened: Database) -> Iterator[list[tuple[str, Any]]]:
 
 
 def _sqlite_scans(conn: sa.Connection, statement: str, parameters: Any) -> list[str]:
-    """Steps that read a whole table, or all rows of a link although not in the order of a page."""
+    """Steps that read a whole table, or all rows of a link or a project although not in the order of a page."""
     steps = [step.detail for step in conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
     scans = tuple(f"SCAN {table}" for table in metadata.tables)
     return [
         step
         for step in steps
         if not any(f"INDEX {name} " in f"{step} " for name in SMALL)
-        and (step.startswith(scans) or (step.endswith("(link=?)") and not _is_page(statement, steps)))
+        and (
+            step.startswith(scans)
+            or (step.endswith(("(link=?)", "(project=?)")) and not _is_page(statement, steps))
+        )
     ]
 
 

@@ -17,7 +17,7 @@ from cogent_ops.domain.health.risk import (
     Settled,
     Sold,
     Unsent,
-    expected,
+    probably,
     risks,
 )
 from cogent_ops.domain.rules import ProtectionRules
@@ -72,26 +72,62 @@ def test_a_unit_that_the_entry_shows_is_not_taken_off_again(
     assert unsent(waiting=waiting, batch=batch, sending=sending).pending(named) == pending
 
 
-# Expected units
+# Estimated units
 
 
 @pytest.mark.parametrize(
-    ("rate", "seconds", "factor", "most", "units"),
+    ("rate", "seconds", "factor", "units"),
     [
-        (60, 60, 1, 50, 1),
-        (60, 600, 1, 50, 10),
-        (60, 600, 2, 50, 20),
-        (60, 600, 0, 50, 0),
-        (60, 600, 1, 3, 3),
-        (0, 36_000, 1, 50, 0),
-        (0.5, 60, 1, 50, 0),
-        (0.5, 3600, 1, 50, 1),
-        (0.5, 3599, 1, 50, 0),
+        (60, 60, 1, 1),
+        (60, 600, 1, 10),
+        (60, 600, 2, 20),
+        (60, 600, 0, 0),
+        (0, 36_000, 1, 0),
+        (0.5, 60, 1, 0),
+        (0.5, 3600, 1, 1),
+        (0.5, 3599, 1, 0),
     ],
 )
-def test_expected_units(rate: float, seconds: float, factor: float, most: int, units: int) -> None:
-    rules = ProtectionRules(factor=factor, most_units=most)
-    assert expected(rate, timedelta(seconds=seconds), rules) == units
+def test_what_is_probably_sold(rate: float, seconds: float, factor: float, units: int) -> None:
+    assert probably(rate, timedelta(seconds=seconds), factor) == units
+
+
+@pytest.mark.parametrize(
+    ("open_", "read", "rules", "units"),
+    [
+        ([unsent(waiting=-2, seconds=120)], 0, {}, (2, 0, 2)),
+        ([unsent(waiting=-2, seconds=120)], 0, {"reserve": 0}, (2, 0, 0)),
+        ([unsent(waiting=-2, seconds=120)], 0, {"reserve": 3}, (2, 0, 6)),
+        ([unsent(waiting=-2, seconds=120)], 0, {"most_units": 1}, (2, 0, 1)),
+        ([unsent(waiting=-2, seconds=5), unsent(RUG, 120, waiting=-1)], 0, {}, (2, 0, 2)),
+        ([], 180, {}, (0, 3, 3)),
+        ([], 180, {"reserve": 0}, (0, 3, 0)),
+        ([], 180, {"factor": 2, "most_units": 7}, (0, 6, 1)),
+        ([unsent(waiting=-2, seconds=300)], 180, {}, (2, 3, 5)),
+    ],
+    ids=[
+        "as long as it is late already",
+        "nothing is left to the web shop",
+        "more is",
+        "not more than so many",
+        "every place is as late as the latest",
+        "nobody reads orders",
+        "and nothing is left to the web shop",
+        "what is probably gone goes first",
+        "all of it",
+    ],
+)
+def test_what_is_held_back(
+    open_: list[Unsent], read: float, rules: dict[str, Any], units: tuple[int, int, int]
+) -> None:
+    one = found(*open_, sold={COAT: Sold(120, 10)}, read=read, **rules)[COAT]
+    assert (one.pending, one.expected, one.reserved) == units
+    assert one.buffer == sum(units)
+    assert one.units == one.pending + one.expected, "what is left to the web shop is not at risk"
+
+
+def test_nothing_is_left_to_the_web_shop_where_nothing_is_at_risk() -> None:
+    assert set(found(unsent(waiting=-1), sold={COAT: Sold(120, 10), RUG: Sold(120, 10)})) == {COAT}
 
 
 @pytest.mark.parametrize(
@@ -177,7 +213,7 @@ def test_a_reading_from_before_a_batch_is_outdated() -> None:
 
 
 def test_what_an_outdated_reading_lacks_is_taken_off() -> None:
-    hold = Hold(unsent(waiting=-3), expected=1, settled=Settled("b1", NOW, -2))
+    hold = Hold(unsent(waiting=-3), besides=1, settled=Settled("b1", NOW, -2))
     assert hold.units("b0", ago(1)) == 3 + 2 + 1
     assert hold.units("b1", ago(1)) == 3 + 1
     assert hold.units("b0") == 3 + 1, "what was read long ago is read again anyway"
@@ -186,8 +222,8 @@ def test_what_an_outdated_reading_lacks_is_taken_off() -> None:
 
 
 def test_what_ends_holds_nothing_back() -> None:
-    assert Hold(unsent(waiting=-3), expected=2).units(None) == 5
-    assert Hold(unsent(waiting=-3), expected=2, is_ending=True).units(None) == 0
+    assert Hold(unsent(waiting=-3), besides=2).units(None) == 5
+    assert Hold(unsent(waiting=-3), besides=2, is_ending=True).units(None) == 0
     assert Hold().units("b1") == 0
 
 
@@ -211,6 +247,7 @@ chosen = st.builds(
     after_seconds=st.floats(5, 600),
     rate_hours=st.floats(0.05, 24),
     factor=st.floats(0, 10),
+    reserve=st.floats(0, 10),
     most_units=st.integers(0, 100),
 )
 
@@ -238,7 +275,8 @@ def test_for_any_ledger(
     is_blind = read is not None and timedelta(seconds=read) > limit
     for place, risk in at_risk.items():
         assert risk.units == risk.pending + risk.expected > 0
-        assert 0 <= risk.expected <= rules.most_units
+        assert 0 <= risk.expected <= risk.expected + risk.reserved <= rules.most_units
+        assert risk.buffer == risk.units + risk.reserved
         assert is_blind or risk.expected == 0
         one = by_place.get(place)
         assert risk.pending == (0 if one is None else one.pending(entries.get(place)))

@@ -2,7 +2,10 @@
 
 What was sold and has not reached commercetools is *known*, unit by unit, from the ledger. What kiosks have sold since
 anybody read their orders is *expected*, from the rate at which they sold before. The two never speak of the same unit:
-while orders are read there is nothing to expect, however late the rest is.
+while orders are read there is nothing to expect, however late the rest is. Both are at risk.
+
+What kiosks will sell until stock is in time again is not at risk yet, but will be: the web shop sells on as if it were
+there. So some of it may be *reserved* for the web shop, at places where units are at risk.
 """
 
 from __future__ import annotations
@@ -76,13 +79,13 @@ class Hold:
     """What is held back at a protected place.
 
     :param unsent: what its entry lacks at this moment; ``None``: nothing.
-    :param expected: units that were probably sold besides.
+    :param besides: units that are expected or reserved.
     :param settled: what was applied to its entry last; ``None``: nothing ever was.
     :param is_ending: nothing is at risk any more, and its entry is read once more before it is released.
     """
 
     unsent: Unsent | None = None
-    expected: int = 0
+    besides: int = 0
     settled: Settled | None = None
     is_ending: bool = False
 
@@ -96,7 +99,7 @@ class Hold:
         gone = 0 if self.unsent is None else self.unsent.missing(last_batch)
         if read_at is not None and self.is_outdated(last_batch, read_at) and self.settled is not None:
             gone -= self.settled.units
-        return self.expected + max(0, gone)
+        return self.besides + max(0, gone)
 
     def is_outdated(self, last_batch: str | None, read_at: datetime) -> bool:
         """Whether an entry was perhaps read before what was applied last: then it has units that are gone.
@@ -126,16 +129,15 @@ class Sold:
         return max(0.0, self.units / rules.rate_hours, self.recent / recent)
 
 
-def expected(rate: float, blind: timedelta, rules: ProtectionRules) -> int:
-    """Units that were probably sold while nobody read orders, as far as they may be held back.
+def probably(rate: float, span: timedelta, factor: float) -> int:
+    """Units that are probably sold in a time.
 
     Rounded to the nearest: to round up would close every place that sells now and then.
 
     :param rate: units an hour.
-    :param blind: so long nobody has read orders.
+    :param factor: of caution.
     """
-    units = rate * (blind / timedelta(hours=1)) * rules.factor
-    return min(rules.most_units, math.floor(units + 0.5))
+    return math.floor(rate * (span / timedelta(hours=1)) * factor + 0.5)
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,7 @@ class Risk:
 
     :param pending: gone, and commercetools does not know it.
     :param expected: probably gone, and nobody has heard of it.
+    :param reserved: will probably be sold by kiosks before commercetools knows.
     :param age: how late.
     :param rate: units that kiosks sell there in an hour.
     """
@@ -151,13 +154,19 @@ class Risk:
     place: Place
     pending: int
     expected: int
+    reserved: int
     age: timedelta
     rate: float
 
     @property
     def units(self) -> int:
-        """All of them."""
+        """Units at risk."""
         return self.pending + self.expected
+
+    @property
+    def buffer(self) -> int:
+        """Units to tell kiosks less."""
+        return self.units + self.reserved
 
     def at_risk(self, buffer: int, since: datetime) -> AtRisk:
         """As sync health says it.
@@ -199,6 +208,26 @@ class Lateness:
         return cls(now, now - moving, timedelta() if orders_read_at is None else now - orders_read_at)
 
 
+def _risk(
+    place: Place,
+    unsent: Unsent | None,
+    last_batch: str | None,
+    sold: Sold | None,
+    blind: timedelta,
+    age: timedelta,
+    rules: ProtectionRules,
+) -> Risk:
+    """The risk of a place whose stock is late.
+
+    :param blind: so long nobody has read orders, if that is too long.
+    """
+    pending = 0 if unsent is None else unsent.pending(last_batch)
+    rate = 0.0 if sold is None else sold.rate(rules)
+    expected = min(rules.most_units, probably(rate, blind, rules.factor))
+    reserved = min(rules.most_units - expected, probably(rate, age, rules.reserve))
+    return Risk(place, pending, expected, reserved if pending or expected else 0, age, rate)
+
+
 def risks(
     late: Lateness,
     unsent: Mapping[Place, Unsent],
@@ -224,14 +253,9 @@ def risks(
         own = timedelta() if one is None else late.now - one.oldest
         if not (is_blind or max(own, late.sending) > limit):
             continue
-        rate = sold[place].rate(rules) if place in sold else 0.0
-        risk = Risk(
-            place,
-            pending=0 if one is None else one.pending(entries.get(place)),
-            expected=expected(rate, late.blind, rules) if is_blind else 0,
-            age=max(own, late.blind if is_blind else timedelta()),
-            rate=rate,
-        )
+        blind = late.blind if is_blind else timedelta()
+        age = max(own, late.sending, blind)
+        risk = _risk(place, one, entries.get(place), sold.get(place), blind, age, rules)
         if risk.units:
             found[place] = risk
     return found

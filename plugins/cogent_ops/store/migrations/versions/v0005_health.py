@@ -113,7 +113,7 @@ def _protection() -> None:
     op.create_table(
         "protection",
         *(_string(name) for name in ("link", "sku", "channel")),
-        *(_number(name) for name in ("buffer", "most", "pending", "expected")),
+        *(_number(name) for name in ("buffer", "most", "pending", "expected", "reserved")),
         sa.Column("ending", sa.Boolean(), nullable=False),
         _real("age"),
         _real("rate"),
@@ -124,7 +124,18 @@ def _protection() -> None:
 
 
 def _lives() -> None:
-    texts = ("link", "kind", "cause_key", "cause_group", "record", "message", "owner", "severity", "status", "place")
+    texts = (
+        "link",
+        "kind",
+        "cause_key",
+        "cause_group",
+        "record",
+        "message",
+        "owner",
+        "severity",
+        "status",
+        "place",
+    )
     moments = ("deadline", "alerted_at", "escalated_at", "acknowledged_at")
     op.create_table(
         "exception_past",
