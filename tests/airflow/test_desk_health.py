@@ -7,12 +7,13 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.desk import Clock, Visitor
 from tests.support.snapshots import NOW, bad_day, good_day, keep, keep_day, many_stores, store_health
 
-from cogent_ops.domain.health.model import Change, Check, Flow, State
+from cogent_ops.domain.health.model import Change, Check, Flow, Snapshot, State
 from cogent_ops.store import Store
 from cogent_ops.web.desk.health import flow_view
 
@@ -200,3 +201,25 @@ def test_a_flow_in_words() -> None:
     on_target = stuck.model_copy(update={"age": stuck.target})
     assert flow_view(on_target).level == 50
     assert flow_view(on_target, is_stale=True).state is State.UNKNOWN
+
+
+def test_what_was_made_of_a_check_is_kept_until_the_next_one_and_no_longer(
+    visitor: Visitors, desk_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cogent_ops.web.desk import health
+
+    made: list[State] = []
+
+    def noted(snapshot: Snapshot, *args: Any, **kwargs: Any) -> Any:
+        made.append(snapshot.state)
+        return view(snapshot, *args, **kwargs)
+
+    view = health.view
+    monkeypatch.setattr(health, "view", noted)
+    keep(desk_store, bad_day())
+    assert read(visitor) == read(visitor)
+    read(visitor, hours="6")
+    assert made == [State.BAD, State.BAD]
+    keep(desk_store, good_day())
+    assert "All in step" in read(visitor)
+    assert made == [State.BAD, State.BAD, State.GOOD]

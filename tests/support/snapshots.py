@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 from cogent_ops.domain.health.model import (
     Account,
@@ -25,6 +26,7 @@ from cogent_ops.domain.health.model import (
 from cogent_ops.domain.money import Money
 from cogent_ops.store import Store
 
+_MOMENTS = count(1)
 NOW = datetime(2026, 11, 27, 14, 3, 20, tzinfo=UTC)
 TARGETS = {
     Flow.CATALOGUE: 2700.0,
@@ -272,9 +274,15 @@ def many_stores(count: int = 200, link: str = "default", now: datetime = NOW) ->
 
 
 def keep(store: Store, snapshot: Snapshot, run_key: str = "check") -> None:
-    """Store a snapshot, as a check does."""
+    """Store a snapshot, as a check does. Two never come at the same moment."""
     with store.begin() as conn:
-        store.health.save(conn, snapshot, run_key)
+        store.health.save(conn, later(snapshot), run_key)
+
+
+def later(snapshot: Snapshot) -> Snapshot:
+    """The same, made within the second before, and later than any other one there."""
+    moment = snapshot.checked_at + timedelta(seconds=-1, microseconds=next(_MOMENTS))
+    return snapshot.model_copy(update={"checked_at": moment})
 
 
 def keep_day(store: Store, snapshot: Snapshot, *, span_hours: int = 25, minutes: int = 5) -> None:
@@ -292,7 +300,7 @@ def keep_day(store: Store, snapshot: Snapshot, *, span_hours: int = 25, minutes:
             flows = tuple(_earlier(one, before, at, chance) for one in snapshot.flows)
             earlier = Snapshot(link=snapshot.link, checked_at=at, state=State.GOOD, sentence="", flows=flows)
             store.health.save(conn, earlier, "check")
-        store.health.save(conn, snapshot, "check")
+        store.health.save(conn, later(snapshot), "check")
 
 
 def _earlier(flow: Freshness, minutes_before: float, at: datetime, chance: random.Random) -> Freshness:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from fastapi import APIRouter
 
     from cogent_ops.runtime import Runtime
+    from cogent_ops.store import Store
     from cogent_ops.web.desk.frame import Desk
 
 REFRESH_SECONDS = 60
@@ -116,23 +117,61 @@ class Chart:
     curve: Curve
 
 
+class Latest:
+    """The last check of each link with what the page makes of it, kept until the next one: many people look at it."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[Snapshot, dict[int, dict[str, Any]]]] = {}
+
+    def snapshot(self, link: str, store: Store) -> Snapshot | None:
+        """What the last check found; ``None``: there was none."""
+        kept = self._kept.get(link)
+        if kept is not None and kept[0].checked_at == store.health.checked_at(link):
+            return kept[0]
+        found = store.health.snapshot(link)
+        if found is not None:
+            self._kept[link] = (found, {})
+        return found
+
+    def view(
+        self, snapshot: Snapshot, store: Store, hours: int, zone: ZoneInfo, stale_at: datetime | None
+    ) -> dict[str, Any]:
+        """What the page shows; see :func:`view`.
+
+        :param hours: that the curves show.
+        :param stale_at: the moment of the visit, where the monitor has gone quiet; ``None``: it has not.
+        """
+        kept, views = self._kept.get(snapshot.link, (None, {}))
+        if stale_at is None and kept is snapshot and hours in views:
+            return views[hours]
+        end = stale_at or snapshot.checked_at
+        window = Window(end - timedelta(hours=hours), end, zone)
+        samples = store.health.samples(snapshot.link, window.start)
+        made = view(snapshot, samples, window, is_stale=stale_at is not None)
+        if stale_at is None and kept is snapshot:
+            views[hours] = made
+        return made
+
+
 def add_routes(router: APIRouter, desk: Desk) -> None:
     """Add the pages."""
+    latest = Latest()
 
     @router.get("/")
     def health(request: Request) -> Response:
         visit = visit_of(request)
         runtime = desk.runtime(visit.link)
-        snapshot = runtime.store.health.snapshot(visit.link)
+        snapshot = latest.snapshot(visit.link, runtime.store)
         refresh = request.query_params.get("refresh", "")
         values: dict[str, Any] = {}
         if snapshot is not None:
             hours = _chosen(request.query_params.get("hours", ""))
-            window = Window(visit.now - timedelta(hours=hours), visit.now, desk.zone())
-            samples = runtime.store.health.samples(visit.link, window.start)
-            is_stale = snapshot.is_stale(visit.now, monitor_minutes(runtime))
-            values = view(snapshot, samples, window, is_stale=is_stale)
-            values |= {"hours": hours, "all_stores": request.query_params.get("stores") == "all"}
+            stale_at = visit.now if snapshot.is_stale(visit.now, monitor_minutes(runtime)) else None
+            values = {
+                **latest.view(snapshot, runtime.store, hours, desk.zone(), stale_at),
+                "hours": hours,
+                "all_stores": request.query_params.get("stores") == "all",
+            }
         return desk.page(
             request,
             "desk/health.html",
@@ -148,7 +187,7 @@ def add_routes(router: APIRouter, desk: Desk) -> None:
     def store(request: Request) -> Response:
         visit, place = visit_of(request), request.query_params.get("place", "")
         runtime = desk.runtime(visit.link)
-        snapshot = runtime.store.health.snapshot(visit.link)
+        snapshot = latest.snapshot(visit.link, runtime.store)
         found = next((one for one in snapshot.stores if one.place == place), None) if snapshot else None
         if snapshot is None or found is None:
             raise NotFound(
