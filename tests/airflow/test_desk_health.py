@@ -63,7 +63,7 @@ def test_a_good_day_in_one_sentence_and_four_tiles(visitor: Visitors, desk_store
 def test_a_bad_day_names_what_is_wrong_the_worst_first(visitor: Visitors, desk_store: Store) -> None:
     keep_day(desk_store, bad_day())
     text = read(visitor)
-    assert "Act now 1 orders or units are unaccounted for. 5 more things need a look." in text
+    assert "Act now Orders or units are unaccounted for. 5 more things need a look." in text
     assert "Stock Stands still kiosk sales to commercetools 7 min old, agreed 60 s" in text
     assert "commercetools has asked to be left alone until 14:06. 812 waiting, done in about 9 min." in text
     assert "3 with people" in text
@@ -156,7 +156,7 @@ def test_a_store_hour_by_hour(visitor: Visitors, desk_store: Store) -> None:
     keep(desk_store, snapshot)
     text = read(visitor, "/store", place="store-2")
     assert "Leeds Briggate" in text
-    assert "Act now 1 orders unaccounted for, of the hour from 17:00 UTC." in text
+    assert "Act now 1 order unaccounted for, of the hour from 17:00 UTC." in text
     store = next(one for one in snapshot.stores if one.place == "store-2")
     for hour in store.hours:
         assert f"{hour.orders.seen} {hour.orders.done} {hour.orders.waiting}" in text

@@ -178,7 +178,7 @@ def bad_day(link: str = "default", now: datetime = NOW, stores: int = 12) -> Sna
         update={
             "state": State.BAD,
             "hours": (*rows[1].hours[:3], lost, *rows[1].hours[4:]),
-            "reasons": ("1 orders unaccounted for, of the hour from 17:00 UTC",),
+            "reasons": ("1 order unaccounted for, of the hour from 17:00 UTC",),
             "open": 2,
         }
     )
@@ -203,7 +203,7 @@ def bad_day(link: str = "default", now: datetime = NOW, stores: int = 12) -> Sna
         link=link,
         checked_at=now - timedelta(minutes=2),
         state=State.BAD,
-        sentence="1 orders or units are unaccounted for. 5 more things need a look.",
+        sentence="Orders or units are unaccounted for. 5 more things need a look.",
         flows=tuple(flows.get(flow) or freshness(flow) for flow in Flow),
         stores=tuple(rows),
         budgets=(
