@@ -362,6 +362,9 @@ def create_payment(state: CommercetoolsState, draft: Any) -> Json:
     check(DRAFTS["PaymentDraft"], draft)
     unique_key(state, "payments", draft.get("key"))
     method = dict(draft.get("paymentMethodInfo") or {})
+    custom = state.custom("payment-method-info", method.pop("custom", None))
+    if custom is not None:
+        method["custom"] = custom
     _unique_interface_id(state, draft.get("interfaceId"), method.get("paymentInterface"), None)
     made = state.add(
         "payments",
