@@ -71,8 +71,6 @@ CALLS: dict[str, Call] = {
     "availability.unread": lambda store: store.availability.unread("de"),
     "availability.untold": lambda store: store.availability.untold("de", TURN, 5),
     "arrivals.by_store": lambda store: store.arrivals.by_store("de", TURN - timedelta(days=2)),
-    "gaps.sources": lambda store: store.gaps.sources("de", "subscription"),
-    "gaps.recent": lambda store: store.gaps.recent("de", TURN),
     "watermarks.advance": _in_transaction(
         lambda store, conn: store.watermarks.advance(conn, "de", "catalogue_sync", TURN, TURN)
     ),
