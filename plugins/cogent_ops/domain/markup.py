@@ -63,7 +63,8 @@ def _flat(tags: tuple[str, ...]) -> re.Pattern[str]:
     pairs = [tag for tag in tags if tag not in _VOID]
     kept = [rf"<(?:{'|'.join(void)})>"] if void else []
     kept += [rf"<({'|'.join(pairs)})>[^<>&]*+</\1>"] if pairs else []
-    return re.compile(f"(?:{'|'.join(('[^<>&]++', *kept))})*+")
+    # Not possessive as a whole: with a group inside, early releases of Python 3.11 may match what does not fit.
+    return re.compile(f"(?:{'|'.join(('[^<>&]++', *kept))})*")
 
 
 def readable(text: str) -> str:
