@@ -14,10 +14,13 @@ NAMES = (
     "availability",
     "live_stock",
     "launch",
+    "protection",
+    "late",
     "sales",
     "orders",
     "drift",
     "health",
+    "quiet",
 )
 
 

@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -28,7 +29,9 @@ from urllib.parse import unquote
 import httpx
 import yaml
 
+from benchmarks import plots
 from benchmarks.sandbox import sandbox
+from cogent_ops.domain.identifiers import location_gid, variant_gid
 
 ROOT = Path(__file__).resolve().parents[1]
 RATES = {"commercetools": 50, "cloudshelf": 10}
@@ -71,35 +74,56 @@ class Scene:
         self.connections: dict[str, str] = told["connections"]
         self._http = httpx.Client(base_url=told["control_url"], timeout=60)
         self._rng = random.Random(5)
-        self._number = 0
+        self._numbers = count(1)
 
     def limit(self) -> None:
         """Latency and limits on, counters back to nothing; from here on it is measured."""
-        self._http.put("/faults", json=PLAN).raise_for_status()
+        self.plan(PLAN)
         self._http.delete("/counters").raise_for_status()
-        kiosk = self.state("cloudshelf")
-        self._variants = sorted(id_ for one in kiosk["products"].values() for id_ in one["variants"])
-        self._stores = sorted(kiosk["locations"])
+        self._variants = self.variants()
+        self._stores = sorted(self.state("cloudshelf")["locations"])
+
+    def plan(self, plan: Json) -> None:
+        """Latency, limits and faults from now on."""
+        self._http.put("/faults", json=plan).raise_for_status()
+
+    def variants(self) -> list[str]:
+        """Ids of the variants that kiosks show."""
+        products = self.state("cloudshelf")["products"].values()
+        return sorted(id_ for one in products for id_ in one["variants"])
 
     def kiosk_sale(self) -> None:
         """Somebody buys at a kiosk."""
-        line = {"productVariantID": self._any(self._variants), "quantity": 1, "price": 9.0}
-        session = {"locationId": self._any(self._stores)}
-        lines = [{**line, "currencyCode": "EUR"}]
-        self._change("kiosk-order", lines=lines, status="PAID", session=session)
+        self._sell_at_kiosk(self._any(self._variants), self._any(self._stores))
 
     def web_sale(self) -> None:
         """Somebody buys in the web shop; what is sold out there stays so."""
-        self._number += 1
-        line = {"sku": _last(self._any(self._variants)), "quantity": 1, "centAmount": 900}
-        self._change(
+        self.buy_online(last_part(self._any(self._variants)), last_part(self._any(self._stores)))
+
+    def buy_at_kiosk(self, sku: str, channel: str) -> bool:
+        """Somebody wants a unit at a kiosk, which sells it if it was told that one is there."""
+        return self._sell_at_kiosk(variant_gid(sku), location_gid(channel), offered=True)
+
+    def buy_online(self, sku: str, channel: str) -> bool:
+        """Somebody wants a unit in the web shop, which sells it if commercetools has one."""
+        line = {"sku": sku, "quantity": 1, "centAmount": 900}
+        return self._change(
             "online-order",
-            orderNumber=f"web-{self._number}",
+            orderNumber=f"web-{next(self._numbers)}",
             currency="EUR",
             lines=[line],
-            channel=_last(self._any(self._stores)),
+            channel=channel,
             inventoryMode="ReserveOnOrder",
         )
+
+    def set_stock(self, sku: str, channel: str, quantity: int) -> None:
+        """Somebody counts."""
+        self._change("stock", sku=sku, quantity=quantity, channel=channel or None)
+
+    def _sell_at_kiosk(self, variant: str, location: str, **more: Any) -> bool:
+        line = {"productVariantID": variant, "quantity": 1, "price": 9.0, "currencyCode": "EUR"}
+        session = {"locationId": location}
+        return self._change("kiosk-order", lines=[line], status="PAID", session=session, **more)
 
     def state(self, api: str) -> Json:
         """The whole content of one side."""
@@ -114,8 +138,9 @@ class Scene:
     def _any(self, of: Sequence[str]) -> str:
         return self._rng.choice(of)
 
-    def _change(self, what: str, **given: Any) -> None:
-        self._http.post("/change", json={"change": what, **given})
+    def _change(self, what: str, **given: Any) -> bool:
+        """Whether it could be done."""
+        return self._http.post("/change", json={"change": what, **given}).is_success
 
 
 def main(options: list[str]) -> int:
@@ -132,14 +157,14 @@ def main(options: list[str]) -> int:
 def _play(scene: Scene, folder: Path, plot: Path | None) -> int:
     from cogent_ops.store import upgrade
 
-    _configure(scene, folder)
+    configure(scene, folder, sum(seconds for seconds, _, _ in PARTS) + 2 * PATIENCE_SECONDS)
     upgrade(f"sqlite:///{folder / 'store.db'}")
     from cogent_ops.runtime import Runtime
 
     # Only what is printed here should be; the flows' own lines are for task logs.
     logging.disable(logging.CRITICAL)
     runtime = Runtime("default")
-    _fill_kiosks(runtime)
+    fill_kiosks(runtime)
     runtime.availability("before").collect(datetime.now(UTC), full=True)
     while runtime.availability("before").push().more:
         pass
@@ -152,7 +177,7 @@ def _play(scene: Scene, folder: Path, plot: Path | None) -> int:
         flow.start()
     time.sleep(3)  # the first poll says from when orders count
     samples = _watch(scene, runtime)
-    counted, wrong = scene.counters(), _wrong(scene)
+    counted, wrong = scene.counters(), wrong_levels(scene)
     avoidable = sum(counted["avoidable_429"].values())
     _print(samples, counted, wrong)
     if plot is not None:
@@ -161,14 +186,19 @@ def _play(scene: Scene, folder: Path, plot: Path | None) -> int:
     return int(bool(wrong or avoidable or last.movements or last.levels))
 
 
-def _configure(scene: Scene, folder: Path) -> None:
+def configure(scene: Scene, folder: Path, longest: float, **settings: Json) -> None:
+    """Let the flows of this process, and of those that it starts, work for a sandbox.
+
+    :param longest: seconds that a run may last.
+    :param settings: of the link, besides.
+    """
     shutil.copytree(ROOT / "include", folder / "include")
     path = folder / "include/mapping.yaml"
     data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    longest = sum(seconds for seconds, _, _ in PARTS) + 2 * PATIENCE_SECONDS
     data["links"]["default"] |= {
         "movements": {"linger_seconds": 600, "longest_run_seconds": longest},
         "availability": {"longest_run_seconds": longest},
+        **settings,
     }
     path.write_text(yaml.safe_dump(data), encoding="utf-8")
     os.environ |= scene.connections
@@ -181,7 +211,8 @@ def _configure(scene: Scene, folder: Path) -> None:
     }
 
 
-def _fill_kiosks(runtime: Any) -> None:
+def fill_kiosks(runtime: Any) -> None:
+    """Carry the catalogue."""
     from cogent_ops.services.catalogue.plan import CatalogueRequest, Flow
 
     runtime.store.audits.record("default", "before", verdict="go", counts={})
@@ -249,12 +280,12 @@ def _sample(scene: Scene, runtime: Any, at: float) -> Sample:
     )
 
 
-def _wrong(scene: Scene) -> int:
+def wrong_levels(scene: Scene) -> int:
     """How many levels Cloudshelf has otherwise than commercetools."""
     inventory, told = scene.state("commercetools")["inventory"], scene.state("cloudshelf")["stock"]
     wrong = 0
     for level, (quantity, _) in told.items():
-        place = "@".join(_last(part) for part in level.split("@gid"))
+        place = "@".join(last_part(part) for part in level.split("@gid"))
         wrong += max(0, quantity) != max(0, inventory.get(place, [0, 0])[1])
     return wrong
 
@@ -280,15 +311,12 @@ def _rates(totals: Sequence[int], times: Sequence[float], window: int = 8) -> li
     return found
 
 
-def _last(gid: str) -> str:
+def last_part(gid: str) -> str:
+    """What an id of ours was made of."""
     return unquote(gid.rpartition("/")[2])
 
 
 # Drawing
-
-WIDTH, HEIGHT, LEFT, TOP, GAP = 860, 150, 70, 30, 55
-BLUE, ORANGE, GREY = "#2563eb", "#ea580c", "#6b7280"
-Series = tuple[str, str, Sequence[float]]
 
 
 def draw(samples: Sequence[Sample]) -> str:
@@ -302,62 +330,24 @@ def draw(samples: Sequence[Sample]) -> str:
         api: [100 * used / rate for used in _rates([getattr(one, api) for one in samples], times)]
         for api, rate in RATES.items()
     }
-    panels: list[tuple[str, list[Series]]] = [
+    panels: list[plots.Panel] = [
         (
             "Waiting",
             [
-                ("movements to commercetools", BLUE, [one.movements for one in samples]),
-                ("stock levels to Cloudshelf", ORANGE, [one.levels for one in samples]),
+                ("movements to commercetools", plots.BLUE, [one.movements for one in samples]),
+                ("stock levels to Cloudshelf", plots.ORANGE, [one.levels for one in samples]),
             ],
         ),
         (
             "Going out per second",
-            [("movements", BLUE, rates("applied")), ("stock levels", ORANGE, rates("told"))],
+            [("movements", plots.BLUE, rates("applied")), ("stock levels", plots.ORANGE, rates("told"))],
         ),
         (
             "Share of the API's rate in use (%)",
-            [("commercetools", BLUE, share["commercetools"]), ("Cloudshelf", ORANGE, share["cloudshelf"])],
+            [
+                ("commercetools", plots.BLUE, share["commercetools"]),
+                ("Cloudshelf", plots.ORANGE, share["cloudshelf"]),
+            ],
         ),
     ]
-    bodies = [_panel(at, title, series, times) for at, (title, series) in enumerate(panels)]
-    height = TOP + len(panels) * (HEIGHT + GAP)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" '
-        f'font-size="12"><rect width="100%" height="100%" fill="#ffffff"/>{"".join(bodies)}</svg>\n'
-    )
-
-
-def _panel(number: int, title: str, series: Sequence[Series], times: Sequence[float]) -> str:
-    top = TOP + number * (HEIGHT + GAP)
-    right, bottom = WIDTH - 20, top + HEIGHT
-    most = max(1.0, *(value for _, _, values in series for value in values))
-
-    def x(at: float) -> float:
-        return LEFT + (right - LEFT) * at / times[-1]
-
-    def y(value: float) -> float:
-        return bottom - HEIGHT * value / most
-
-    launch, end = PARTS[0][0], PARTS[0][0] + PARTS[1][0]
-    parts = [
-        f'<rect x="{x(launch):.1f}" y="{top}" width="{x(end) - x(launch):.1f}" height="{HEIGHT}" fill="#f3f4f6"/>',
-        f'<text x="{LEFT}" y="{top - 8}" font-weight="bold">{title}</text>',
-        f'<path d="M{LEFT} {top}V{bottom}H{right}" fill="none" stroke="{GREY}"/>',
-    ]
-    parts += (
-        f'<text x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end" fill="{GREY}">{value:,.0f}</text>'
-        for value in (0.0, most / 2, most)
-    )
-    for at in range(0, int(times[-1]) + 1, 10):
-        label = f"{at} s" if at % 20 == 0 else ""
-        parts.append(
-            f'<text x="{x(at):.1f}" y="{bottom + 16}" text-anchor="middle" fill="{GREY}">{label}</text>'
-        )
-    for place, (name, colour, values) in enumerate(series):
-        points = " ".join(f"{x(at):.1f},{y(value):.1f}" for at, value in zip(times, values, strict=True))
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.8"/>')
-        parts.append(
-            f'<text x="{right}" y="{top - 8 + 14 * place - 14 * (len(series) - 1) / 2:.0f}" '
-            f'text-anchor="end" fill="{colour}">{name}</text>'
-        )
-    return "".join(parts)
+    return plots.draw(panels, times, shade=(PARTS[0][0], PARTS[0][0] + PARTS[1][0]))

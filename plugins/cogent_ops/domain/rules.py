@@ -694,9 +694,8 @@ class ProtectionRules(Rules):
     )
     reserve: Annotated[float, Field(ge=0, le=10)] = Field(
         1.0,
-        description="Of a place where units are at risk, so many times what kiosks will probably sell until stock is "
-        "in time again is left to the web shop, which does not learn of it before. That is taken to last as long as "
-        "it is late already. 0: kiosks sell to the last unit.",
+        description="For each unit at risk so many more are left to the web shop: if stock stays late as long again, "
+        "kiosks sell as many again, and the web shop does not learn of it before. 0: kiosks sell to the last unit.",
     )
     most_units: Annotated[int, Field(ge=0, le=100_000)] = Field(
         50,

@@ -195,7 +195,8 @@ class AvailabilityFlow:
         :raises RetryableError: when an API or the store stayed out of reach until the end; nothing is lost.
         :raises PermanentError: when a person must act first.
         """
-        told, told_less, is_full = Tally(PushCounts()), Tally(PushCounts()), full
+        told, told_less = Tally(PushCounts()), Tally(PushCounts())
+        is_full, is_untold = full, False
         seen = {"entries_read": 0, "changes": 0, "protected": 0}
 
         def turn() -> int:
@@ -212,10 +213,13 @@ class AvailabilityFlow:
 
         def protect() -> int:
             """Beside the other step: that one may wait for commercetools for minutes."""
+            nonlocal is_untold
             found = self.protection.refresh(by_our_clock())
             seen["protected"] += found.begun
-            if found.lowered:
+            is_untold |= bool(found.lowered)
+            if is_untold:
                 told_less.add(self.push())
+                is_untold = False
             return 0
 
         rules = self.rules

@@ -597,6 +597,8 @@ class Availability:
     def untold(self, link: str, before: datetime, limit: int) -> list[str]:
         """What kiosks should have been told before a moment and were not, by name; not what Cloudshelf refuses.
 
+        :param limit: of more, any so many are given.
+
         :return: ``SKU@Channel`` of levels, ``SKU`` of flags.
         """
         level = select(_L.sku, _L.channel).where(
@@ -604,9 +606,9 @@ class Availability:
         )
         flag = select(_F.sku).where(_F.link == link, FLAG_DUE, _F.wanted_at < before, _F.refusals == 0)
         with self._database.read() as conn:
-            levels = conn.execute(level.order_by(_L.sku, _L.channel).limit(limit)).all()
-            flags = conn.execute(flag.order_by(_F.sku).limit(limit)).scalars().all()
-        return [*(f"{sku}@{channel}" for sku, channel in levels), *flags][:limit]
+            levels = conn.execute(level.limit(limit)).all()
+            flags = conn.execute(flag.limit(limit)).scalars().all()
+        return [*sorted(f"{sku}@{channel}" for sku, channel in levels), *sorted(flags)][:limit]
 
     def backlog(self, link: str) -> Backlog:
         """What kiosks do not know yet."""

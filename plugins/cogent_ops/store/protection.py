@@ -113,7 +113,7 @@ class Protections:
         read_at = select(func.max(watermark.c.value)).where(
             watermark.c.link == link, watermark.c.flow.in_(sorted(marks))
         )
-        protecting = select(literal(1)).where(_P.link == link).limit(1)
+        protecting = _any_row(link)
         query = select(
             select(moved_at).where(_M.project == project, WAITS).scalar_subquery(),
             select(moved_at).select_from(_sent()).where(*_is_sent(project)).scalar_subquery(),
@@ -304,10 +304,15 @@ class Protections:
             self._tell(conn, link, END_LINK, {f"link/{link}": detail})
 
     def _is_protecting(self, conn: Connection, link: str) -> bool:
-        return conn.execute(select(literal(1)).where(_P.link == link).limit(1)).first() is not None
+        return conn.execute(_any_row(link)).first() is not None
 
     def _tell(self, conn: Connection, link: str, action: str, details: Mapping[str, Values]) -> None:
         self._log.write_all(conn, ACTOR, action, details, link=link)
+
+
+def _any_row(link: str) -> Select[int]:
+    # Ordered, or PostgreSQL would read other links' rows until it comes to one of this.
+    return select(literal(1)).where(_P.link == link).order_by(_P.sku, _P.channel).limit(1)
 
 
 def _sent() -> Any:

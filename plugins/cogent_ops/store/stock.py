@@ -692,12 +692,13 @@ class Stock:
         found: dict[Place, Position] = {}
         with self._database.read() as conn:
             for chunk in chunks(places, PLACES_PER_STATEMENT):
-                query = select(stock_position).where(
-                    _P.project == project, tuple_(_P.sku, _P.channel).in_(chunk)
-                )
+                # SQLite would look for pairs in the whole project.
+                wanted, skus = set(chunk), {place.sku for place in chunk}
+                query = select(stock_position).where(_P.project == project, _P.sku.in_(sorted(skus)))
                 for row in conn.execute(query):
                     place = Place(row.sku, row.channel)
-                    found[place] = Position(place, row.entry_id, row.version, row.on_stock, row.available)
+                    if place in wanted:
+                        found[place] = Position(place, row.entry_id, row.version, row.on_stock, row.available)
         return found
 
 

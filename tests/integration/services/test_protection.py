@@ -269,13 +269,13 @@ def test_some_is_left_to_the_web_shop(late: MakeLate, store: Store) -> None:
     link = late(store)
     at = scarce(link, 9)
     link.settings(reserve=1.0)
-    link.sell(at, 3, seconds=150)  # 18 an hour, for as long as it is late already: 0.75 units
+    link.sell(at, 3)
     link.turn()
     row = link.rows()[at]
-    assert (row.buffer, row.pending, row.expected, row.reserved) == (4, 3, 0, 1)
-    assert (link.told(at), link.left[at]) == (5, 6)
+    assert (row.buffer, row.pending, row.expected, row.reserved) == (6, 3, 0, 3)
+    assert (link.told(at), link.left[at]) == (3, 6)
     (risk,) = link.protection.at_risk(datetime.now(UTC))
-    assert (risk.units, risk.buffer) == (3, 4)
+    assert (risk.units, risk.buffer) == (3, 6)
     link.drain()
     link.settle()
     assert link.told(at) == 6
@@ -330,6 +330,19 @@ def test_a_batch_that_takes_effect_after_the_reading(late: MakeLate, store: Stor
     link.settle()
     assert link.told(at) == 2
     assert link.rows() == {}
+
+
+def test_two_batches_in_a_row_are_each_counted_once(late: MakeLate, store: Store) -> None:
+    link = late(store)
+    at = scarce(link, 9)
+    link.sell(at, 2)
+    link.turn()
+    link.drain()
+    link.sell(at, 3)
+    link.drain_and_die()
+    link.sell(at, 1)
+    link.turn()
+    assert link.told(at) == link.left[at] == 3, "the entry names the second, which nobody has noted"
 
 
 def test_a_place_that_ends_is_not_raised_by_an_older_reading(late: MakeLate, store: Store) -> None:

@@ -70,7 +70,7 @@ CALLS: dict[str, Call] = {
     "health": lambda store: _check(store, "de"),
     "availability.unread": lambda store: store.availability.unread("de"),
     "availability.untold": lambda store: store.availability.untold("de", TURN, 5),
-    "arrivals.by_store": lambda store: store.arrivals.by_store("de", TURN - timedelta(days=2)),
+    "arrivals.by_store": lambda store: store.arrivals.by_store("de", now() + timedelta(hours=1)),
     "watermarks.advance": _in_transaction(
         lambda store, conn: store.watermarks.advance(conn, "de", "catalogue_sync", TURN, TURN)
     ),
@@ -250,7 +250,6 @@ CALLS: dict[str, Call] = {
     ),
     "order_decisions": _in_transaction(lambda store, conn: _decide(store, conn, "de", SOME[3])),
     "protection.signs": lambda store: store.protection.signs("de", "p-de", ("a", "b")),
-    "protection.unsent": _in_transaction(lambda store, conn: store.protection.unsent(conn, "p-de")),
     "protection.unsent of some": _in_transaction(
         lambda store, conn: store.protection.unsent(conn, "p-de", SKUS[:5])
     ),

@@ -17,7 +17,6 @@ from cogent_ops.domain.health.risk import (
     Settled,
     Sold,
     Unsent,
-    probably,
     risks,
 )
 from cogent_ops.domain.rules import ProtectionRules
@@ -76,43 +75,46 @@ def test_a_unit_that_the_entry_shows_is_not_taken_off_again(
 
 
 @pytest.mark.parametrize(
-    ("rate", "seconds", "factor", "units"),
+    ("sold", "seconds", "factor", "most", "units"),
     [
-        (60, 60, 1, 1),
-        (60, 600, 1, 10),
-        (60, 600, 2, 20),
-        (60, 600, 0, 0),
-        (0, 36_000, 1, 0),
-        (0.5, 60, 1, 0),
-        (0.5, 3600, 1, 1),
-        (0.5, 3599, 1, 0),
+        (Sold(120, 10), 61, 1, 50, 1),
+        (Sold(120, 10), 600, 1, 50, 10),
+        (Sold(120, 10), 600, 2, 50, 20),
+        (Sold(120, 10), 600, 0, 50, 0),
+        (Sold(120, 10), 600, 1, 3, 3),
+        (Sold(0, 0), 36_000, 1, 50, 0),
+        (Sold(1, 0), 61, 1, 50, 0),
+        (Sold(1, 0), 3600, 1, 50, 1),
+        (Sold(1, 0), 3599, 1, 50, 0),
+        (Sold(-4, -4), 36_000, 1, 50, 0),
     ],
 )
-def test_what_is_probably_sold(rate: float, seconds: float, factor: float, units: int) -> None:
-    assert probably(rate, timedelta(seconds=seconds), factor) == units
+def test_what_was_probably_sold_while_nobody_read_orders(
+    sold: Sold, seconds: float, factor: float, most: int, units: int
+) -> None:
+    one = found(sold={COAT: sold}, read=seconds, factor=factor, most_units=most, reserve=0)
+    assert sum(risk.expected for risk in one.values()) == units
 
 
 @pytest.mark.parametrize(
     ("open_", "read", "rules", "units"),
     [
-        ([unsent(waiting=-2, seconds=120)], 0, {}, (2, 0, 2)),
-        ([unsent(waiting=-2, seconds=120)], 0, {"reserve": 0}, (2, 0, 0)),
-        ([unsent(waiting=-2, seconds=120)], 0, {"reserve": 3}, (2, 0, 6)),
-        ([unsent(waiting=-2, seconds=120)], 0, {"most_units": 1}, (2, 0, 1)),
-        ([unsent(waiting=-2, seconds=5), unsent(RUG, 120, waiting=-1)], 0, {}, (2, 0, 2)),
+        ([unsent(waiting=-2)], 0, {}, (2, 0, 2)),
+        ([unsent(waiting=-2)], 0, {"reserve": 0}, (2, 0, 0)),
+        ([unsent(waiting=-3)], 0, {"reserve": 0.5}, (3, 0, 2)),
+        ([unsent(waiting=-1)], 0, {"reserve": 0.4}, (1, 0, 0)),
+        ([unsent(waiting=-2)], 0, {"most_units": 1}, (2, 0, 1)),
         ([], 180, {}, (0, 3, 3)),
-        ([], 180, {"reserve": 0}, (0, 3, 0)),
         ([], 180, {"factor": 2, "most_units": 7}, (0, 6, 1)),
-        ([unsent(waiting=-2, seconds=300)], 180, {}, (2, 3, 5)),
+        ([unsent(waiting=-2)], 180, {}, (2, 3, 5)),
     ],
     ids=[
-        "as long as it is late already",
+        "as much again as is known",
         "nothing is left to the web shop",
-        "more is",
+        "half of it is, and there are no half units",
+        "or less",
         "not more than so many",
-        "every place is as late as the latest",
-        "nobody reads orders",
-        "and nothing is left to the web shop",
+        "as much again as is expected",
         "what is probably gone goes first",
         "all of it",
     ],
@@ -209,6 +211,8 @@ def test_a_reading_from_before_a_batch_is_outdated() -> None:
     assert hold.is_outdated("b0", NOW + SKEW), "clocks differ"
     assert not hold.is_outdated("b0", NOW + SKEW * 2)
     assert not Hold().is_outdated(None, NOW)
+    following = unsent(batch="b2", sending=-1)
+    assert not Hold(following, settled=Settled("b1", NOW, -2)).is_outdated("b2", ago(1)), "b2 came after b1"
     assert not Hold(settled=Settled("b1", NOW, 0)).is_outdated("b0", NOW), "it was never sent"
 
 

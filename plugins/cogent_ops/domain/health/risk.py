@@ -5,7 +5,8 @@ anybody read their orders is *expected*, from the rate at which they sold before
 while orders are read there is nothing to expect, however late the rest is. Both are at risk.
 
 What kiosks will sell until stock is in time again is not at risk yet, but will be: the web shop sells on as if it were
-there. So some of it may be *reserved* for the web shop, at places where units are at risk.
+there. How long that takes nobody knows; if it takes as long again, kiosks sell as many again as are at risk now. So
+that many may be *reserved* for the web shop.
 """
 
 from __future__ import annotations
@@ -47,14 +48,16 @@ class Unsent:
     sending: int = 0
     is_stuck: bool = False
 
+    def is_in(self, last_batch: str | None) -> bool:
+        """Whether an entry that names this batch has the one under way, which is noted here only after the answer."""
+        return self.batch is not None and self.batch == last_batch
+
     def missing(self, last_batch: str | None) -> int:
         """Units that are gone, and that an inventory entry still has; negative where it lacks some that came back.
 
-        :param last_batch: the batch that the entry names. It may name the one under way already, because that is noted
-            here only after commercetools has answered.
+        :param last_batch: the batch that the entry names.
         """
-        is_there = self.batch is not None and self.batch == last_batch
-        return -(self.waiting + (0 if is_there else self.sending))
+        return -(self.waiting + (0 if self.is_in(last_batch) else self.sending))
 
     def pending(self, last_batch: str | None = None) -> int:
         """The same, and nothing where units came back: kiosks are never told more than an entry has."""
@@ -107,10 +110,11 @@ class Hold:
         :param read_at: when its reading began.
         """
         applied = self.settled
-        # One that came to nothing is not sent, so no entry names it.
+        # One that came to nothing is not sent, so no entry names it. What names the one after it has it.
         if applied is None or not applied.units or applied.batch == last_batch:
             return False
-        return applied.at >= read_at - SKEW
+        is_in = self.unsent is not None and self.unsent.is_in(last_batch)
+        return not is_in and applied.at >= read_at - SKEW
 
 
 @dataclass(frozen=True)
@@ -129,15 +133,9 @@ class Sold:
         return max(0.0, self.units / rules.rate_hours, self.recent / recent)
 
 
-def probably(rate: float, span: timedelta, factor: float) -> int:
-    """Units that are probably sold in a time.
-
-    Rounded to the nearest: to round up would close every place that sells now and then.
-
-    :param rate: units an hour.
-    :param factor: of caution.
-    """
-    return math.floor(rate * (span / timedelta(hours=1)) * factor + 0.5)
+def whole(units: float) -> int:
+    """The nearest number of units: to round up would close every place that sells now and then."""
+    return math.floor(units + 0.5)
 
 
 @dataclass(frozen=True)
@@ -223,9 +221,9 @@ def _risk(
     """
     pending = 0 if unsent is None else unsent.pending(last_batch)
     rate = 0.0 if sold is None else sold.rate(rules)
-    expected = min(rules.most_units, probably(rate, blind, rules.factor))
-    reserved = min(rules.most_units - expected, probably(rate, age, rules.reserve))
-    return Risk(place, pending, expected, reserved if pending or expected else 0, age, rate)
+    expected = min(rules.most_units, whole(rate * (blind / timedelta(hours=1)) * rules.factor))
+    reserved = min(rules.most_units - expected, whole((pending + expected) * rules.reserve))
+    return Risk(place, pending, expected, reserved, age, rate)
 
 
 def risks(

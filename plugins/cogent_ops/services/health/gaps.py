@@ -199,7 +199,7 @@ class Gaps:
         """What kiosks are not told for longer than it takes; what changes just now is on its way."""
         found = self.store.availability.untold(self.link, by_our_clock(), MANY)
         for _ in range(REREADS):
-            if not found:
+            if not 0 < len(found) < MANY:
                 break
             self._pause(PAUSE_SECONDS)
             again = set(self.store.availability.untold(self.link, by_our_clock(), MANY))
