@@ -161,7 +161,12 @@ class Listing:
         for chunk in chunks(found, CAUSES_PER_STATEMENT):
             ranked = (
                 select(_E.id, place)
-                .where(*_listed(link, wanted), tuple_(_E.kind, _E.cause_group).in_(chunk))
+                .where(
+                    *_listed(link, wanted),
+                    # SQLite finds no pairs by an index.
+                    _E.kind.in_(sorted({kind for kind, _ in chunk})),
+                    tuple_(_E.kind, _E.cause_group).in_(chunk),
+                )
                 .subquery()
             )
             query = (

@@ -71,7 +71,7 @@ class Measures:
         # In these words, SQLite takes the indexes of just these rows.
         inbox = (
             select(_M.state, func.count(), func.min(_M.recorded_at))
-            .where(_M.project == project, _M.link == link, text("state IN ('waiting', 'review')"))
+            .where(_M.project == project, _M.link.concat("") == link, text("state IN ('waiting', 'review')"))
             .group_by(_M.state)
         )
         sent = (
