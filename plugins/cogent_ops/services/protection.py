@@ -10,7 +10,6 @@ say which units are gone.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,8 +29,6 @@ from cogent_ops.store.stock import PLACES_PER_STATEMENT
 
 #: Watermarks that say when kiosks' orders were read, or when there were none to read.
 ORDERS_READ = (POLLED, WATCHED)
-#: Rates of sale are counted anew after so long.
-RATES_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ class Refreshed(Counts):
 
 
 class Protection:
-    """The protection of one link. Keep one as long as a run lives: it remembers rates of sale.
+    """The protection of one link. Keep one as long as a run lives: it remembers what kiosks sold.
 
     :param project: the commercetools project as its rate budget names it.
     """
@@ -65,7 +62,7 @@ class Protection:
         self.config, self.store, self.project = config, store, project
         self.rules, self._link = config.protection, config.name
         self._judge = CountingStock(config.stock, None)
-        self._sold: tuple[datetime | None, float, Mapping[Place, Sold]] | None = None
+        self._sold: tuple[datetime, Mapping[Place, Sold]] | None = None
 
     @property
     def _limit(self) -> timedelta:
@@ -82,7 +79,8 @@ class Protection:
             return []
         rows = self.store.protection.rows(self._link)
         unsent = self._unsent()
-        found = self._risks(signs, unsent, rows, now)
+        late = Lateness.of(now, unsent.values(), signs.orders_read_at)
+        found = self._risks(late, unsent, rows, rates=True)
         listed = sorted(found.values(), key=lambda risk: (-risk.units, risk.place))
         return [
             risk.at_risk(
@@ -103,7 +101,9 @@ class Protection:
         if not (signs.is_protecting or (is_on and signs.is_late(now, self._limit))):
             return Refreshed()
         rows = self.store.protection.rows(self._link)
-        found = self._risks(signs, self._unsent(), rows, now) if is_on else {}
+        unsent = self._unsent()
+        late = Lateness.of(now, unsent.values(), signs.orders_read_at)
+        found = self._risks(late, unsent, rows, rates=False) if is_on else {}
         shown = self.store.availability.shown(
             self._link, sorted({place.sku for place in found if place not in rows})
         )
@@ -131,24 +131,21 @@ class Protection:
             return self.store.protection.unsent(conn, self.project)
 
     def _risks(
-        self,
-        signs: Signs,
-        unsent: Mapping[Place, Unsent],
-        rows: Mapping[Place, Protected],
-        now: datetime,
+        self, late: Lateness, unsent: Mapping[Place, Unsent], rows: Mapping[Place, Protected], *, rates: bool
     ) -> dict[Place, Risk]:
-        late = Lateness.of(now, unsent.values(), signs.orders_read_at)
-        return risks(late, unsent, self._rates(late), rows, self._named(unsent), self.rules)
+        """What is at risk.
 
-    def _rates(self, late: Lateness) -> Mapping[Place, Sold]:
-        """What kiosks sold before their orders were read last, or until now while they are read."""
-        blind_since = late.now - late.blind if late.blind > self._limit else None
-        known = self._sold
-        if known is None or known[0] != blind_since or time.monotonic() - known[1] > RATES_SECONDS:
-            until = late.now if blind_since is None else blind_since
-            sold = self.store.protection.sold(self._link, until, self.rules.rate_hours)
-            known = self._sold = (blind_since, time.monotonic(), sold)
-        return known[2]
+        :param rates: say how fast kiosks sell also where nothing depends on it.
+        """
+        is_blind = late.blind > self._limit
+        sold = self._sold_until(late.now - late.blind if is_blind else late.now) if rates or is_blind else {}
+        return risks(late, unsent, sold, rows, self._named(unsent), self.rules)
+
+    def _sold_until(self, moment: datetime) -> Mapping[Place, Sold]:
+        """What kiosks sold before a moment, which stays the same for as long as nobody reads orders."""
+        if self._sold is None or self._sold[0] != moment:
+            self._sold = moment, self.store.protection.sold(self._link, moment, self.rules.rate_hours)
+        return self._sold[1]
 
     def _named(self, unsent: Mapping[Place, Unsent]) -> dict[Place, str]:
         """The batch that an entry named when it was read, of places that have one under way."""

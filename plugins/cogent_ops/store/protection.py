@@ -77,7 +77,7 @@ class Protected:
     :param most: the largest buffer so far.
     :param is_ending: nothing is at risk there any more; it is released as soon as its entry was read.
     :param age: how late it was when the buffer was set last, in seconds.
-    :param rate: units that kiosks sell there in an hour.
+    :param rate: units that kiosks sell there in an hour; 0 where nothing is expected.
     """
 
     buffer: int
@@ -376,7 +376,7 @@ def _began(risk: Risk) -> Values:
         "expected": risk.expected,
         "reserved": risk.reserved,
         "age_seconds": round(risk.age.total_seconds(), 1),
-        "rate_per_hour": round(risk.rate, 2),
+        **({"rate_per_hour": round(risk.rate, 2)} if risk.expected else {}),
     }
 
 
