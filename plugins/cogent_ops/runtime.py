@@ -489,14 +489,15 @@ class Runtime:
         from cogent_ops.store.bucket import Limit
 
         config, heartbeat = self.config, self.config.health.heartbeat
-        kiosk = CloudshelfHook(connection_id("cloudshelf", self.link)).account().budget_name
-        limits = {self.project: config.limits.commercetools, kiosk: config.limits.cloudshelf}
+        project = _budget_name(CommercetoolsHook(connection_id("commercetools", self.link)))
+        kiosk = _budget_name(CloudshelfHook(connection_id("cloudshelf", self.link)))
+        limits = {project: config.limits.commercetools, kiosk: config.limits.cloudshelf}
         parts = HealthParts(
             config=config,
             store=self.store,
-            project=self.project,
+            project=project,
             run_key=run_key,
-            limits={target: Limit(limit.rate, limit.burst) for target, limit in limits.items()},
+            limits={target: Limit(limit.rate, limit.burst) for target, limit in limits.items() if target},
             files=lambda: fingerprints(include_folder(), __version__),
             outside=lambda now: self.outside().look(now),
             at_risk=lambda now: self.protection().at_risk(now),
@@ -615,6 +616,14 @@ class Runtime:
             commercetools=lambda: commercetools.client(Unlimited(), Priority.ORDERS, hasty),
             cloudshelf=lambda: cloudshelf.client(Unlimited(), Priority.ORDERS, hasty),
         )
+
+
+def _budget_name(hook: CommercetoolsHook | CloudshelfHook) -> str:
+    """The rate budget of a connection; empty when it cannot be used: whoever asks there says why."""
+    try:
+        return hook.account().budget_name
+    except ConnectionConfigError:
+        return ""
 
 
 def data_root(configured: str | None) -> UPath:

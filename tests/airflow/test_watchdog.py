@@ -170,3 +170,18 @@ def test_a_connection_that_is_not_there_is_a_refusal_and_hides_nothing(
     (refused,) = [new for new in found.found if new.kind is Kind.CREDENTIAL]
     assert "there is no such connection" in refused.message
     assert "airflow connections add cloudshelf_default" in refused.cure
+
+
+@pytest.mark.parametrize(
+    ("system", "name"), [("commercetools", "commercetools access"), ("cloudshelf", "Cloudshelf access")]
+)
+def test_a_check_goes_through_without_one_of_the_connections(
+    own_store: Store, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch, system: str, name: str
+) -> None:
+    from cogent_ops.runtime import Runtime
+
+    monkeypatch.delenv(f"AIRFLOW_CONN_{system.upper()}_DEFAULT")
+    found = Runtime(LINK).health("run").run()
+    assert states(found.checks)[name] is State.BAD
+    (refused,) = own_store.exceptions.open(LINK, Kind.CREDENTIAL)
+    assert refused.record == f"connection {system}_default"
