@@ -76,8 +76,6 @@ class Protected:
     :param buffer: units that kiosks are told less than its entry had when it was read.
     :param most: the largest buffer so far.
     :param is_ending: nothing is at risk there any more; it is released as soon as its entry was read.
-    :param age: how late it was when the buffer was set last, in seconds.
-    :param rate: units that kiosks sell there in an hour; 0 where nothing is expected.
     """
 
     buffer: int
@@ -85,8 +83,6 @@ class Protected:
     pending: int
     expected: int
     reserved: int
-    age: float
-    rate: float
     since: datetime
     is_ending: bool
 
@@ -338,8 +334,6 @@ def _protected(conn: Connection, query: Select[Any]) -> dict[Place, Protected]:
             row.pending,
             row.expected,
             row.reserved,
-            row.age,
-            row.rate,
             row.since,
             row.ending,
         )
@@ -357,8 +351,6 @@ def _row(link: str, risk: Risk, before: Protected | None, moment: datetime) -> V
         "pending": risk.pending,
         "expected": risk.expected,
         "reserved": risk.reserved,
-        "age": risk.age.total_seconds(),
-        "rate": risk.rate,
         "ending": False,
         "since": moment if before is None else before.since,
         "updated_at": moment,

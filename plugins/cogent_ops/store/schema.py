@@ -729,9 +729,8 @@ health_source = Table(
     _time("looked_at"),
 )
 
-#: Units that kiosks are told less of while the stock of a place is late. Age in seconds, rate in units per hour.
-#: ``buffer`` is the sum of what is pending, expected and reserved, ``most`` its largest so far. What is ending is
-#: released once its entry was read.
+#: Units that kiosks are told less of while the stock of a place is late. ``buffer`` is the sum of what is pending,
+#: expected and reserved, ``most`` its largest so far. What is ending is released once its entry was read.
 protection = Table(
     "protection",
     metadata,
@@ -744,8 +743,6 @@ protection = Table(
     Column("expected", Integer, nullable=False),
     Column("reserved", Integer, nullable=False),
     Column("ending", Boolean, nullable=False),
-    Column("age", Double, nullable=False),
-    Column("rate", Double, nullable=False),
     _time("since"),
     _time("updated_at"),
 )

@@ -115,8 +115,6 @@ def _protection() -> None:
         *(_string(name) for name in ("link", "sku", "channel")),
         *(_number(name) for name in ("buffer", "most", "pending", "expected", "reserved")),
         sa.Column("ending", sa.Boolean(), nullable=False),
-        _real("age"),
-        _real("rate"),
         _moment("since"),
         _moment("updated_at"),
         sa.PrimaryKeyConstraint("link", "sku", "channel", name="pk_protection"),
