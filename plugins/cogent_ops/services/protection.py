@@ -79,8 +79,7 @@ class Protection:
             return []
         rows = self.store.protection.rows(self._link)
         unsent = self._unsent()
-        late = Lateness.of(now, unsent.values(), signs.orders_read_at)
-        found = self._risks(late, unsent, rows, rates=True)
+        found = self._risks(signs, unsent, rows, now, rates=True)
         listed = sorted(found.values(), key=lambda risk: (-risk.units, risk.place))
         return [
             risk.at_risk(
@@ -101,9 +100,7 @@ class Protection:
         if not (signs.is_protecting or (is_on and signs.is_late(now, self._limit))):
             return Refreshed()
         rows = self.store.protection.rows(self._link)
-        unsent = self._unsent()
-        late = Lateness.of(now, unsent.values(), signs.orders_read_at)
-        found = self._risks(late, unsent, rows, rates=False) if is_on else {}
+        found = self._risks(signs, self._unsent(), rows, now, rates=False) if is_on else {}
         shown = self.store.availability.shown(
             self._link, sorted({place.sku for place in found if place not in rows})
         )
@@ -131,14 +128,21 @@ class Protection:
             return self.store.protection.unsent(conn, self.project)
 
     def _risks(
-        self, late: Lateness, unsent: Mapping[Place, Unsent], rows: Mapping[Place, Protected], *, rates: bool
+        self,
+        signs: Signs,
+        unsent: Mapping[Place, Unsent],
+        rows: Mapping[Place, Protected],
+        now: datetime,
+        *,
+        rates: bool,
     ) -> dict[Place, Risk]:
         """What is at risk.
 
         :param rates: say how fast kiosks sell also where nothing depends on it.
         """
+        late = Lateness.of(now, unsent.values(), signs.orders_read_at)
         is_blind = late.blind > self._limit
-        sold = self._sold_until(late.now - late.blind if is_blind else late.now) if rates or is_blind else {}
+        sold = self._sold_until(now - late.blind if is_blind else now) if rates or is_blind else {}
         return risks(late, unsent, sold, rows, self._named(unsent), self.rules)
 
     def _sold_until(self, moment: datetime) -> Mapping[Place, Sold]:
