@@ -24,7 +24,6 @@ from cogent_ops.domain.stock import Place
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 COAT, RUG = Place("coat", "berlin"), Place("rug", "bonn")
-RULES = ProtectionRules()
 
 
 def ago(seconds: float) -> datetime:
