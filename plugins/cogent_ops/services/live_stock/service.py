@@ -60,7 +60,7 @@ VARIANT_IDS_SECONDS = 3600.0
 #: An id that is missing in what was read longer ago than this is looked for again.
 LOOK_AGAIN_SECONDS = 60.0
 RETRY_SECONDS = 5.0
-#: So long the store may take to say what is held back; it usually takes a few milliseconds.
+#: So long the store may take to say what is held back.
 HELD_SECONDS = 0.5
 #: Reads at a time; each may carry many SKUs.
 READERS = 4
