@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,18 @@ from cogent_ops.cli.common import add_command, json_option, link_option, minute,
 from cogent_ops.domain.text import span
 
 if TYPE_CHECKING:
-    from cogent_ops.domain.health.model import Account, Snapshot
+    from cogent_ops.domain.health.model import (
+        Account,
+        BudgetUse,
+        Check,
+        Freshness,
+        Queue,
+        Snapshot,
+        StoreHealth,
+    )
+
+#: Cells of a table by the names of their columns.
+Row = dict[str, object]
 
 #: Exit codes by state, for whoever watches with a program. What nobody knows is not in order.
 CODES = {"good": 0, "unknown": 1, "late": 1, "bad": 2}
@@ -55,94 +66,71 @@ def _print(snapshot: Snapshot, now: datetime, *, is_stale: bool, all_stores: boo
     print(f"Checked {age} ago, at {minute(snapshot.checked_at)} UTC.")
     if is_stale:
         print("That is too long ago: sync_health does not run, so nobody knows how it stands now.")
-    for title, head, rows in _parts(snapshot, all_stores=all_stores):
+    for title, rows in _parts(snapshot, all_stores=all_stores):
         if rows:
             print(f"\n{title}")
-            print_table(head, rows)
+            print_table(list(rows[0]), [list(row.values()) for row in rows])
 
 
-def _parts(
-    snapshot: Snapshot, *, all_stores: bool
-) -> Iterator[tuple[str, Sequence[str], list[Sequence[object]]]]:
-    yield (
-        "Flows",
-        ("flow", "state", "age", "agreed", "p50", "p95", "waiting", "review", "why"),
-        [
-            (
-                one.flow,
-                one.state,
-                _span(one.age),
-                span(one.target),
-                _span(one.p50),
-                _span(one.p95),
-                one.waiting,
-                one.review,
-                one.cause,
-            )
-            for one in snapshot.flows
-        ],
-    )
-    yield (
-        "Accounts of the last 24 hours",
-        ("", "seen", "done", "waiting", "review", "excluded", "unexplained"),
-        [("orders", *_account(snapshot.orders)), ("units", *_account(snapshot.units))],
-    )
-    shown = [one for one in snapshot.stores if all_stores or one.state != "good"]
-    yield (
-        "Stores" if all_stores else "Stores that need a look",
-        ("store", "state", "orders", "units", "at risk", "exceptions", "why"),
-        [
-            (
-                one.name,
-                one.state,
-                one.orders.seen,
-                one.units.seen,
-                one.at_risk,
-                one.open,
-                "; ".join(one.reasons),
-            )
-            for one in shown
-        ],
-    )
-    yield (
-        "Rate budgets",
-        ("API", "state", "used", "bears", "per second"),
-        [
-            (
-                one.target,
-                one.state,
-                "" if one.used is None else f"{one.used:.0%}",
-                f"{one.factor:.0%}",
-                f"{one.rate:g}",
-            )
-            for one in snapshot.budgets
-        ],
-    )
-    yield (
-        "Outside",
-        ("what", "state", "found", "to do"),
-        [(one.name, one.state, one.message, one.cure) for one in snapshot.checks],
-    )
-    yield (
-        "Exceptions",
-        ("owner", "open", "overdue", "oldest"),
-        [
-            (one.owner, one.open, one.overdue, minute(one.oldest) if one.oldest else "")
-            for one in snapshot.queues
-        ],
-    )
+def _parts(snapshot: Snapshot, *, all_stores: bool) -> Iterator[tuple[str, list[Row]]]:
+    yield "Flows", [_flow(one) for one in snapshot.flows]
+    accounts = {"orders": snapshot.orders, "units": snapshot.units}
+    yield "Accounts of the last 24 hours", [_account(what, one) for what, one in accounts.items()]
+    stores = [one for one in snapshot.stores if all_stores or one.state != "good"]
+    yield "Stores" if all_stores else "Stores that need a look", [_store(one) for one in stores]
+    yield "Rate budgets", [_budget(one) for one in snapshot.budgets]
+    yield "Outside", [_check(one) for one in snapshot.checks]
+    yield "Exceptions", [_queue(one) for one in snapshot.queues]
+
+
+def _flow(one: Freshness) -> Row:
+    return {
+        "flow": one.flow,
+        "state": one.state,
+        "age": _span(one.age),
+        "agreed": span(one.target),
+        "p50": _span(one.p50),
+        "p95": _span(one.p95),
+        "waiting": one.waiting,
+        "review": one.review,
+        "why": one.cause,
+    }
+
+
+def _account(what: str, one: Account) -> Row:
+    return {"": what, **one.model_dump(), "unexplained": one.unexplained}
+
+
+def _store(one: StoreHealth) -> Row:
+    return {
+        "store": one.name,
+        "state": one.state,
+        "orders": one.orders.seen,
+        "units": one.units.seen,
+        "at risk": one.at_risk,
+        "exceptions": one.open,
+        "why": "; ".join(one.reasons),
+    }
+
+
+def _budget(one: BudgetUse) -> Row:
+    return {
+        "API": one.target,
+        "state": one.state,
+        "used": "" if one.used is None else f"{one.used:.0%}",
+        "bears": f"{one.factor:.0%}",
+        "per second": f"{one.rate:g}",
+    }
+
+
+def _check(one: Check) -> Row:
+    return {"what": one.name, "state": one.state, "found": one.message, "to do": one.cure}
+
+
+def _queue(one: Queue) -> Row:
+    oldest = minute(one.oldest) if one.oldest else ""
+    return {"owner": one.owner, "open": one.open, "overdue": one.overdue, "oldest": oldest}
 
 
 def _span(seconds: float | None) -> str:
     return "" if seconds is None else span(seconds)
-
-
-def _account(account: Account) -> tuple[int, ...]:
-    return (
-        account.seen,
-        account.done,
-        account.waiting,
-        account.review,
-        account.excluded,
-        account.unexplained,
-    )
