@@ -339,7 +339,7 @@ def _watch(runtime: Any, till: Till, began: float, coming: threading.Thread) -> 
 
 
 def _check(scene: Scene, runtime: Any, till: Till) -> None:
-    outcome, backlog = till.outcome, runtime.store.stock.backlog(runtime.project)
+    outcome, backlog, wrong = till.outcome, runtime.store.stock.backlog(runtime.project), wrong_levels(scene)
     stock = scene.state("commercetools")["inventory"]
     below = sum(max(0, -stock["@".join(place)][1]) for place in till.places)
     rows = runtime.store.protection.rows("default")
@@ -354,7 +354,7 @@ def _check(scene: Scene, runtime: Any, till: Till) -> None:
             (f"{backlog.waiting + backlog.batched} movements wait", backlog.waiting + backlog.batched > 0),
             (f"{len(rows)} places are protected still", bool(rows)),
             (f"{begun - released} began, and {released - begun} ended, alone", begun != released),
-            (f"{wrong_levels(scene)} levels differ from commercetools", wrong_levels(scene) > 0),
+            (f"{wrong} levels differ from commercetools", wrong > 0),
         )
         if is_wrong
     ]

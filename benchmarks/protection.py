@@ -11,15 +11,11 @@ import argparse
 import random
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
-
-from sqlalchemy import make_url
-from sqlalchemy.engine import URL
 
 from cogent_ops.config import LinkConfig, load_config
 from cogent_ops.domain.availability import Counted, Wanted
@@ -50,21 +46,16 @@ class Took:
 
 
 def main(options: list[str]) -> int:
-    """Fill a store, look, print; 1 when something was not protected, or not released again."""
+    """Fill a store, look, print; 1 when not just what is late was protected."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--movements", type=int, default=50_000)
     parser.add_argument("--places", type=int, default=2000)
     parser.add_argument("--url", help="an empty database on PostgreSQL; none: SQLite")
     args = parser.parse_args(options)
-    with _url(args.url) as url:
+    with tempfile.TemporaryDirectory() as folder:
+        url = args.url or f"sqlite:///{folder}/store.db"
         upgrade(url)
         return _measure(open_store(url), args.movements, args.places)
-
-
-@contextmanager
-def _url(given: str | None) -> Iterator[URL]:
-    with tempfile.TemporaryDirectory() as folder:
-        yield make_url(given) if given else URL.create("sqlite", database=str(Path(folder) / "store.db"))
 
 
 def _measure(store: Store, movements: int, places: int) -> int:
