@@ -50,7 +50,7 @@ class Gap:
 
     id: int
     link: str
-    source: str
+    source: GapSource
     name: str
     began_at: datetime
     ended_at: datetime | None
@@ -159,6 +159,15 @@ class Gaps:
     def close(self, conn: Connection, gap: Gap, at: datetime) -> None:
         """Note that all of it was read and compared, or given up."""
         conn.execute(update(health_gap).where(_is_open(gap)).values(reconciled_at=at))
+
+    def give_up(
+        self, conn: Connection, link: str, source: GapSource, name: str, reason: str, at: datetime
+    ) -> None:
+        """Nobody minds this source any more: its gap, if there is one, closes unread, and says why."""
+        gap = self.ongoing(link, source, name, conn)
+        if gap is not None:
+            self.note(conn, gap, {**gap.detail, "given_up": reason})
+            self.close(conn, gap, at)
 
     def note(self, conn: Connection, gap: Gap, detail: Mapping[str, Any]) -> None:
         """Note what was read and what differs, instead of what was noted before."""

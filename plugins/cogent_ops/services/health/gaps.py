@@ -144,7 +144,7 @@ class Gaps:
             log.warning("the gap of %s could not be compared: %s", _label(gap), error)
             return [f"it could not be compared: {error}"]
         with self.store.begin() as conn:
-            known = self.store.gaps.ongoing(self.link, _source(gap), gap.name, conn) or gap
+            known = self.store.gaps.ongoing(self.link, gap.source, gap.name, conn) or gap
             self.store.gaps.note(conn, gap, {**known.detail, "left": left})
             if not left:
                 self.store.gaps.close(conn, gap, now)
@@ -166,7 +166,7 @@ class Gaps:
             # By the clock that flows note their looks with: one that began before has not read this.
             self.store.gaps.replayed(conn, gap, by_our_clock())
         log.info("the gap of %s is read again since %s: %s", _label(gap), since, listed(moved) or "stock")
-        found = self.store.gaps.ongoing(self.link, _source(gap), gap.name)
+        found = self.store.gaps.ongoing(self.link, gap.source, gap.name)
         return gap if found is None else found
 
     def _waits_for(self, gap: Gap) -> list[str]:
@@ -246,7 +246,7 @@ class Gaps:
         self, gap: Gap, client: CommercetoolsClient, since: datetime, until: datetime
     ) -> _Reading:
         """Go on reading the gap's Messages; what was read is kept, so that no check takes long."""
-        known = self.store.gaps.ongoing(self.link, _source(gap), gap.name) or gap
+        known = self.store.gaps.ongoing(self.link, gap.source, gap.name) or gap
         reading = _Reading.of(known.detail)
         if reading.done:
             return reading
@@ -357,10 +357,6 @@ def gap_cause(gap: Gap) -> str:
     """Cause key of a gap: each is a case of its own."""
     name = f"/{gap.name}" if gap.source == SUBSCRIPTION else ""
     return f"{gap.source}{name}/{gap.id}"
-
-
-def _source(gap: Gap) -> GapSource:
-    return SUBSCRIPTION if gap.source == SUBSCRIPTION else MESSAGES
 
 
 def _kind(gap: Gap) -> Kind:

@@ -81,13 +81,9 @@ class Messages:
         return self._report(State.GOOD, f"commercetools keeps them, for {days} days.")
 
     def _given_up(self, now: datetime) -> OutsideReport:
-        """Nobody minds, so a gap that was open is none."""
-        gap = self.store.gaps.ongoing(self.link, MESSAGES, MESSAGES)
-        if gap is not None:
-            reason = "health.messages says that they are not needed"
-            with self.store.begin() as conn:
-                self.store.gaps.note(conn, gap, {**gap.detail, "given_up": reason})
-                self.store.gaps.close(conn, gap, now)
+        reason = "health.messages says that they are not needed"
+        with self.store.begin() as conn:
+            self.store.gaps.give_up(conn, self.link, MESSAGES, MESSAGES, reason, now)
         return self._report(
             State.GOOD,
             "commercetools keeps none, and nobody asked for them: what online orders take shows at kiosks with the "

@@ -140,13 +140,9 @@ class Subscriptions:
         )
 
     def _forget(self, names: Sequence[str], reason: str, now: datetime) -> None:
-        """Nobody minds these any more, so their gaps are none."""
         for name in names:
             with self.store.begin() as conn:
-                gap = self.store.gaps.ongoing(self.link, SUBSCRIPTION, name, conn)
-                if gap is not None:
-                    self.store.gaps.note(conn, gap, {**gap.detail, "given_up": reason})
-                    self.store.gaps.close(conn, gap, now)
+                self.store.gaps.give_up(conn, self.link, SUBSCRIPTION, name, reason, now)
                 self.store.gaps.forget(conn, self.link, SUBSCRIPTION, name)
 
 
