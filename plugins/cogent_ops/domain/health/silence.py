@@ -37,12 +37,12 @@ class Arrivals:
 class Quiet:
     """How quiet a store is.
 
-    :param last_order: when its last kiosk order came; ``None``: none ever.
+    :param last_order: when its last kiosk order came.
     :param expected: orders that would have been usual since then.
     :param is_silent: chance does not explain it.
     """
 
-    last_order: datetime | None
+    last_order: datetime
     expected: float
     is_silent: bool
 

@@ -13,7 +13,7 @@ from cogent_ops.domain.health.model import Check, Kiosk, State
 from cogent_ops.domain.orders import own_channel
 from cogent_ops.domain.rules import HealthRules
 from cogent_ops.domain.text import counted, listed, span
-from cogent_ops.services.health.looking import OutsideReport, over
+from cogent_ops.services.health.looking import Cause, OutsideReport, over
 from cogent_ops.services.health.silence import store_group
 from cogent_ops.store import Store
 
@@ -76,7 +76,7 @@ class Kiosks:
         return OutsideReport(
             checks=(self._check(kiosks, off, now),),
             found=found,
-            gone=self._over(kiosks, off, found) if should_be_on else (),
+            gone=self._over(found) if should_be_on else (),
             kiosks={place: tuple(some) for place, some in kiosks.items()},
             reasons={
                 place: (self._words(kiosks[place], some, now),)
@@ -126,7 +126,10 @@ class Kiosks:
             unasked = f"{counted(used, 'kiosk')}; outside of business hours they may be off."
             message = f"{seen if self.is_open(now) else unasked}{rest}"
             return Check(name=self.name, state=State.GOOD, message=message)
-        shown = listed(f"{one.name} ({_seen(one, now)})" for one in missing[:_SHOWN])
+        shown = listed(
+            f"{one.name} (seen {span((now - _newest([one])).total_seconds())} ago)"
+            for one in missing[:_SHOWN]
+        )
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
         return Check(
             name=self.name,
@@ -136,23 +139,17 @@ class Kiosks:
         )
 
     def _words(self, kiosks: Sequence[Kiosk], off: Sequence[Kiosk], now: datetime) -> str:
-        newest = max(one.last_seen for one in off if one.last_seen is not None)
         used = self._in_use(kiosks, now)
         which = "all kiosks" if len(off) == len(used) else f"{len(off)} of {counted(len(used), 'kiosk')}"
-        return f"{which} off, seen {span((now - newest).total_seconds())} ago last"
+        return f"{which} off, seen {span((now - _newest(off)).total_seconds())} ago last"
 
-    def _over(
-        self,
-        kiosks: Mapping[str, Sequence[Kiosk]],
-        off: Mapping[str, Sequence[Kiosk]],
-        found: Iterable[NewException],
-    ) -> tuple[tuple[Kind, str], ...]:
+    def _over(self, found: Iterable[NewException]) -> tuple[Cause, ...]:
         """Stores of which a kiosk was seen again, or that have none any more."""
         ended = over(self.store, self.link, Kind.STORE_SILENT, "", found)
         return tuple((kind, cause) for kind, cause in ended if cause.split("/")[1:2] == [KIOSKS])
 
     def _dark(self, place: str, name: str, off: Sequence[Kiosk]) -> NewException:
-        newest = max(one.last_seen for one in off if one.last_seen is not None)
+        newest = _newest(off)
         return NewException(
             kind=Kind.STORE_SILENT,
             # Each time is a case of its own, as with orders that are missed.
@@ -171,7 +168,6 @@ class Kiosks:
         )
 
 
-def _seen(one: Kiosk, now: datetime) -> str:
-    return (
-        "never seen" if one.last_seen is None else f"seen {span((now - one.last_seen).total_seconds())} ago"
-    )
+def _newest(kiosks: Iterable[Kiosk]) -> datetime:
+    """When one of them was seen last; one that never was is not in use."""
+    return max(one.last_seen for one in kiosks if one.last_seen is not None)

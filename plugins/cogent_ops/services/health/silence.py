@@ -17,10 +17,11 @@ from cogent_ops.domain.health.silence import Quiet, quiet
 from cogent_ops.domain.identifiers import parse_gid
 from cogent_ops.domain.rules import LocationOverride
 from cogent_ops.domain.text import counted, listed, span
-from cogent_ops.services.health.looking import OutsideReport, over
+from cogent_ops.services.health.looking import Cause, OutsideReport, over
 from cogent_ops.store import Store
 
 _SHOWN = 5
+_CALL = "Call the store: is it open, do the kiosks run, does the network work?"
 
 
 class Silence:
@@ -97,12 +98,12 @@ class Silence:
             name=self.name,
             state=State.LATE,
             message=f"Nothing comes from {counted(len(silent), 'store')}. {shown}{more}.",
-            cure="Call the store: is it open, do the kiosks run, does the network work?",
+            cure=_CALL,
         )
 
     def _over(
         self, stores: Mapping[str, str], judged: Mapping[str, Quiet], found: Iterable[NewException]
-    ) -> tuple[tuple[Kind, str], ...]:
+    ) -> tuple[Cause, ...]:
         """Silences that are over: the store has sold something since, or is no store any more."""
         ended = over(self.store, self.link, Kind.STORE_SILENT, "", found)
         return tuple(
@@ -118,8 +119,8 @@ ORDERS = "orders"
 
 def words(one: Quiet, now: datetime) -> str:
     """How quiet a store is, in words."""
-    since = "ever" if one.last_order is None else f"for {span((now - one.last_order).total_seconds())}"
-    return f"no order {since}, and about {one.expected:.0f} would have been usual"
+    since = span((now - one.last_order).total_seconds())
+    return f"no order for {since}, and about {one.expected:.0f} would have been usual"
 
 
 def store_group(place: str) -> str:
@@ -128,7 +129,7 @@ def store_group(place: str) -> str:
 
 
 def _silent(place: str, name: str, one: Quiet, now: datetime) -> NewException:
-    last = "" if one.last_order is None else one.last_order.isoformat(timespec="seconds")
+    last = one.last_order.isoformat(timespec="seconds")
     return NewException(
         kind=Kind.STORE_SILENT,
         # Each silence is a case of its own: a person may say of one that it is expected, and of no other.
@@ -137,8 +138,7 @@ def _silent(place: str, name: str, one: Quiet, now: datetime) -> NewException:
         field="orders",
         rule="as many orders as usual at this hour of the week",
         message=f"{name}: {words(one, now)}.",
-        cure="Call the store: is it open, do the kiosks run, does the network work? Whatever was sold meanwhile comes "
-        "in by itself. The next order closes this.",
+        cure=f"{_CALL} Whatever was sold meanwhile comes in by itself. The next order closes this.",
         owner=Owner.RETAIL_OPS,
         payload={"place": place, "last_order": last, "expected": round(one.expected, 1)},
         group=store_group(place),
