@@ -13,6 +13,7 @@ from itertools import groupby
 from pathlib import Path
 
 from cogent_ops.domain.health.model import Change
+from cogent_ops.domain.text import counted
 from cogent_ops.store import Store
 from cogent_ops.store.ledger import LogEntry
 
@@ -115,15 +116,14 @@ def _number(entry: LogEntry) -> str:
 
 
 _TOGETHER: Mapping[str, Callable[[int], str]] = {
-    "heal": lambda count: f"drift: {count:,} differences mended",
+    "heal": lambda count: f"drift: {counted(count, 'difference')} mended",
 }
 _WORDS: Mapping[str, Callable[[LogEntry], str]] = {
     SUBJECT: lambda one: f"configuration: {one.detail.get('what')} {one.detail.get('how')}",
     "silence": lambda one: f"silenced {one.detail.get('kind')}: {one.detail.get('reason')}",
     "lift_silence": lambda one: f"silence {_number(one)} lifted",
     "accept_audit": lambda one: f"findings of catalogue audit {_number(one)} accepted",
-    "heal": lambda one: "drift: a difference mended",
-    "decline": lambda one: f"drift: {len(one.detail.get('findings', ())):,} differences left as they are",
+    "decline": lambda one: f"drift: {counted(len(one.detail.get('findings', ())), 'difference')} left alone",
     "retry_stock": lambda one: f"stock of {one.subject} tried again",
     "begin_protection": lambda one: (
         f"protection while late begins: {one.detail.get('units')} units at {one.detail.get('places')} places"
@@ -132,4 +132,4 @@ _WORDS: Mapping[str, Callable[[LogEntry], str]] = {
     "confirm_handover": lambda one: f"handover: {one.detail.get('question')} {one.detail.get('note')}",
 }
 #: What the audit log calls them.
-ACTIONS = tuple(_WORDS)
+ACTIONS = (*_TOGETHER, *_WORDS)
