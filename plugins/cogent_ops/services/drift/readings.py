@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cogent_ops.clients.commercetools import MAX_PAGE
-from cogent_ops.domain.custom_types import INVENTORY, declared
 from cogent_ops.domain.order_states import moves_stock
 from cogent_ops.domain.orders import read_order
 from cogent_ops.domain.rules import OrderStatus
@@ -77,10 +76,7 @@ class StockReadings:
     def __init__(self, parts: Parts) -> None:
         self.parts, self.link = parts, parts.config.name
         self.lag = timedelta(seconds=parts.config.drift.lag_seconds)
-        keys = parts.config.custom_types
-        types = declared(inventory_key=keys.inventory, order_key=keys.order)
-        wanted = next(kind for kind in types if kind.resource == INVENTORY)
-        self.entries = ProjectEntries(parts.commercetools, parts.store, self.link, wanted)
+        self.entries = ProjectEntries(parts.commercetools, parts.store, parts.config)
 
     # commercetools
 

@@ -10,7 +10,6 @@ from typing import Any
 from cogent_ops.clients.cloudshelf import CloudshelfClient
 from cogent_ops.clients.commercetools import CommercetoolsClient
 from cogent_ops.config import LinkConfig
-from cogent_ops.domain.custom_types import INVENTORY, declared
 from cogent_ops.domain.health.evidence import EntryRead, KioskSide, Ledger, ShopSide, Told, WebOrder
 from cogent_ops.domain.identifiers import location_gid, product_gid, variant_gid
 from cogent_ops.domain.stock import Place, last_batch
@@ -50,7 +49,7 @@ class ShopReader:
         """The entry, and what changed it beside us since a moment."""
         try:
             client = self._client()
-            entries = self._entries(client)
+            entries = ProjectEntries(client, self.store, self.config)
             orders, messages, why = None, None, list[str]()
             try:
                 orders = self._orders(client, entries, place, since, why)
@@ -75,12 +74,6 @@ class ShopReader:
             messages=messages,
             why=tuple(why),
         )
-
-    def _entries(self, client: CommercetoolsClient) -> ProjectEntries:
-        keys = self.config.custom_types
-        types = declared(inventory_key=keys.inventory, order_key=keys.order)
-        wanted = next(kind for kind in types if kind.resource == INVENTORY)
-        return ProjectEntries(client, self.store, self.config.name, wanted)
 
     def _orders(
         self,

@@ -24,7 +24,6 @@ from sqlalchemy import Connection
 
 from cogent_ops.clients.commercetools import CommercetoolsClient, CommercetoolsRefused, Updated
 from cogent_ops.config import LinkConfig
-from cogent_ops.domain.custom_types import INVENTORY, declared
 from cogent_ops.domain.exceptions import Kind, NewException, Owner
 from cogent_ops.domain.stock import (
     Claimed,
@@ -153,10 +152,7 @@ class StockDrain:
     @cached_property
     def entries(self) -> ProjectEntries:
         """The project's inventory."""
-        keys = self.config.custom_types
-        types = declared(inventory_key=keys.inventory, order_key=keys.order)
-        wanted = next(kind for kind in types if kind.resource == INVENTORY)
-        return ProjectEntries(self.client, self.store, self.config.name, wanted)
+        return ProjectEntries(self.client, self.store, self.config)
 
     def round(self) -> DrainCounts:
         """Take up what waits, at most ``round_entries`` entries, and carry it through; all zero: nothing waited.

@@ -8,7 +8,8 @@ from itertools import chain
 from typing import Any
 
 from cogent_ops.clients.commercetools import CommercetoolsClient, Created, Exists, Updated
-from cogent_ops.domain.custom_types import CustomType
+from cogent_ops.config import LinkConfig
+from cogent_ops.domain.custom_types import INVENTORY, declared
 from cogent_ops.domain.stock import Place, last_batch
 from cogent_ops.errors import AmbiguousOutcome, PermanentError
 from cogent_ops.services.catalogue.extract import selections
@@ -31,12 +32,14 @@ QUERIES_AT_A_TIME = 4
 class ProjectEntries:
     """The inventory of one project. Threads may share it.
 
-    :param link: whose SKU registry is asked before the project is.
-    :param wanted: the custom Type of inventory entries.
+    :param config: of the link whose SKU registry is asked before the project is.
     """
 
-    def __init__(self, client: CommercetoolsClient, store: Store, link: str, wanted: CustomType) -> None:
-        self.client, self.store, self.link, self.wanted = client, store, link, wanted
+    def __init__(self, client: CommercetoolsClient, store: Store, config: LinkConfig) -> None:
+        self.client, self.store, self.link = client, store, config.name
+        keys = config.custom_types
+        types = declared(inventory_key=keys.inventory, order_key=keys.order)
+        self.wanted = next(kind for kind in types if kind.resource == INVENTORY)
         self._keys: dict[str, str] = {}
         self._suppliers: set[str] = set()
         self._looked_at = float("-inf")
