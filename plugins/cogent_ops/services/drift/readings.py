@@ -32,7 +32,7 @@ from cogent_ops.services.drift.tables import (
     table,
 )
 from cogent_ops.services.pipeline import batches, ordered_map
-from cogent_ops.services.stock.entries import ProjectEntries
+from cogent_ops.services.stock.entries import TAKING, ProjectEntries
 from cogent_ops.services.stock.locations import Locations, Places
 from cogent_ops.services.stock.start import started_at
 
@@ -47,8 +47,6 @@ RANGES = (
 SLACK = timedelta(minutes=5)
 #: Rows of the ledger that are turned into columns at a time.
 ROWS = 20_000
-#: The mode in which an order takes its units from the quantity; the others reserve, or do nothing.
-TAKING = "TrackOnly"
 
 
 @dataclass(frozen=True)
@@ -107,13 +105,9 @@ class StockReadings:
 
     def _taken(self, order: Entry) -> list[tuple[object, ...]]:
         units: dict[Place, int] = {}
-        for line in order.get("lineItems", ()):
-            if (line.get("inventoryMode") or order.get("inventoryMode")) == TAKING and line["variant"].get(
-                "sku"
-            ):
-                channel = {"supplyChannel": line["supplyChannel"]} if "supplyChannel" in line else {}
-                place = self.entries.place_of({"sku": line["variant"]["sku"], **channel})
-                units[place] = units.get(place, 0) - int(line["quantity"])
+        for place, mode, quantity in self.entries.ordered(order):
+            if mode == TAKING:
+                units[place] = units.get(place, 0) - quantity
         name, created = order.get("orderNumber") or order["id"], datetime.fromisoformat(order["createdAt"])
         return [(name, *place, taken, created) for place, taken in units.items()]
 
@@ -132,8 +126,7 @@ class StockReadings:
         return table(EDITS, (self._edit(message) for message in told))
 
     def _edit(self, message: Entry) -> tuple[object, ...]:
-        channel = {"supplyChannel": message["supplyChannel"]} if "supplyChannel" in message else {}
-        place = self.entries.place_of({"sku": message["sku"], **channel})
+        place = self.entries.place_of(message)
         before, after = message["oldQuantityOnStock"], message["newQuantityOnStock"]
         by = (message.get("createdBy") or {}).get("clientId")
         return (*place, before, after, datetime.fromisoformat(message["createdAt"]), by)

@@ -10,18 +10,19 @@ from typing import Any
 from cogent_ops.clients.cloudshelf import CloudshelfClient
 from cogent_ops.clients.commercetools import CommercetoolsClient
 from cogent_ops.config import LinkConfig
+from cogent_ops.domain.commercetools import timestamp
 from cogent_ops.domain.health.evidence import EntryRead, KioskSide, Ledger, ShopSide, Told, WebOrder
 from cogent_ops.domain.identifiers import location_gid, product_gid, variant_gid
 from cogent_ops.domain.stock import Place, last_batch
 from cogent_ops.errors import CogentOpsError, MissingScope
-from cogent_ops.services.stock.entries import ProjectEntries
+from cogent_ops.services.stock.entries import TAKING, ProjectEntries
 from cogent_ops.store import Store
 from cogent_ops.store.stock_story import flags
 
 Json = Mapping[str, Any]
 
-#: The mode in which an order takes its units from the quantity at once, and those in which it reserves them.
-TAKING, RESERVING = "TrackOnly", ("ReserveOnOrder", "ReserveOnCart")
+#: The modes in which an order reserves its units.
+RESERVING = ("ReserveOnOrder", "ReserveOnCart")
 #: So many orders of one article are read.
 MOST_ORDERS, ORDERS_PAGE = 2000, 200
 MESSAGES = ("InventoryEntryQuantitySet", "InventoryEntryCreated", "InventoryEntryDeleted")
@@ -84,7 +85,7 @@ class ShopReader:
         why: list[str],
     ) -> tuple[WebOrder, ...]:
         where = [
-            f"createdAt >= {client.literal(_stamp(since))}",
+            f"createdAt >= {client.literal(timestamp(since))}",
             f"lineItems(variant(sku = {client.literal(place.sku)}))",
         ]
         found: list[WebOrder] = []
@@ -107,7 +108,7 @@ class ShopReader:
             why.append(NO_MESSAGES)
             return None
         kinds = ", ".join(client.literal(one) for one in MESSAGES)
-        where = f"type in ({kinds}) and createdAt >= {client.literal(_stamp(since))}"
+        where = f"type in ({kinds}) and createdAt >= {client.literal(timestamp(since))}"
         pages = client.by_values("messages", "resource(id)", sorted(entries), params={"where": where})
         told = [_told(one) for page in pages for one in page]
         return tuple(sorted(told, key=lambda one: (one.at, one.id)))
@@ -137,12 +138,9 @@ def _who(by: Json | None) -> str:
 def _taken(entries: ProjectEntries, order: Json, place: Place) -> Iterator[WebOrder]:
     """What an order takes from the place, and what it reserves there."""
     units = {True: 0, False: 0}
-    for line in order.get("lineItems", ()):
-        mode = line.get("inventoryMode") or order.get("inventoryMode")
-        channel = {"supplyChannel": line["supplyChannel"]} if "supplyChannel" in line else {}
-        here = line["variant"].get("sku") == place.sku
-        if here and mode in (TAKING, *RESERVING) and entries.place_of({"sku": place.sku, **channel}) == place:
-            units[mode == TAKING] += int(line["quantity"])
+    for where, mode, quantity in entries.ordered(order):
+        if where == place and mode in (TAKING, *RESERVING):
+            units[mode == TAKING] += quantity
     number, at = order.get("orderNumber") or order["id"], datetime.fromisoformat(order["createdAt"])
     yield from (WebOrder(number, taken, takes, at) for takes, taken in units.items() if taken)
 
@@ -155,10 +153,6 @@ def _told(message: Json) -> Told:
         before, after = None, None
     at, by = datetime.fromisoformat(message["createdAt"]), _who(message.get("createdBy"))
     return Told(message["id"], before, after, at, by)
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 class KioskReader:

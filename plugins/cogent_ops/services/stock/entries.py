@@ -20,6 +20,8 @@ from cogent_ops.store.stock import Position
 Entry = Mapping[str, Any]
 
 SUPPLY = "InventorySupply"
+#: The mode in which an order takes its units from the quantity; the others reserve, or do nothing.
+TAKING = "TrackOnly"
 #: Channels and Types change rarely; one that is not known is looked for again after so many seconds.
 LOOK_AGAIN_SECONDS = 30.0
 #: After so many, Channels are read again in any case: a key may have been given to another Channel.
@@ -127,6 +129,14 @@ class ProjectEntries:
         if id_ not in self._keys or time.monotonic() - self._looked_at > FORGET_SECONDS:
             self._look()
         return Place(entry["sku"], self._keys.get(id_, id_))
+
+    def ordered(self, order: Mapping[str, Any]) -> Iterator[tuple[Place, str | None, int]]:
+        """Lines of an order that name an article: its place, the inventory mode, and the units without sign."""
+        for line in order.get("lineItems", ()):
+            sku = line["variant"].get("sku")
+            if sku:
+                place = self.place_of({"sku": sku, "supplyChannel": line.get("supplyChannel")})
+                yield place, line.get("inventoryMode") or order.get("inventoryMode"), int(line["quantity"])
 
     def is_supplier(self, channel: str) -> bool:
         """Whether a key is that of a Channel that may hold stock; the empty one is the pool without Channel."""
