@@ -6,7 +6,7 @@ month reads the same whenever it is looked at.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, case, exists, func, literal, or_, select
@@ -61,14 +61,12 @@ class Governance:
     def lives(self, window: Window) -> list[Life]:
         """Lives of exceptions that reach into the window, the oldest first; drills are among them."""
         opened = func.coalesce(_E.opened_at, _E.first_seen).label("opened_at")
-        present = select(
-            _E.id.label("exception_id"), opened, *(_E[name] for name in _LIFE if name != "opened_at")
-        ).where(
+        present = select(_E.id.label("exception_id"), opened, *(_E[name] for name in _LIFE)).where(
             _E.link == window.link,
             opened < window.until,
             or_(_E.resolved_at.is_(None), _E.resolved_at >= window.since),
         )
-        past = select(_P.exception_id, *(_P[name] for name in _LIFE)).where(
+        past = select(_P.exception_id, _P.opened_at, *(_P[name] for name in _LIFE)).where(
             _P.link == window.link, _P.opened_at < window.until, _P.resolved_at >= window.since
         )
         found: list[Life] = []
@@ -191,23 +189,7 @@ class Governance:
             return {state: int(count) for state, count in conn.execute(query)}
 
 
-#: What is kept of a life, present or past.
-_LIFE = (
-    "opened_at",
-    "kind",
-    "cause_key",
-    "cause_group",
-    "record",
-    "message",
-    "owner",
-    "severity",
-    "status",
-    "place",
-    "deadline",
-    "alerted_at",
-    "escalated_at",
-    "acknowledged_at",
-    "resolved_at",
-)
+#: What is kept of a life, present or past, under the same names; each table has the first two in its own way.
+_LIFE = [field.name for field in fields(Life) if field.name not in ("exception_id", "opened_at")]
 #: Those of its moments that come after the opening.
 _LATER = ("alerted_at", "escalated_at", "acknowledged_at", "resolved_at")

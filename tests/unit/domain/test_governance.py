@@ -62,7 +62,6 @@ LIFE = Life(
     record="dag.task",
     message="Run x failed.",
     owner=Owner.PLATFORM,
-    severity="critical",
     status=Status.NEW,
     place="",
     deadline=SINCE + 2 * HOUR,
@@ -207,7 +206,7 @@ def test_kinds_and_owners_add_up() -> None:
     assert (second.kind, second.opened, second.open) == (Kind.ORDER_TAX, 1, 1)
     platform, finance = reckoning.owners_month(lives, SINCE, UNTIL)
     assert (platform.owner, platform.opened, platform.judged, platform.in_time) == (Owner.PLATFORM, 4, 4, 2)
-    assert (platform.acknowledged, platform.to_acknowledge_p50, platform.escalated) == (2, 3600.0, 0)
+    assert (platform.to_acknowledge_p50, platform.escalated) == (3600.0, 0)
     assert (platform.open, platform.overdue, platform.oldest) == (2, 2, SINCE - HOUR)
     assert (finance.judged, finance.share, finance.overdue) == (0, None, 0)
 
@@ -281,7 +280,6 @@ GOOD = Month(
     is_over=True,
     checks=8928,
     covered=1.0,
-    measured_since=SINCE,
     flows=(FRESH,),
     orders=OrdersMonth(captured=100, helped=1, confirmed=100, left_over=0, p50=10, p95=30, days=()),
     units=UnitsMonth(movements=100, moved=200, arrived=200),
@@ -304,7 +302,6 @@ GOOD = Month(
     drills=(
         DrillMonth(
             title="Payment",
-            kind="ambiguous_payment",
             owner="retail ops",
             raised_at=SINCE,
             alerted=3,
@@ -320,11 +317,9 @@ OWNER = OwnerMonth(
     opened=10,
     judged=10,
     in_time=10,
-    acknowledged=10,
     to_acknowledge_p50=60,
     to_acknowledge_p95=90,
     escalated=0,
-    closed=10,
     to_close_p50=60,
     to_close_p95=90,
     open=0,

@@ -35,7 +35,6 @@ class Life:
     record: str
     message: str
     owner: str
-    severity: str
     status: str
     place: str
     deadline: datetime | None
@@ -292,9 +291,7 @@ class OwnerMonth(Part):
     :param opened: in the month.
     :param judged: those whose deadline came, or that were answered or over.
     :param in_time: those of them that were answered or over by the deadline.
-    :param acknowledged: that somebody took note of.
     :param escalated: of which the deputy had to be told.
-    :param closed: opened in the month and over.
     :param open: at the month's end, also of months before.
     :param overdue: those of them whose deadline had passed unanswered.
     :param oldest: when the oldest of these was opened.
@@ -304,11 +301,9 @@ class OwnerMonth(Part):
     opened: int
     judged: int
     in_time: int
-    acknowledged: int
     to_acknowledge_p50: float | None
     to_acknowledge_p95: float | None
     escalated: int
-    closed: int
     to_close_p50: float | None
     to_close_p95: float | None
     open: int
@@ -351,7 +346,6 @@ class DrillMonth(Part):
     """A drill. Spans count from when it was raised; ``None``: it did not happen."""
 
     title: str
-    kind: str
     owner: str
     raised_at: datetime
     alerted: float | None
@@ -376,7 +370,6 @@ class Month(Part):
     :param is_over: else it is the month so far.
     :param checks: how often sync health looked.
     :param covered: share of the time in which it looked as often as it should.
-    :param measured_since: its first look in the month; ``None``: there was none.
     :param notes: what the numbers do not hold, and why.
     """
 
@@ -389,7 +382,6 @@ class Month(Part):
     is_over: bool
     checks: int
     covered: float
-    measured_since: datetime | None
     flows: tuple[FlowMonth, ...]
     orders: OrdersMonth
     units: UnitsMonth

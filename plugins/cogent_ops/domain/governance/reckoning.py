@@ -159,11 +159,7 @@ def orders_month(
 
     :param calendar: the month's days.
     """
-    took = [
-        max(0.0, (one.captured_at - one.confirmed_at).total_seconds())
-        for one in done
-        if one.confirmed_at is not None
-    ]
+    took = [_seconds(one.confirmed_at, one.captured_at) for one in done if one.confirmed_at is not None]
     daily = by(done, lambda one: one.captured_at.astimezone(zone).date())
     helped = {day: sum(one.helped for one in some) for day, some in daily.items()}
     return OrdersMonth(
@@ -253,11 +249,9 @@ def _owner(owner: str, lives: Sequence[Life], since: datetime, until: datetime) 
         opened=len(new),
         judged=len(judged),
         in_time=sum(judged),
-        acknowledged=len(answered),
         to_acknowledge_p50=quantile(answered, 0.5),
         to_acknowledge_p95=quantile(answered, 0.95),
         escalated=sum(one.escalated_at is not None for one in new),
-        closed=len(closed),
         to_close_p50=quantile(closed, 0.5),
         to_close_p95=quantile(closed, 0.95),
         open=len(open_),
@@ -266,8 +260,8 @@ def _owner(owner: str, lives: Sequence[Life], since: datetime, until: datetime) 
     )
 
 
-def _seconds(begin: datetime, end: datetime | None) -> float:
-    return 0.0 if end is None else max(0.0, (end - begin).total_seconds())
+def _seconds(begin: datetime, end: datetime) -> float:
+    return max(0.0, (end - begin).total_seconds())
 
 
 def unaccounted(lives: Iterable[Life], kind: str) -> tuple[Unaccounted, ...]:
@@ -317,7 +311,6 @@ def drills_month(
     return tuple(
         DrillMonth(
             title=title(one.kind),
-            kind=one.kind,
             owner=one.owner,
             raised_at=one.opened_at,
             alerted=_span(one.opened_at, sent.get(one.cause_key)),

@@ -130,7 +130,6 @@ class Gathering:
             is_over=span.is_over,
             checks=len(looks),
             covered=reckoning.covered(looks, span.since, span.until),
-            measured_since=looks[0] if looks else None,
             flows=tuple(self._flows(samples, zone)),
             orders=reckoning.orders_month(
                 source.captured(window), *source.left_over(window), calendar=calendar, zone=zone
