@@ -421,16 +421,14 @@ class CommercetoolsState:
         self.later(self.behaviour.message_lag_seconds, lambda: self.collections["messages"].put(message))
 
     def _notify(self, kind: str, type_id: str) -> None:
-        """Count what Subscriptions do with a notification: one that has stopped discards it."""
-        ways = {"Healthy": "delivered", "TemporaryError": "held", "ConfigurationError": "held"}
+        """Count what Subscriptions do with a notification."""
         for one in self.collections["subscriptions"]:
             wanted = any(
                 message["resourceTypeId"] == type_id and kind in (message.get("types") or [kind])
                 for message in one["messages"]
             )
             if wanted or any(change["resourceTypeId"] == type_id for change in one["changes"]):
-                way = ways.get(one["status"], "discarded")
-                self.notified.setdefault(one["id"], Counter())[way] += 1
+                self.notified.setdefault(one["id"], Counter())[fate(one["status"])] += 1
 
     def canonical(self) -> Json:
         """What counts when two end states are compared: no ids, versions or timestamps of our own making."""
@@ -503,6 +501,12 @@ class CommercetoolsState:
 def _line_name(line: Json) -> str:
     """SKU of a line item, slug of a custom one."""
     return str(line["slug"] if "slug" in line else line["variant"].get("sku"))
+
+
+def fate(status: str) -> str:
+    """What a Subscription of a status does with notifications: ``delivered``, ``held`` or ``discarded``."""
+    fates = {"Healthy": "delivered", "TemporaryError": "held", "ConfigurationError": "held"}
+    return fates.get(status, "discarded")
 
 
 def _collections() -> dict[str, Collection]:

@@ -13,12 +13,10 @@ from typing import Any
 from cogent_ops.sandbox.actions import Action, setter, unique_key, with_field
 from cogent_ops.sandbox.answers import Answer, ApiError, Json, invalid_input, json_answer
 from cogent_ops.sandbox.shapes import DRAFTS, ENUMS, check
-from cogent_ops.sandbox.state import CommercetoolsState
+from cogent_ops.sandbox.state import CommercetoolsState, fate
 
 MOST = 50
 HEALTHY = "Healthy"
-#: Holds notifications back and delivers them once the trouble is over.
-WAITING = ("TemporaryError", "ConfigurationError")
 _HEALTH = {HEALTHY: 200, "TemporaryError": 503}
 
 
@@ -109,10 +107,7 @@ def settle(state: CommercetoolsState, identifier: str, status: str) -> None:
     """What becomes of notifications that were held back, now that the status is another."""
     told = state.notified.setdefault(identifier, Counter())
     held = told.pop("held", 0)
-    if status in WAITING:
-        told["held"] = held
-    elif held:
-        told["delivered" if status == HEALTHY else "discarded"] += held
+    told[fate(status)] += held
 
 
 def told(state: CommercetoolsState) -> list[Json]:

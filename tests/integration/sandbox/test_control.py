@@ -295,18 +295,24 @@ def test_a_subscription_delivers_holds_back_or_discards(
     )
 
 
-def test_what_was_held_back_is_delivered_once_it_is_healthy(shop: Shop) -> None:
+def test_what_was_held_back_is_delivered_once_it_is_healthy_and_lost_when_it_stops(shop: Shop) -> None:
+    def counts() -> tuple[int, int, int]:
+        (one,) = told(shop.server, "GET", "/subscriptions")["subscriptions"]
+        return one["delivered"], one["held"], one["discarded"]
+
     draft = {"key": "stock", "destination": QUEUE, "changes": [{"resourceTypeId": "inventory-entry"}]}
     made = shop.ok("POST", "subscriptions", draft)
-    change(shop.server, "subscription", subscription="stock", status="ConfigurationError")
+    change(shop.server, "subscription", subscription="stock", status="TemporaryError")
     shop.entry("kept")
-    change(shop.server, "subscription", subscription="stock", status="ConfigurationErrorDeliveryStopped")
-    shop.entry("lost")
+    change(shop.server, "subscription", subscription="stock", status="ConfigurationError")
+    assert counts() == (0, 1, 0)
     found = shop.act("subscriptions", made, {"action": "changeDestination", "destination": QUEUE})
-    assert found["status"] == "Healthy"
-    shop.entry("told")
-    (one,) = told(shop.server, "GET", "/subscriptions")["subscriptions"]
-    assert (one["delivered"], one["held"], one["discarded"]) == (1, 0, 2)
+    assert (found["status"], counts()) == ("Healthy", (1, 0, 0))
+    change(shop.server, "subscription", subscription="stock", status="ConfigurationError")
+    shop.entry("lost")
+    change(shop.server, "subscription", subscription="stock", status="ConfigurationErrorDeliveryStopped")
+    shop.entry("lost-too")
+    assert counts() == (1, 0, 2)
 
 
 def test_a_kiosk_that_is_off_was_seen_when_it_went(kiosk: Kiosk) -> None:
