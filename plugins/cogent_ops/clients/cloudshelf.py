@@ -244,14 +244,11 @@ class CloudshelfClient:
         :raises ConnectionConfigError: when the key is not accepted at all.
         """
         nothing = {"input": [], "withIds": False}
-        tries: dict[str, Callable[[], object]] = {
-            "CATALOGUE:READ": lambda: self._api.query("read_catalogue"),
-            "CATALOGUE:MODIFY": lambda: self._api.mutate("upsert_products", nothing),
-            "LOCATIONS:READ": lambda: self._api.query("read_locations"),
-            "LOCATIONS:MODIFY": lambda: self._api.mutate("upsert_locations", nothing),
-            "ORDERS:READ": lambda: self._api.query("read_orders"),
+        tries = {"CATALOGUE:MODIFY": "upsert_products", "LOCATIONS:MODIFY": "upsert_locations"}
+        writable = {
+            name for name, document in tries.items() if _allowed(partial(self._api.mutate, document, nothing))
         }
-        return frozenset(name for name, attempt in tries.items() if _allowed(attempt))
+        return frozenset({f"{name}:READ" for name in self.readable()} | writable)
 
     def readable(self) -> frozenset[str]:
         """What the key's role may read of ``CATALOGUE``, ``LOCATIONS`` and ``ORDERS``; nothing is written to try it.

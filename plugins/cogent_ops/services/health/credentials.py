@@ -21,7 +21,7 @@ from cogent_ops.domain.text import counted, listed
 from cogent_ops.errors import ConnectionConfigError, MissingScope, PermanentError
 from cogent_ops.services.beat import COLLECTED, POLLED, SHOP_LOOKED
 from cogent_ops.services.catalogue.plan import Flow as CatalogueFlow
-from cogent_ops.services.health.looking import OutsideReport, over
+from cogent_ops.services.health.looking import Cause, OutsideReport, over
 from cogent_ops.services.scopes import Flow, missing
 from cogent_ops.store import Store
 
@@ -123,7 +123,7 @@ class _Access:
     def _uses(self, flow: Flow) -> bool:
         return self.store.watermarks.get(self.link, _RUNS[flow]) is not None
 
-    def _over(self, found: Iterable[NewException], what: str) -> tuple[tuple[Kind, str], ...]:
+    def _over(self, found: Iterable[NewException], what: str) -> tuple[Cause, ...]:
         return over(self.store, self.link, Kind.CREDENTIAL, f"{self.conn_id}/{what}/", found)
 
 
@@ -144,13 +144,11 @@ class CommercetoolsAccess(_Access):
     ) -> None:
         super().__init__(link, store, conn_id)
         self._client = client
-        self._project = ""
 
     def ask(self) -> tuple[str, ...] | Refused:
         """The scopes that were granted just now."""
         try:
             client = self._client()
-            self._project = client.account.project_key
             granted = client.sign_in()
             with suppress(MissingScope):  # what is lacking, the granted scopes say themselves
                 client.project()
@@ -162,11 +160,12 @@ class CommercetoolsAccess(_Access):
         """Whether that is enough."""
         if isinstance(answer, Refused):
             return self._refused(answer.error)
+        project = self._client().account.project_key
         needs = [
             need
             for flow in _RUNS
             if answer and self._uses(flow)
-            for need in missing(flow, answer, self._project)
+            for need in missing(flow, answer, project)
             if not need.only_for
         ]
         lacking = dict.fromkeys(f"the scope {need.scopes[0]} (for {need.label})" for need in needs)
@@ -245,11 +244,8 @@ class Expiry:
         """When commercetools deletes the API client; ``None``: not by itself, or it does not tell."""
         try:
             client = self._client()
-            scopes = client.granted_scopes()
-            names = {scope.partition(":")[0] for scope in scopes}
-            if not names & {"view_api_clients", "manage_api_clients", "manage_project"}:
-                return None
-            return client.access_ends()
+            unseen = missing(Flow.HEALTH, client.granted_scopes(), client.account.project_key)
+            return None if any(need.resource == "api-clients" for need in unseen) else client.access_ends()
         except (MissingScope, ConnectionConfigError):
             # Whether we are let in at all is said elsewhere.
             return None
