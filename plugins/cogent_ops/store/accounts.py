@@ -33,7 +33,6 @@ class Judged:
     """
 
     order_id: str
-    status: OrderStatus
     content: Mapping[str, Any]
     edits: Mapping[str, str]
     is_stranded: bool
@@ -99,16 +98,15 @@ class Accounts:
                 for order_id, quantity in conn.execute(effects):
                     sums.setdefault(order_id, []).append(quantity)
                 query = (
-                    select(_K.order_id, _K.status, _K.content, _C.edits, _C.order_id.is_(None), stranded)
+                    select(_K.order_id, _K.content, _C.edits, _C.order_id.is_(None), stranded)
                     .select_from(joined)
                     .where(_K.link == link, _K.order_id.in_(chunk))
                 )
-                for order_id, status, content, edits, is_rowless, is_lost in conn.execute(query):
+                for order_id, content, edits, is_rowless, is_lost in conn.execute(query):
                     if content:
                         found.append(
                             Judged(
                                 order_id=order_id,
-                                status=OrderStatus(status),
                                 content=content,
                                 edits=edits or {},
                                 is_stranded=bool(is_rowless or is_lost),
