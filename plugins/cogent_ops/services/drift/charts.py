@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from markupsafe import Markup
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 720, 180, 44, 22
+#: Height of the plot.
+PLOT = HEIGHT - BOTTOM
 #: Width of a name below the axis.
 NAME = 30
+_NOTHING = Markup("")
 
 
 def stacked(nights: Sequence[str], series: Mapping[str, Mapping[str, int]], title: str) -> Markup:
@@ -19,16 +22,36 @@ def stacked(nights: Sequence[str], series: Mapping[str, Mapping[str, int]], titl
     :param title: what is shown, for those who do not see it.
     """
     sums = [sum(one.get(night, 0) for one in series.values()) for night in nights]
-    top, plot = round_up(max(sums, default=0)), HEIGHT - BOTTOM
-    step, named = (WIDTH - LEFT) / max(1, len(nights)), max(1, len(nights) // 6)
-    drawn = [axis(top, plot)]
-    for place, night in enumerate(nights):
+    top = round_up(max(sums, default=0))
+    return chart(
+        nights, top, lambda night, left, width: _bar(night, series, left, width, PLOT, PLOT / top), title
+    )
+
+
+def chart(
+    days: Sequence[str],
+    top: int,
+    bar: Callable[[str, float, float], Iterable[Markup]],
+    title: str,
+    above: Markup = _NOTHING,
+) -> Markup:
+    """Bars by day over an axis.
+
+    :param days: names that begin with a date, in the order of the axis.
+    :param top: the number at the top of the axis.
+    :param bar: draws that of a day, given where it begins and how wide it is.
+    :param title: what is shown, for those who do not see it.
+    :param above: what is drawn over the bars.
+    """
+    step, named = (WIDTH - LEFT) / max(1, len(days)), max(1, len(days) // 6)
+    drawn = [_axis(top)]
+    for place, day in enumerate(days):
         left = LEFT + place * step
-        drawn += _bar(night, series, left + step * 0.12, step * 0.76, plot, plot / top)
+        drawn += bar(day, left + step * 0.12, step * 0.76)
         if place % named == 0 and left < WIDTH - NAME:
-            drawn.append(Markup('<text x="{:.1f}" y="{}">{}</text>').format(left, HEIGHT - 6, night[5:10]))
+            drawn.append(Markup('<text x="{:.1f}" y="{}">{}</text>').format(left, HEIGHT - 6, day[5:10]))
     return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
-        WIDTH, HEIGHT, title, Markup("").join(drawn)
+        WIDTH, HEIGHT, title, Markup("").join([*drawn, above])
     )
 
 
@@ -49,15 +72,14 @@ def _bar(
         ).format(number, left, bottom, width, unit * value, night, name, value)
 
 
-def axis(top: int, plot: int) -> Markup:
+def _axis(top: int) -> Markup:
     """Lines at nothing, half and all, with their numbers.
 
     :param top: the number at the top.
-    :param plot: height of the plot.
     """
-    lines = Markup("")
+    lines = _NOTHING
     for value in (0, top // 2, top):
-        y = plot - plot * value / top
+        y = PLOT - PLOT * value / top
         lines += Markup(
             '<line x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/><text class="end" x="{}" y="{:.1f}">{:,}</text>'
         ).format(LEFT, WIDTH, y, y, LEFT - 6, max(10.0, y + 4), value)
