@@ -397,6 +397,16 @@ class Month(Part):
     drills: tuple[DrillMonth, ...]
     notes: tuple[str, ...]
 
+    @property
+    def judged(self) -> int:
+        """Exceptions of all owners that had to be answered."""
+        return sum(one.judged for one in self.owners)
+
+    @property
+    def answered(self) -> float | None:
+        """Share of them that was answered in time; ``None``: nothing had to be."""
+        return sum(one.in_time for one in self.owners) / self.judged if self.judged else None
+
 
 class Step(Part):
     """What to do next.

@@ -20,8 +20,9 @@ FRESH = 0.99
 HELPED = 0.02
 #: Below this share of answers in time an owner needs help; judged from so many on.
 ANSWERED, ENOUGH = 0.9, 3
-#: The second half of the nights finds so much more than the first, and at least so many a night.
-GROWTH, GROWN = 1.5, 3
+#: The second half of the nights finds so much more than the first, and at least so many a night; fewer nights in a half
+#: show no trend.
+GROWTH, GROWN, NIGHTS = 1.5, 3, 3
 #: A silence that lasts longer hides something.
 SILENT = timedelta(days=7)
 #: What is open for longer is nobody's.
@@ -127,7 +128,7 @@ def _drift(month: Month) -> Iterator[Step]:
         )
         return
     half = len(nights) // 2
-    if half >= NAMED:
+    if half >= NIGHTS:
         early, late = (sum(one.total for one in some) / len(some) for some in (nights[:half], nights[half:]))
         if late >= GROWN and late > GROWTH * early:
             yield Step(

@@ -123,20 +123,18 @@ def _parts(month: Month) -> Iterator[str]:
     if month.checks:
         count = len(month.unaccounted)
         yield f"something was unaccounted for {times(count)}" if count else "everything was accounted for"
-    judged, in_time = (sum(getattr(one, name) for one in month.owners) for name in ("judged", "in_time"))
-    if judged:
-        yield f"{percent(in_time / judged)} of {judged:,} exceptions were answered in time"
+    if month.judged:
+        yield f"{percent(month.answered)} of {month.judged:,} exceptions were answered in time"
 
 
 def _tiles(month: Month) -> list[tuple[str, str]]:
     stock, orders, nights = _flow(month, Flow.STOCK), month.orders, month.drift.nights
-    judged, in_time = (sum(getattr(one, name) for one in month.owners) for name in ("judged", "in_time"))
     return [
-        ("Stock within target", percent(stock.share) if stock else "–"),
-        ("Orders without a person", percent(orders.right_first_time) if orders.captured else "–"),
+        ("Stock within target", percent(stock.share if stock else None)),
+        ("Orders without a person", percent(orders.right_first_time)),
         ("Not accounted for", f"{len(month.unaccounted):,} ×" if month.checks else "–"),
         ("Exceptions opened", f"{sum(one.opened for one in month.kinds):,}"),
-        ("Answered in time", percent(in_time / judged) if judged else "–"),
+        ("Answered in time", percent(month.answered)),
         ("Differences, last night", f"{nights[-1].total:,}" if nights else "–"),
     ]
 
