@@ -240,6 +240,32 @@ def test_rights_are_asked_for_each_link(
     assert forms.send("vic", link="default", Origin=ORIGIN).status_code == 403
 
 
+@pytest.mark.parametrize(
+    ("where", "dag"),
+    [
+        ("nights", "drift_reconciliation"),
+        ("reports", "catalogue_sync"),
+        ("governance", "governance_report"),
+    ],
+)
+def test_reports_are_for_those_who_may_read_the_dag_of_their_link(
+    visitor: Visitors, two_links: None, monkeypatch: pytest.MonkeyPatch, where: str, dag: str
+) -> None:
+    from airflow.api_fastapi.app import get_auth_manager
+
+    readable = {f"{dag}__austria"}
+    monkeypatch.setattr(
+        get_auth_manager(), "is_authorized_dag", lambda *, details, **_: details.id in readable
+    )
+    raw = visitor("vic").raw
+    assert raw.get(f"/cogent_ops/{where}/").status_code == 200
+    assert "no such report" in raw.get(f"/cogent_ops/{where}/austria/x/index.html").text
+    assert "no such link" in raw.get(f"/cogent_ops/{where}/default/x/index.html").text
+    assert raw.get(f"/cogent_ops/{where}/default/x/index.html").status_code == 404
+    readable.clear()
+    assert raw.get(f"/cogent_ops/{where}/").status_code == 403
+
+
 def test_the_lists_of_nights_reports_and_months_are_one_step_away_and_lead_back(visitor: Visitors) -> None:
     vic = visitor("vic")
     page = vic.get("/").text

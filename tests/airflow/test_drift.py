@@ -149,7 +149,7 @@ def test_two_nights_find_and_mend_what_went_wrong_in_between(sandbox: SandboxSer
     text = page.read_text(encoding="utf-8")
     assert place in text
     assert TITLES[found.finding.cause] in text
-    assert found.finding.night in render_index()
+    assert found.finding.night in render_index(["default"])
     assert night_file("default", "../../..", "index.html") is None
 
 

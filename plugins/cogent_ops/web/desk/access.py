@@ -96,7 +96,7 @@ def _visit(request: Request, user: Any) -> Visit:
     wanted = request.path_params.get("link") or request.query_params.get("link")
     if wanted is not None and wanted not in names:
         raise HTTPException(404, "There is no such link. The links are those of include/mapping.yaml.")
-    readable = tuple(name for name in names if _has_right(request, user, "GET", HEALTH_DAG, name))
+    readable = tuple(name for name in names if has_right(request, user, "GET", HEALTH_DAG, name))
     if not readable or wanted not in (None, *readable):
         raise HTTPException(403, "You may not read this. It takes the right to read the DAG sync_health.")
     link = wanted or readable[0]
@@ -105,13 +105,14 @@ def _visit(request: Request, user: Any) -> Visit:
         user_id=str(user.get_id()),
         links=readable,
         link=link,
-        may_decide=_has_right(request, user, "PUT", REVIEW_DAG, link),
+        may_decide=has_right(request, user, "PUT", REVIEW_DAG, link),
         now=clock(),
         form=FormData(),
     )
 
 
-def _has_right(request: Request, user: Any, method: Any, flow: str, link: str) -> bool:
+def has_right(request: Request, user: Any, method: Any, flow: str, link: str) -> bool:
+    """Whether somebody may read (``GET``) a flow's DAG of a link, or answer its questions (``PUT``)."""
     from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
     from airflow.api_fastapi.core_api.security import requires_access_dag
 
