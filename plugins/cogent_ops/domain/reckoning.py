@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import combinations
+from typing import Protocol, TypeVar
 
 #: So many orders at most are tried in all combinations around one quantity; more are taken by their time.
 MOST_TRIED = 12
@@ -71,6 +72,40 @@ class Reckoning:
     def number(self) -> int | None:
         """Units at the end."""
         return self.rows[-1].number if self.rows else self.base
+
+
+class Message(Protocol):
+    """What tells that a quantity changed."""
+
+    @property
+    def at(self) -> datetime:
+        """When."""
+
+    @property
+    def before(self) -> int | None:
+        """Units; ``None``: the entry was made."""
+
+    @property
+    def after(self) -> int | None:
+        """Units; ``None``: it was deleted."""
+
+
+_Told = TypeVar("_Told", bound=Message)
+
+
+def own_message(ours: Change, told: Iterable[_Told], first: datetime, last: datetime) -> _Told | None:
+    """The Message that tells of a change of ours: the same numbers; where those before it are not known, its units.
+
+    :param told: between ``first`` and ``last`` it may be.
+    """
+    near = [
+        (one, one.before, one.after)
+        for one in told
+        if first <= one.at <= last and one.before is not None and one.after is not None
+    ]
+    exact = (one for one, *numbers in near if numbers == [ours.before, ours.after])
+    alike = (one for one, before, after in near if after - before == ours.units and ours.before is None)
+    return next(exact, None) or next(alike, None)
 
 
 def reckon(

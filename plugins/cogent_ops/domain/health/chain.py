@@ -8,7 +8,7 @@ from datetime import datetime
 
 from cogent_ops.domain.drift.model import TITLES, Area, Cause
 from cogent_ops.domain.health.evidence import FoundBefore, Known, Moved, Sent, Told, WebOrder
-from cogent_ops.domain.reckoning import Change, Reckoned, reckon
+from cogent_ops.domain.reckoning import Change, Reckoned, own_message, reckon
 from cogent_ops.domain.stock import MovementState
 
 #: Causes by which a night has explained a difference; what it left unexplained explains nothing.
@@ -69,7 +69,7 @@ def chain(known: Known) -> Chain:
         # What came to nothing was not sent.
         if is_in_entry(batch, known) and (batch.delta or batch.after is not None):
             batches[batch.id] = batch
-            changes.append(_ours(batch, _own_message(batch, told, known)))
+            changes.append(_ours(batch, told, known))
     messages = {one.id: one for one in told}
     changes += (_theirs(one) for one in told)
     orders = {f"order/{one.number}": one for one in known.shop.orders or () if one.takes}
@@ -109,30 +109,18 @@ def is_pending(movement: Moved, known: Known, batches: Mapping[str, Sent]) -> bo
     return movement.state == MovementState.BATCHED and (batch is None or not is_in_entry(batch, known))
 
 
-def _own_message(batch: Sent, told: list[Told], known: Known) -> Told | None:
-    """Take the Message that tells of our own change out of those that others may have caused."""
-    first, last = batch.created_at - known.lag, (batch.settled_at or known.asked_at) + known.lag
-    near = [
-        one for one in told if first <= one.at <= last and one.before is not None and one.after is not None
-    ]
-    exact = [one for one in near if (one.before, one.after) == (batch.before, batch.after)]
-    alike = [one for one in near if _step(one) == batch.delta] if batch.before is None else []
-    found = next(iter(exact or alike), None)
-    if found is not None:
-        told.remove(found)
-    return found
+def _ours(batch: Sent, told: list[Told], known: Known) -> Change:
+    """Our change, at the time and with the quantities of its Message, where there is one: commercetools' own.
 
-
-def _step(told: Told) -> int:
-    return (told.after or 0) - (told.before or 0)
-
-
-def _ours(batch: Sent, message: Told | None) -> Change:
-    """Our change, at the time and with the quantities of its Message, where there is one: commercetools' own."""
+    The Message is taken out of those that others may have caused.
+    """
     at = batch.settled_at or batch.created_at
     change = Change(batch.id, at, batch.delta or 0, batch.before, batch.after, OURS)
+    last = batch.settled_at or known.asked_at
+    message = own_message(change, told, batch.created_at - known.lag, last + known.lag)
     if message is None:
         return change
+    told.remove(message)
     return replace(change, at=message.at, before=message.before, after=message.after)
 
 

@@ -14,6 +14,8 @@ import pyarrow.compute as pc
 from cogent_ops.domain.drift import stock as words
 from cogent_ops.domain.drift.causes import Change, Difference, Edit, Sale, may_be_young
 from cogent_ops.domain.drift.model import Area, Finding
+from cogent_ops.domain.reckoning import Change as Step
+from cogent_ops.domain.reckoning import own_message
 from cogent_ops.domain.stock import Place
 from cogent_ops.services.drift.archive import Archive, Night, Taken
 from cogent_ops.services.drift.comparison import Compared, Parts
@@ -181,7 +183,9 @@ class StockComparison:
             place = _place(row)
             begun = row["base_asked"]
             told = [one for one in (edits or {}).get(place, ()) if one["at"] >= begun]
-            ours, others = _told_apart(changes.get(place, ()), ledger.get(place, ()), told, self.lag)
+            ours, others = _told_apart(
+                changes.get(place, ()), ledger.get(place, ()), told, row["asked"], self.lag
+            )
             sold = tuple(Sale(one["order"], one["units"], one["created_at"]) for one in sales.get(place, ()))
             touched = None if sold or place not in versions else bool(row["version"] > versions[place])
             yield from words.differences(
@@ -274,16 +278,19 @@ def _only(data: pa.Table, places: pa.Table) -> pa.Table:
 
 
 def _told_apart(
-    changes: Iterable[Row], ledger: Iterable[Row], told: Iterable[Row], lag: timedelta
+    changes: Iterable[Row], ledger: Iterable[Row], told: Iterable[Row], read_at: datetime, lag: timedelta
 ) -> tuple[tuple[Change, ...], tuple[Edit, ...]]:
     """Our changes, each with whether a Message tells of it, and the Messages that tell of none.
 
     :param ledger: all of ours, also such that are settled by a count.
+    :param read_at: when the entry was read: what nobody has confirmed yet was sent before that.
     """
-    left = list(told)
+    left = [Edit(one["before"], one["after"], one["at"], one.get("by")) for one in told]
     of_ours: set[str] = set()
     for row in sorted(ledger, key=lambda row: row["created_at"]):
-        mine = own_message(row, left, lag)
+        first, last = row["created_at"], row["settled_at"] or read_at
+        step = Step(row["id"], last, row["delta"], row["before"], row["after"])
+        mine = own_message(step, left, first - lag, last + lag)
         if mine is not None:
             left.remove(mine)
             of_ours.add(row["id"])
@@ -299,19 +306,7 @@ def _told_apart(
         )
         for row in changes
     ]
-    edits = tuple(Edit(one["before"], one["after"], one["at"], one.get("by")) for one in left)
-    return tuple(ours), edits
-
-
-def own_message(change: Row, told: Iterable[Row], lag: timedelta) -> Row | None:
-    """The Message that tells of a change of ours: the same numbers; where those before it are not known, its units."""
-    first = change["created_at"] - lag
-    last = (change["settled_at"] or change["created_at"]) + lag
-    near = [one for one in told if first <= one["at"] <= last]
-    numbers = change["before"], change["after"]
-    exact = [one for one in near if (one["before"], one["after"]) == numbers]
-    alike = [one for one in near if one["after"] - one["before"] == change["delta"]]
-    return next(iter(exact or (alike if change["before"] is None else ())), None)
+    return tuple(ours), tuple(left)
 
 
 def _counts(ledger: pa.Table) -> list[Row]:
