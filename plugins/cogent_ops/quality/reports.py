@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,6 +45,7 @@ FIX_LIST_COLUMNS = (
 
 #: What spreadsheets take for the beginning of a formula.
 _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+_NUMBERS = (int, float, Decimal)
 
 _FLOWS = {"catalogue_sync": "Catalogue sync", "catalogue_audit": "Catalogue audit"}
 _MODES = {
@@ -104,12 +106,17 @@ def write_reports(folder: UPath, summary: RunSummary, findings: Iterable[Finding
 
 def fix_list(findings: Iterable[Finding]) -> str:
     """CSV with one line a finding, safe to open in a spreadsheet."""
+    rows = (finding.model_dump(mode="json") for finding in findings)
+    return spreadsheet(FIX_LIST_COLUMNS, ([row[column] for column in FIX_LIST_COLUMNS] for row in rows))
+
+
+def spreadsheet(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """CSV that is safe to open in a spreadsheet. A number stays one: with its sign it is no formula."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(FIX_LIST_COLUMNS)
-    for finding in findings:
-        row = finding.model_dump(mode="json")
-        writer.writerow([spreadsheet_cell(row[column]) for column in FIX_LIST_COLUMNS])
+    writer.writerow(head)
+    for row in rows:
+        writer.writerow([cell if isinstance(cell, _NUMBERS) else spreadsheet_cell(cell) for cell in row])
     return text.getvalue()
 
 

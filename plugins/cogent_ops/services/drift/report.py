@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +13,7 @@ from upath import UPath
 
 from cogent_ops.domain.drift.model import TITLES, Area, Cause, Finding
 from cogent_ops.domain.money import Money, major, show
-from cogent_ops.quality.reports import pages, spreadsheet_cell
+from cogent_ops.quality.reports import pages, spreadsheet
 from cogent_ops.services.drift.charts import stacked
 from cogent_ops.services.drift.comparison import MoneyLine
 from cogent_ops.store.drift import FindingState, NightTotal, StoredFinding
@@ -108,44 +106,33 @@ def write_report(report: NightReport, folder: UPath) -> UPath:
 
 def as_csv(report: NightReport) -> str:
     """All findings, safe to open in a spreadsheet."""
-    states, text = _states(report.kept), io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    for one in ranked(report.findings):
-        evidence = "; ".join(
-            f"{fact.what}: {fact.value}{f' ({fact.at:%Y-%m-%d %H:%M:%S} UTC)' if fact.at else ''}"
-            for fact in one.evidence
-        )
-        row = (
-            one.night,
-            one.area,
-            TITLES[one.cause],
-            one.subject,
-            one.place,
-            one.units,
-            None
-            if one.amount is None or not one.currency
-            else Decimal(major(Money(one.currency, one.amount))),
-            one.currency,
-            one.owner,
-            one.message,
-            one.action,
-            one.heal,
-            STATES[states.get(one.key, FindingState.REPORTED)],
-            evidence,
-        )
-        # A number with its sign is no formula.
-        writer.writerow(
-            [
-                cell
-                if isinstance(cell, int | Decimal)
-                else spreadsheet_cell(cell)
-                if cell is not None
-                else ""
-                for cell in row
-            ]
-        )
-    return text.getvalue()
+    states = _states(report.kept)
+    return spreadsheet(COLUMNS, (_row(one, states) for one in ranked(report.findings)))
+
+
+def _row(one: Finding, states: Mapping[tuple[Area, Cause, str], FindingState]) -> tuple[object, ...]:
+    """A row of :data:`COLUMNS`."""
+    evidence = "; ".join(
+        f"{fact.what}: {fact.value}{f' ({fact.at:%Y-%m-%d %H:%M:%S} UTC)' if fact.at else ''}"
+        for fact in one.evidence
+    )
+    worth = None if one.amount is None or not one.currency else major(Money(one.currency, one.amount))
+    return (
+        one.night,
+        one.area,
+        TITLES[one.cause],
+        one.subject,
+        one.place,
+        one.units,
+        None if worth is None else Decimal(worth),
+        one.currency,
+        one.owner,
+        one.message,
+        one.action,
+        one.heal,
+        STATES[states.get(one.key, FindingState.REPORTED)],
+        evidence,
+    )
 
 
 def ranked(findings: Iterable[Finding]) -> list[Finding]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -20,7 +18,7 @@ from cogent_ops.domain.health.model import Flow
 from cogent_ops.domain.money import Money, major, show
 from cogent_ops.domain.policies import Policies
 from cogent_ops.domain.text import span
-from cogent_ops.quality.reports import pages, spreadsheet_cell
+from cogent_ops.quality.reports import pages, spreadsheet
 from cogent_ops.services.drift import charts as drift_charts
 from cogent_ops.services.drift.report import AREAS, STATES
 from cogent_ops.services.governance.charts import against, unit_of
@@ -197,12 +195,13 @@ def _exception_chart(month: Month, owners: Sequence[str]) -> Markup:
 
 def figures_csv(month: Month) -> str:
     """Every number of the month, a line each, safe to open in a spreadsheet."""
-    return _csv(FIGURE_COLUMNS, ((month.name, *figure) for figure in figures(month)))
+    rows = ((month.name, *measure, _rounded(value), unit) for *measure, value, unit in figures(month))
+    return spreadsheet(FIGURE_COLUMNS, rows)
 
 
 def lives_csv(lives: Iterable[Life], until: datetime, policies: Policies) -> str:
     """The exceptions of the month, a line each life, safe to open in a spreadsheet."""
-    return _csv(LIFE_COLUMNS, (_life(one, until, policies.kind(one.kind).title) for one in lives))
+    return spreadsheet(LIFE_COLUMNS, (_life(one, until, policies.kind(one.kind).title) for one in lives))
 
 
 def _life(one: Life, until: datetime, what: str) -> tuple[Cell, ...]:
@@ -344,21 +343,9 @@ def _moment(moment: datetime | None) -> str:
     return "" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
+def _rounded(value: Cell) -> Cell:
+    return round(value, 4) if isinstance(value, float) else value
+
+
 def _major(worth: Money) -> Decimal:
     return Decimal(major(worth))
-
-
-def _csv(head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(head)
-    for row in rows:
-        writer.writerow([_cell(one) for one in row])
-    return text.getvalue()
-
-
-def _cell(value: Cell) -> Cell:
-    """A number with its sign is no formula."""
-    if isinstance(value, float):
-        return round(value, 4)
-    return value if isinstance(value, int | Decimal) else spreadsheet_cell(value)
