@@ -18,6 +18,7 @@ from tests.support.kiosks import line, ulid
 from tests.support.reviewing import COAT, PAID_HERE, Reviewing
 from tests.support.trouble import HELD, raise_
 
+from cogent_ops.addresses import DESK_PREFIX
 from cogent_ops.config import SHIPPED, load_policies
 from cogent_ops.domain.drills import drill, drill_cause
 from cogent_ops.domain.exceptions import ALWAYS, Action, Kind, NewException, Owner, Status, possible
@@ -29,6 +30,8 @@ from cogent_ops.store.exceptions import subject
 from cogent_ops.store.schema import exception
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from cogent_ops.store import Store
 
 pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow")]
@@ -301,6 +304,22 @@ def test_every_kind_has_a_page_with_what_its_policy_allows(
     allowed = {action for action in Action if policy.allows(action)} - {Action.REOPEN}
     assert offered - {"beside", "silence", "reveal"} == allowed
     assert allowed <= possible(kind) | ALWAYS
+
+
+def test_below_a_path_of_airflows_own_every_address_is_below_it(
+    airflow_app: FastAPI, desk_store: Store
+) -> None:
+    from fastapi import FastAPI
+
+    from cogent_ops.web.desk.app import create_app
+
+    outer = FastAPI()
+    outer.mount(f"/airflow{DESK_PREFIX}", create_app())
+    (one,) = raised(desk_store, replace(ORDER, kind=Kind.STOCK_AT_RISK))
+    page = Visitor(outer, "ada").raw.get(f"/airflow{DESK_PREFIX}{case(one.id)}").text
+    found = re.findall(r'(?:href|action|src|data-load)="(/[^"]*)"', page)
+    assert {f"/airflow{DESK_PREFIX}/playbook#flow-stalled", f"/airflow{DESK_PREFIX}/"} <= set(found)
+    assert not [address for address in found if not re.match(r"/airflow/(?!airflow)", address)]
 
 
 def test_the_page_waits_for_no_other_system(visitor: Visitors, world: Reviewing) -> None:

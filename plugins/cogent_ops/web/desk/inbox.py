@@ -17,11 +17,11 @@ from urllib.parse import quote, unquote
 from starlette.requests import Request
 from starlette.responses import Response
 
+from cogent_ops.addresses import DESK_PREFIX, NIGHTS_PREFIX, playbook_address
 from cogent_ops.domain.exceptions import OPEN, Action, Kind, Owner
 from cogent_ops.domain.policies import KindPolicy
 from cogent_ops.domain.wording import Span
 from cogent_ops.errors import ConfigError, PermanentError
-from cogent_ops.pages import DESK_PREFIX, NIGHTS_PREFIX
 from cogent_ops.services.beside import place_of
 from cogent_ops.services.case import ENDING, LABELS, QUICK, SILENCES, TRYING, Case, case_of
 from cogent_ops.services.inbox import Due, InboxLists, View
@@ -221,7 +221,7 @@ class _Pages:
             query=lambda **changes: query_of(view, **changes),
             beside=sides.of(case.one) if is_shown else None,
             is_asked=is_asked,
-            **_advice(request, case.policy, visit.link),
+            **_advice(case.policy, visit.link),
             anchor=review.policies.playbook(case.one.kind),
             place=place_of(case.one),
             night=_night(case.one),
@@ -368,13 +368,15 @@ def _reveal(review: Review, number: int, visit: Visit) -> str:
         raise NotFound(str(error)) from error
 
 
-def _advice(request: Request, policy: KindPolicy, link: str) -> dict[str, Any]:
+def _advice(policy: KindPolicy, link: str) -> dict[str, Any]:
     """What the playbook says about a kind, in the pieces that the page shows."""
-    prefix = str(request.scope.get("root_path", "")).rstrip("/")
-    root = prefix.removesuffix(DESK_PREFIX)
 
     def said(text: str) -> list[Span]:
-        return [replace(one, href=_lead(one.href, prefix, root)) for one in words(text, link)]
+        # This page is not the playbook's, so a place in it is told by its whole address.
+        return [
+            replace(one, href=playbook_address(one.href[1:])) if one.href.startswith("#") else one
+            for one in words(text, link)
+        ]
 
     card = policy.playbook
     advice = [
@@ -389,11 +391,6 @@ def _advice(request: Request, policy: KindPolicy, link: str) -> dict[str, Any]:
         "advice": [(label, said(text)) for label, text in advice],
         "checks": [said(text) for text in card.checks],
     }
-
-
-def _lead(href: str, prefix: str, root: str) -> str:
-    """An address of the playbook, from a page that is not the playbook's."""
-    return f"{prefix}/playbook{href}" if href.startswith("#") else root + href if href else ""
 
 
 def _night(one: StoredException) -> str:
