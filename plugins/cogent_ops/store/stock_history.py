@@ -81,7 +81,6 @@ class Mended:
 
     batch: str
     place: Place
-    link: str
     units: int
     found_at: datetime
 
@@ -174,8 +173,8 @@ class StockHistory:
         """Orders changed since a moment whose recorded effect is not what their movements come to."""
         changed = select(_O.order_id).where(_O.link == link, _O.modified_at >= since)
         with self._database.read() as conn:
-            ids = conn.execute(changed.order_by(_O.order_id)).scalars().all()
-            return [one for chunk in chunks(ids) for one in _unmoved_twice(conn, link, chunk)]
+            ids = conn.execute(changed).scalars().all()
+        return self.unmoved_among(link, ids)
 
     def unmoved_among(self, link: str, order_ids: Iterable[str]) -> list[Unmoved]:
         """Those of the orders whose recorded effect is not what their movements come to."""
@@ -216,7 +215,7 @@ class StockHistory:
         """What other links have mended in batches that are unfinished or were settled since a moment."""
         recent = or_(_B.settled_at.is_(None), _B.settled_at >= since)
         query = (
-            select(_B.id, _M.sku, _M.channel, _M.link, func.sum(_M.delta), func.max(_M.occurred_at))
+            select(_B.id, _M.sku, _M.channel, func.sum(_M.delta), func.max(_M.occurred_at))
             .select_from(stock_batch.join(movement, _M.batch_id == _B.id))
             .where(_B.project == project, recent, _M.source == Source.HEAL, _M.link != link)
             .where(_M.state != MovementState.EXCLUDED)
@@ -225,8 +224,8 @@ class StockHistory:
         )
         with self._database.read() as conn:
             return [
-                Mended(id_, Place(sku, channel), by, int(units or 0), found_at)
-                for id_, sku, channel, by, units, found_at in conn.execute(query)
+                Mended(id_, Place(sku, channel), int(units or 0), found_at)
+                for id_, sku, channel, units, found_at in conn.execute(query)
             ]
 
     def healed_since(

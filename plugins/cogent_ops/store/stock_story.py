@@ -200,11 +200,7 @@ def _remembered(conn: Connection, project: str, place: Place) -> Remembered | No
         _P.project == project, _P.sku == place.sku, _P.channel == place.channel
     )
     row = conn.execute(query).one_or_none()
-    return (
-        None
-        if row is None
-        else Remembered(row.entry_id, row.version, row.on_stock, row.available, row.read_at)
-    )
+    return None if row is None else Remembered(row.entry_id, row.on_stock, row.available, row.read_at)
 
 
 def _level(conn: Connection, link: str, place: Place) -> LevelSaid | None:
@@ -222,7 +218,7 @@ def _flag(conn: Connection, link: str, sku: str) -> FlagSaid | None:
     wanted = flags(row.in_stock, row.purchasable)
     is_known = row.told_in_stock is not None and row.told_purchasable is not None
     told = flags(row.told_in_stock, row.told_purchasable) if is_known else None
-    return FlagSaid(row.product_id, wanted, told, row.wanted_at, row.told_at, row.refusals)
+    return FlagSaid(wanted, told, row.wanted_at, row.told_at, row.refusals)
 
 
 def flags(in_stock: bool, purchasable: bool) -> str:
@@ -233,11 +229,11 @@ def flags(in_stock: bool, purchasable: bool) -> str:
 
 def _protected(conn: Connection, link: str, place: Place) -> Protected | None:
     one = protection.c
-    query = select(one.buffer, one.pending, one.since).where(
+    query = select(one.buffer, one.since).where(
         one.link == link, one.sku == place.sku, one.channel == place.channel
     )
     row = conn.execute(query).one_or_none()
-    return None if row is None else Protected(row.buffer, row.pending, row.since)
+    return None if row is None else Protected(row.buffer, row.since)
 
 
 def _findings(conn: Connection, link: str, place: Place, since: datetime) -> list[Row[Any]]:

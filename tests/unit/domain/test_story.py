@@ -66,7 +66,7 @@ def sent(id_: str, minutes: float, delta: int, before: int | None, **more: Any) 
 
 def entry(on_stock: int, **more: Any) -> EntryRead:
     given: dict[str, Any] = {"available": on_stock, "batch": None, "changed_by": "us", "changed_at": at(0)}
-    return EntryRead(id="e", version=1, on_stock=on_stock, created_at=at(-9999), **(given | more))
+    return EntryRead(on_stock=on_stock, **(given | more))
 
 
 def known(ledger: Ledger, shop: ShopSide, **more: Any) -> Known:
@@ -263,7 +263,7 @@ def test_nothing_known_is_said_to_be_nothing() -> None:
 
 
 def test_what_is_remembered_stands_in_while_commercetools_is_down() -> None:
-    ledger = replace(SOLD, remembered=Remembered("e", 3, 18, 17, at(10)))
+    ledger = replace(SOLD, remembered=Remembered("e", 18, 17, at(10)))
     story = tell(known(ledger, ShopSide(None, problem="down")))
     assert (story.shop.number, story.shop.available, story.shop.read_at) == (18, 17, None)
     assert "20 Nov 09:10 UTC" in story.shop.text

@@ -56,7 +56,6 @@ class Remembered:
     """What commercetools said of the entry last, as far as we have moved it."""
 
     entry_id: str
-    version: int
     on_stock: int
     available: int
     read_at: datetime
@@ -77,7 +76,6 @@ class LevelSaid:
 class FlagSaid:
     """The variant's own two flags, as they should be told and were told last, in words."""
 
-    product_id: str
     wanted: str
     told: str | None
     wanted_at: datetime
@@ -90,7 +88,6 @@ class Protected:
     """Units that kiosks are told less while stock is late."""
 
     buffer: int
-    pending: int
     since: datetime
 
 
@@ -154,11 +151,6 @@ class Ledger:
     log: tuple[Logged, ...] = ()
     orders: Mapping[str, str] | None = None
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether the store has never heard of the place."""
-        return not (self.movements or self.batches or self.level or self.remembered or self.findings)
-
 
 # commercetools
 
@@ -171,12 +163,9 @@ class EntryRead:
     :param changed_by: API client that changed it last, or a word for a person; empty: not known.
     """
 
-    id: str
-    version: int
     on_stock: int
     available: int
     batch: str | None
-    created_at: datetime
     changed_at: datetime
     changed_by: str
 

@@ -62,11 +62,6 @@ class Moves:
     sales: pa.Table
     mended: pa.Table
 
-    @property
-    def tables(self) -> tuple[pa.Table, pa.Table]:
-        """The ledger and the orders."""
-        return self.ledger, self.sales
-
 
 class StockReadings:
     """Reads what a stock comparison needs."""

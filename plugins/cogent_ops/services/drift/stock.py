@@ -90,7 +90,8 @@ class StockComparison:
         # After the entries, so that every change that an entry names is in it.
         moves = self.readings.moves(since)
         for turn in range(self.rules.rereads + 1):
-            found = expect(before, overlaid(first, again), *moves.tables, self.lag, moves.mended)
+            now = overlaid(first, again)
+            found = expect(before, now, moves.ledger, moves.sales, self.lag, moves.mended)
             now_off = _off(found)
             open_ = _unsettled(found, now_off, seen)
             if not open_ or turn == self.rules.rereads:

@@ -116,12 +116,9 @@ class ShopReader:
 
 def _entry(raw: Json) -> EntryRead:
     return EntryRead(
-        id=raw["id"],
-        version=raw["version"],
         on_stock=int(raw["quantityOnStock"]),
         available=int(raw["availableQuantity"]),
         batch=last_batch(raw),
-        created_at=datetime.fromisoformat(raw["createdAt"]),
         changed_at=datetime.fromisoformat(raw["lastModifiedAt"]),
         changed_by=_who(raw.get("lastModifiedBy")),
     )
