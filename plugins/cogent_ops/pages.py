@@ -10,30 +10,12 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseOperatorLink
 
-from cogent_ops.addresses import (
-    DESK_PREFIX,
-    GOVERNANCE_PREFIX,
-    NIGHTS_PREFIX,
-    REPORTS_PREFIX,
-    exception_address,
-)
+from cogent_ops.addresses import GOVERNANCE_PREFIX, NIGHTS_PREFIX, REPORTS_PREFIX
 from cogent_ops.links import DEFAULT_LINK
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
-
-__all__ = [
-    "DESK_PREFIX",
-    "GOVERNANCE_PREFIX",
-    "NIGHTS_PREFIX",
-    "REPORTS_PREFIX",
-    "MonthLink",
-    "NightLink",
-    "ReportLink",
-    "exception_address",
-    "run_key",
-]
 
 
 def run_key(dag_id: str, run_id: str) -> str:

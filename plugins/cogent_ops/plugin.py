@@ -9,45 +9,23 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from cogent_ops.pages import (
-    DESK_PREFIX,
-    GOVERNANCE_PREFIX,
-    NIGHTS_PREFIX,
-    REPORTS_PREFIX,
-    MonthLink,
-    NightLink,
-    ReportLink,
-)
+from cogent_ops.addresses import DESK_PREFIX, GOVERNANCE_PREFIX, NIGHTS_PREFIX, REPORTS_PREFIX
+from cogent_ops.pages import MonthLink, NightLink, ReportLink
 
 VIEWS = [
     {
-        "name": "Sync Health",
-        "href": f"{DESK_PREFIX}/",
+        "name": name,
+        "href": f"{prefix}/",
         "destination": "nav",
         "category": "browse",
-        "url_route": "cogent-ops-desk",
-    },
-    {
-        "name": "Catalogue reports",
-        "href": f"{REPORTS_PREFIX}/",
-        "destination": "nav",
-        "category": "browse",
-        "url_route": "cogent-ops-reports",
-    },
-    {
-        "name": "Nights",
-        "href": f"{NIGHTS_PREFIX}/",
-        "destination": "nav",
-        "category": "browse",
-        "url_route": "cogent-ops-nights",
-    },
-    {
-        "name": "Months",
-        "href": f"{GOVERNANCE_PREFIX}/",
-        "destination": "nav",
-        "category": "browse",
-        "url_route": "cogent-ops-governance",
-    },
+        "url_route": prefix.strip("/").replace("_", "-").replace("/", "-"),
+    }
+    for name, prefix in (
+        ("Sync Health", DESK_PREFIX),
+        ("Catalogue reports", REPORTS_PREFIX),
+        ("Nights", NIGHTS_PREFIX),
+        ("Months", GOVERNANCE_PREFIX),
+    )
 ]
 LINKS = [ReportLink(), NightLink(), MonthLink()]
 LIVE_STOCK_PREFIX = "/cogent_ops/live-stock"
@@ -72,21 +50,17 @@ class CogentOpsPlugin(AirflowPlugin):
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]  # a property defers the import
         """The web apps, built by the API server alone."""
         from cogent_ops.web import governance, live_stock, movements, nights, reports
-        from cogent_ops.web.desk.app import create_app
+        from cogent_ops.web.desk import app as desk
 
+        apps = {
+            "desk": (desk, DESK_PREFIX),
+            "reports": (reports, REPORTS_PREFIX),
+            "nights": (nights, NIGHTS_PREFIX),
+            "governance": (governance, GOVERNANCE_PREFIX),
+            "live stock": (live_stock, LIVE_STOCK_PREFIX),
+            "movements": (movements, MOVEMENTS_PREFIX),
+        }
         return [
-            {"name": "cogent_ops desk", "app": create_app(), "url_prefix": DESK_PREFIX},
-            {"name": "cogent_ops reports", "app": reports.create_app(), "url_prefix": REPORTS_PREFIX},
-            {"name": "cogent_ops nights", "app": nights.create_app(), "url_prefix": NIGHTS_PREFIX},
-            {
-                "name": "cogent_ops governance",
-                "app": governance.create_app(),
-                "url_prefix": GOVERNANCE_PREFIX,
-            },
-            {
-                "name": "cogent_ops live stock",
-                "app": live_stock.create_app(),
-                "url_prefix": LIVE_STOCK_PREFIX,
-            },
-            {"name": "cogent_ops movements", "app": movements.create_app(), "url_prefix": MOVEMENTS_PREFIX},
+            {"name": f"cogent_ops {name}", "app": module.create_app(), "url_prefix": prefix}
+            for name, (module, prefix) in apps.items()
         ]

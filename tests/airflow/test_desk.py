@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from tests.support.desk import ORIGIN, Clock, Visitor
 
-from cogent_ops.pages import DESK_PREFIX
+from cogent_ops.addresses import DESK_PREFIX
 from cogent_ops.web.desk.access import visit_of
 
 if TYPE_CHECKING:

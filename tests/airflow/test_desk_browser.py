@@ -10,7 +10,7 @@ from tests.support.desk import Clock, Seat, assert_accessible, assert_no_overflo
 from tests.support.snapshots import NOW, bad_day, good_day, keep, keep_day, many_stores
 from tests.support.tales import tale
 
-from cogent_ops.pages import DESK_PREFIX
+from cogent_ops.addresses import DESK_PREFIX
 from cogent_ops.store import Store
 
 if TYPE_CHECKING:

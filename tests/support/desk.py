@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cogent_ops.pages import DESK_PREFIX
+from cogent_ops.addresses import DESK_PREFIX
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

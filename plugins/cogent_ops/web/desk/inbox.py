@@ -8,7 +8,7 @@ is stands in the answer to the form that asked for it, and nowhere else.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -115,7 +115,7 @@ class _Pages:
         """The list."""
         visit = visit_of(request)
         review = self._reading(visit)
-        view = view_of(request.query_params, request.cookies.get(TEAM_COOKIE, ""))
+        view = _view(request)
         found = self._lists(review).page(view, visit.now)
         kinds = {Kind(group.kind) for group in found.groups}
         policy = review.policies.kinds[view.kind] if view.kind and view.cause else None
@@ -162,7 +162,7 @@ class _Pages:
         form = visit.form
         name = str(form.get("deed") or "")
         action = next((one for one in BULK if one.value == name), None)
-        ids = list(_chosen(review, visit))
+        ids = _chosen(review, visit)
         if action is None or not ids:
             what = "Choose what to do." if ids else "Tick the exceptions, or a cause, that it is about."
             return self.inbox(request, Failed("bulk", what, _typed(visit)))
@@ -172,7 +172,7 @@ class _Pages:
             )
         decision = _decision(visit, action)
         done, left = _carry_out(review, decision, ids)
-        view = view_of(request.query_params, request.cookies.get(TEAM_COOKIE, ""))
+        view = _view(request)
         return self.desk.page(
             request,
             "desk/inbox_done.html",
@@ -200,7 +200,7 @@ class _Pages:
         visit = visit_of(request)
         review = self._reading(visit)
         case = _case(review, number, visit)
-        view = view_of(request.query_params, request.cookies.get(TEAM_COOKIE, ""))
+        view = _view(request)
         around = self._lists(review).neighbours(view, number, visit.now)
         after = _number(request.query_params.get("next")) if around.place is None else None
         sides = self.desk.runtime(visit.link).side_by_side()
@@ -255,7 +255,7 @@ class _Pages:
         action = next((one for one in Action if one.value == deed), None)
         if action is None:
             raise NotFound(f"There is no such deed. There are: {', '.join((*Action, 'silence', 'lift'))}.")
-        view = view_of(request.query_params, request.cookies.get(TEAM_COOKIE, ""))
+        view = _view(request)
         after = self._lists(review).neighbours(view, number, visit.now).after
         (done,) = review.carry_out(_decision(visit, action), [number])
         if not done.is_done:
@@ -268,7 +268,7 @@ class _Pages:
 
     def _silence(self, request: Request, review: Review, number: int, deed: str) -> Response:
         visit = visit_of(request)
-        view = view_of(request.query_params, request.cookies.get(TEAM_COOKIE, ""))
+        view = _view(request)
         silence = review.show(number).silence
         try:
             if deed == "lift":
@@ -315,6 +315,10 @@ def view_of(params: Mapping[str, str], team: str) -> View:
         cause=params.get("cause", "") if kind else "",
         page=max(1, _number(params.get("page")) or 1),
     )
+
+
+def _view(request: Request) -> View:
+    return view_of(request.query_params, request.cookies.get(TEAM_COOKIE, ""))
 
 
 def query_of(view: View, **changes: Any) -> dict[str, str]:
@@ -401,7 +405,7 @@ def _night(one: StoredException) -> str:
 
 def _decision(visit: Visit, action: Action) -> Decision:
     """What a form says; a field that was left as it was is no correction."""
-    form = {name: value for name, value in visit.form.items() if isinstance(value, str)}
+    form = _typed(visit)
     edits: dict[str, str] = {}
     if action in TRYING:
         for name, value in form.items():
@@ -438,7 +442,7 @@ def _bulk_deeds(review: Review, kinds: set[Kind], *, is_closed: bool) -> list[tu
     ]
 
 
-def _chosen(review: Review, visit: Visit) -> Iterator[int]:
+def _chosen(review: Review, visit: Visit) -> list[int]:
     """The exceptions that a form is about: single ones, and all of causes."""
     named = [*visit.form.getlist("id"), *str(visit.form.get("ids") or "").split(",")]
     found = {number: None for value in named if (number := _number(str(value)))}
@@ -449,7 +453,7 @@ def _chosen(review: Review, visit: Visit) -> Iterator[int]:
                 found.update((one, None) for one in review.ids_of_cause(number))
             except PermanentError as error:
                 raise NotFound(str(error)) from error
-    return iter(found)
+    return list(found)
 
 
 def _carry_out(review: Review, decision: Decision, ids: list[int]) -> tuple[list[Done], list[int]]:
