@@ -64,24 +64,17 @@ class Naming:
         :raises UnknownPlace: when the SKU or the store is unknown, or several stores may be meant.
         """
         sku, at, location = one_line(text).rpartition("@")
-        if not at:
-            sku, location = location, self._only_place(location)
-        sku, location = sku.strip(), location.strip()
+        sku, location = (sku.strip(), location.strip()) if at else (location.strip(), "")
         if not sku:
             raise UnknownPlace("Name an article and a store, such as A0E2000000024BF@berlin.")
+        places = self.store.stock_story.places_of(self._link, self.project, sku)
+        if not at:
+            location = _only_place(sku, places)
         names = self._stores()
-        channel = self._channel(sku, location, names)
-        place = Place(sku, channel)
-        self._require_known(place)
-        return Named(place, names.get(channel, channel))
-
-    def _only_place(self, sku: str) -> str:
-        """The store of a SKU that was given without one."""
-        places = self.store.stock_story.places_of(self._link, self.project, sku.strip())
-        if len(places) > 1:
-            names = ", ".join(f"'{one}'" for one in places[:NAMED])
-            raise UnknownPlace(f"'{sku}' is in {len(places)} places; say which: {names}.")
-        return places[0].channel if places else ""
+        channel = self._channel(location, names, places)
+        if not places:
+            self._require_known(sku)
+        return Named(Place(sku, channel), names.get(channel, channel))
 
     # Stores
 
@@ -103,13 +96,15 @@ class Naming:
             given or one_line(any_language(channel.get("name") or {}, self.config.locales)) or channel["key"]
         )
 
-    def _channel(self, sku: str, given: str, names: Mapping[str, str]) -> str:
-        """Key of the Channel; empty: the pool without one."""
+    def _channel(self, given: str, names: Mapping[str, str], places: Sequence[Place]) -> str:
+        """Key of the Channel; empty: the pool without one.
+
+        :param places: where the article is known to be.
+        """
         if not given or given == NO_CHANNEL:
             return ""
         key = own_channel(given) or given
-        known = {one.channel for one in self.store.stock_story.places_of(self._link, self.project, sku)}
-        if key in names or key in known:
+        if key in names or key in {one.channel for one in places}:
             return key
         called = sorted(key for key, name in names.items() if _folded(name) == _folded(given))
         if len(called) == 1:
@@ -137,15 +132,12 @@ class Naming:
 
     # SKUs
 
-    def _require_known(self, place: Place) -> None:
-        """Refuse a SKU that neither the store nor commercetools knows.
+    def _require_known(self, sku: str) -> None:
+        """Refuse a SKU that no catalogue run has seen and commercetools does not know.
 
         :raises UnknownPlace: with what it is instead, where somebody knows.
         """
-        sku, store = place.sku, self.store
-        if store.catalogue.registered(self._link, [sku]):
-            return
-        if store.stock_story.places_of(self._link, self.project, sku) or self._is_in_shop(sku):
+        if self.store.catalogue.registered(self._link, [sku]) or self._is_in_shop(sku):
             return
         hint = self._identifier().identify_sku(sku) or self._like(sku)
         unasked = f" commercetools could not be asked: {self.problem}" if self.problem else ""
@@ -170,6 +162,14 @@ class Naming:
 
     def _identifier(self) -> Identifier:
         return Identifier(self.config, self.store, None if self.problem else self._client())
+
+
+def _only_place(sku: str, places: Sequence[Place]) -> str:
+    """The store of a SKU that was given without one."""
+    if len(places) > 1:
+        names = ", ".join(f"'{one}'" for one in places[:NAMED])
+        raise UnknownPlace(f"'{sku}' is in {len(places)} places; say which: {names}.")
+    return places[0].channel if places else ""
 
 
 def _folded(text: str) -> str:
