@@ -11,6 +11,7 @@ from cogent_ops.addresses import QUESTIONS, exception_address, inbox_address, pl
 from cogent_ops.domain.drills import MARK, NOTICE
 from cogent_ops.domain.money import Money, show
 from cogent_ops.domain.policies import Policies
+from cogent_ops.domain.text import span
 from cogent_ops.domain.wording import plain
 from cogent_ops.links import DEFAULT_LINK
 from cogent_ops.store import StoredException
@@ -116,13 +117,8 @@ def _cut(text: str) -> str:
 
 
 def waited(since: timedelta) -> str:
-    """A time span as people say it: ``22 min``, ``5 h``, ``3 days``."""
-    minutes = int(since.total_seconds() // 60)
-    if minutes < 1:
-        return "under a minute"
-    if minutes < 90:
-        return f"{minutes} min"
-    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60)} days"
+    """A time span as people say it; nobody waits for seconds."""
+    return span(since.total_seconds()) if since >= timedelta(minutes=1) else "under a minute"
 
 
 def _whose(telling: Telling, policies: Policies) -> str:
