@@ -21,12 +21,13 @@ from cogent_ops.domain.stock import MovementState, Source
 from cogent_ops.store.availability import FLAG_DUE, LEVEL_DUE
 from cogent_ops.store.bucket import Bucket
 from cogent_ops.store.budget import read_buckets
-from cogent_ops.store.drift import FindingState
+from cogent_ops.store.drift import FindingState, StoredNight
 from cogent_ops.store.engine import Database
 from cogent_ops.store.exceptions import drill_clause
 from cogent_ops.store.orders import CaptureState, Origin
 from cogent_ops.store.schema import (
     drift_finding,
+    drift_night,
     exception,
     kiosk_order,
     movement,
@@ -49,7 +50,7 @@ _L, _F, _P, _R, _E, _W = (
     exception.c,
     watermark.c,
 )
-_D = drift_finding.c
+_D, _N = drift_finding.c, drift_night.c
 
 
 class Measures:
@@ -234,6 +235,14 @@ class Measures:
         return Arrived(done, recent, max(0.0, found[0]), max(0.0, found[-1]))
 
     # Nights
+
+    def last_night(self, link: str) -> StoredNight | None:
+        """The last night that was compared; one that was made up for later says nothing of the present."""
+        wanted = (_N.link == link, _N.finished_at.is_not(None), ~_N.backfilled)
+        query = select(drift_night).where(*wanted).order_by(_N.night.desc()).limit(1)
+        with self._database.read() as conn:
+            row = conn.execute(query).one_or_none()
+        return None if row is None else StoredNight(**row._mapping)
 
     def proposals(self, link: str) -> int:
         """Differences that wait for a person's yes or no."""

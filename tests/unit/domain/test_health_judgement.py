@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cogent_ops.domain.health.judgement import StoreSigns, budget, overall, stores
+from cogent_ops.domain.health.judgement import budget, overall, stores
 from cogent_ops.domain.health.model import (
     Account,
     Check,
@@ -35,14 +35,14 @@ def flows(*late: tuple[Flow, State, float | None]) -> list[Freshness]:
 
 def test_stores_come_the_worst_first_with_what_is_wrong() -> None:
     found = stores(
-        {"fine": (FINE,), "lost": (LOST,)},
-        {
-            "fine": StoreSigns("Fine"),
-            "risky": StoreSigns("Risky", at_risk=4),
-            "silent": StoreSigns("Silent", State.LATE, ("no order",), open=2),
-        },
+        [
+            store("Fine", State.GOOD, hours=(FINE,)),
+            store("Lost", State.GOOD, hours=(LOST,)),
+            store("Risky", State.GOOD).model_copy(update={"at_risk": 4}),
+            store("Silent", State.LATE, "no order").model_copy(update={"open": 2}),
+        ]
     )
-    assert [one.name for one in found] == ["lost", "Risky", "Silent", "Fine"]
+    assert [one.name for one in found] == ["Lost", "Risky", "Silent", "Fine"]
     assert [one.state for one in found] == [State.BAD, State.LATE, State.LATE, State.GOOD]
     assert found[0].reasons == ("1 order unaccounted for, of the hour from 10:00 UTC",)
     assert (found[1].reasons, found[2].reasons) == (("4 units may be sold twice",), ("no order",))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from cogent_ops.domain.health.model import (
@@ -11,8 +10,6 @@ from cogent_ops.domain.health.model import (
     BudgetUse,
     Check,
     Freshness,
-    HourAccount,
-    Kiosk,
     State,
     StoreHealth,
     worst,
@@ -23,64 +20,31 @@ from cogent_ops.domain.text import counted
 LOW_FACTOR = 0.5
 
 
-@dataclass(frozen=True)
-class StoreSigns:
-    """What is known of a store besides its accounts.
+def stores(known: Iterable[StoreHealth]) -> list[StoreHealth]:
+    """Stores, the worst first, with what their accounts and their units at risk say of them, too.
 
-    :param state: how it stands by these signs alone, with ``reasons`` in words.
+    :param known: how each stands by everything else, with ``reasons`` in words.
     """
-
-    name: str = ""
-    state: State = State.GOOD
-    reasons: tuple[str, ...] = ()
-    last_order: datetime | None = None
-    expected: float = 0.0
-    kiosks: tuple[Kiosk, ...] = ()
-    at_risk: int = 0
-    open: int = 0
-
-
-def stores(
-    hours: Mapping[str, tuple[HourAccount, ...]], signs: Mapping[str, StoreSigns]
-) -> list[StoreHealth]:
-    """All stores that anything is known of, the worst first.
-
-    :param hours: their accounts by place.
-    :param signs: what else is known, by place.
-    """
-    found = [
-        _store(place, hours.get(place, ()), signs.get(place, StoreSigns())) for place in {*hours, *signs}
-    ]
     order = list(State)
     return sorted(
-        found, key=lambda one: (-order.index(one.state), -one.at_risk, -one.open, one.name, one.place)
+        map(_judged, known),
+        key=lambda one: (-order.index(one.state), -one.at_risk, -one.open, one.name, one.place),
     )
 
 
-def _store(place: str, hours: tuple[HourAccount, ...], signs: StoreSigns) -> StoreHealth:
-    state, reasons = signs.state, []
+def _judged(store: StoreHealth) -> StoreHealth:
+    state, reasons = store.state, list[str]()
     for what, accounts in (
-        ("order", [(hour.hour, hour.orders) for hour in hours]),
-        ("unit", [(hour.hour, hour.units) for hour in hours]),
+        ("order", [(hour.hour, hour.orders) for hour in store.hours]),
+        ("unit", [(hour.hour, hour.units) for hour in store.hours]),
     ):
         if lost := [(hour, account) for hour, account in accounts if account.unexplained]:
             state = State.BAD
             reasons.append(_unexplained(what, lost))
-    if signs.at_risk:
+    if store.at_risk:
         state = worst(state, State.LATE)
-        reasons.append(f"{counted(signs.at_risk, 'unit')} may be sold twice")
-    return StoreHealth(
-        place=place,
-        name=signs.name or place or "No store",
-        state=state,
-        hours=hours,
-        last_order=signs.last_order,
-        expected=signs.expected,
-        kiosks=signs.kiosks,
-        at_risk=signs.at_risk,
-        open=signs.open,
-        reasons=(*reasons, *signs.reasons),
-    )
+        reasons.append(f"{counted(store.at_risk, 'unit')} may be sold twice")
+    return store.model_copy(update={"state": state, "reasons": (*reasons, *store.reasons)})
 
 
 def _unexplained(what: str, lost: Sequence[tuple[datetime, Account]]) -> str:

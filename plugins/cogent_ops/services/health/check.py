@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -16,7 +16,6 @@ from cogent_ops.config import LinkConfig
 from cogent_ops.domain.exceptions import Kind
 from cogent_ops.domain.health import judgement
 from cogent_ops.domain.health.freshness import Verdict, judge
-from cogent_ops.domain.health.judgement import StoreSigns
 from cogent_ops.domain.health.model import (
     RISKS,
     AtRisk,
@@ -26,6 +25,7 @@ from cogent_ops.domain.health.model import (
     Freshness,
     Snapshot,
     State,
+    StoreHealth,
 )
 from cogent_ops.domain.health.sentence import sentence
 from cogent_ops.domain.money import Money
@@ -152,7 +152,7 @@ class HealthCheck:
         risks: Sequence[AtRisk],
         unseen: tuple[Check, ...],
     ) -> Snapshot:
-        stores = judgement.stores(accounted.hours, self._signs(now, accounted, outside, risks))
+        stores = judgement.stores(self._stores(accounted, outside, risks))
         checks = (*outside.checks, *unseen)
         return Snapshot(
             link=self.link,
@@ -169,36 +169,35 @@ class HealthCheck:
             changes=self._changes.lately(now),
         )
 
-    def _signs(
-        self, now: datetime, accounted: Accounted, outside: OutsideReport, risks: Sequence[AtRisk]
-    ) -> dict[str, StoreSigns]:
-        """What is known of each store besides its accounts."""
+    def _stores(
+        self, accounted: Accounted, outside: OutsideReport, risks: Sequence[AtRisk]
+    ) -> Iterator[StoreHealth]:
+        """What is known of each store."""
         names = {**accounted.names, **outside.stores}
         named = self.store.measures.open_by_place(self.link)
         at_risk = Counter[str]()
         for one in risks:
             at_risk[one.place] += one.units
         places = {*accounted.hours, *outside.stores, *outside.kiosks, *outside.quiet, *at_risk}
-        signs: dict[str, StoreSigns] = {}
         for place in places:
-            kiosks = outside.kiosks.get(place, ()) if place else ()
+            name = names.get(place, place)
             quiet = outside.quiet.get(place)
             reasons = outside.reasons.get(place, ())
-            signs[place] = StoreSigns(
-                name=names.get(place, place),
+            yield StoreHealth(
+                place=place,
+                name=name or "No store",
                 state=State.LATE if reasons else State.GOOD,
                 reasons=reasons,
+                hours=accounted.hours.get(place, ()),
                 last_order=quiet.last_order if quiet else None,
                 expected=quiet.expected if quiet else 0.0,
-                kiosks=kiosks,
+                kiosks=outside.kiosks.get(place, ()) if place else (),
                 at_risk=at_risk[place],
-                open=sum(named[name] for name in {place, names.get(place, place)} if name),
+                open=sum(named[known] for known in {place, name} if known),
             )
-        return signs
 
     def _drift(self) -> DriftSummary | None:
-        nights = self.store.drift.nights(self.link, 10)
-        last = next((one for one in nights if one.finished_at is not None and not one.backfilled), None)
+        last = self.store.measures.last_night(self.link)
         if last is None or last.finished_at is None:
             return None
         findings, units, money = Counter[str](), 0, Counter[str]()

@@ -134,13 +134,10 @@ class Readings:
         )
 
     def _drift(self) -> _Measured:
-        nights = [
-            one for one in self.store.drift.nights(self.link, 10) if one.finished_at and not one.backfilled
-        ]
-        return _Measured(
-            max((one.finished_at for one in nights if one.finished_at), default=None),
-            Waiting(review=self.store.measures.proposals(self.link)),
-        )
+        measures = self.store.measures
+        last = measures.last_night(self.link)
+        finished = None if last is None else last.finished_at
+        return _Measured(finished, Waiting(review=measures.proposals(self.link)))
 
     def _failures(self) -> dict[str, Sequence[str]]:
         """What has failed, by DAG: the likeliest reason why its flow is late."""
