@@ -389,20 +389,20 @@ def policies_in_force() -> Policies:
 
     The log says so, and :func:`load_policies` says it to whoever looks at exceptions or sends messages.
     """
-    try:
-        return load_policies()
-    except ConfigError as error:
-        log.warning("The released policies count, because the business's own cannot be used: %s", error)
-        return _over_the_released(Policies, EXCEPTIONS_FILE, None, 0)
+    return _in_force(Policies, EXCEPTIONS_FILE)
 
 
 def book_in_force() -> Book:
     """The playbook for those who need it now; the released one, and a line in the log, where the own has a mistake."""
+    return _in_force(Book, PLAYBOOK_FILE)
+
+
+def _in_force(model: type[Model], name: str) -> Model:
     try:
-        return load_book()
+        return _read(model, name, None)
     except ConfigError as error:
-        log.warning("The released playbook counts, because the business's own cannot be used: %s", error)
-        return _over_the_released(Book, PLAYBOOK_FILE, None, 0)
+        log.warning("The released %s counts, because the business's own cannot be used: %s", name, error)
+        return _over_the_released(model, name, None, 0)
 
 
 # The cache is typed away by functools, so this is what callers see of it.

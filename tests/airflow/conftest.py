@@ -102,7 +102,9 @@ def desk_url(airflow_app: FastAPI) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: the loop that drives the browser counts as running in this thread until the browser is
+# closed, so every later test of the same worker that starts a loop of its own would fail.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A headless Chromium."""
     from tests.support.desk import chromium, started_browser

@@ -170,7 +170,7 @@ def test_the_check_of_commands_can_fail() -> None:
 
 
 def test_what_is_typed_stands_in_backticks() -> None:
-    typed = re.compile(rf"cogent-ops |\\b({'|'.join(DAGS)})\\b|[a-z]_[a-z]")
+    typed = re.compile(rf"cogent-ops |\b({'|'.join(DAGS)})\b|[a-z]_[a-z]")
     assert [(where, one.text) for where, one in SPANS if one.style != "code" and typed.search(one.text)] == []
 
 

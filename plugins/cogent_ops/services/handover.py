@@ -40,6 +40,9 @@ PRACTISED = timedelta(days=90)
 NIGHTLY = timedelta(hours=48)
 #: So many drills of an owner are looked at, the latest first.
 _DRILLS = 20
+#: The one point that is looked at and that a person may answer all the same, and all that may be answered.
+HOURS = "hours"
+_ANSWERED = (HOURS, *(one.key for one in QUESTIONS))
 
 
 @dataclass(frozen=True)
@@ -116,22 +119,17 @@ class Handover:
         if question is not None:
             return question
         looked = {one.key: one for one in self._looks()}
-        if key == "hours":
+        if key == HOURS:
             return Question(key, looked[key].role, looked[key].text)
         if key in looked:
             raise PermanentError(f"'{key}' is looked at, so nobody can answer it: see what it says to do.")
-        named = ", ".join(["hours", *(one.key for one in QUESTIONS)])
-        raise PermanentError(f"There is no question '{key}'. There are: {named}.")
+        raise PermanentError(f"There is no question '{key}'. There are: {', '.join(_ANSWERED)}.")
 
     def _answers(self) -> Mapping[str, LogEntry]:
         """The youngest answer to each question."""
-        keys = ["hours", *(one.key for one in QUESTIONS)]
-        found = {key: self.store.audit_log.entries(_subject(key)) for key in keys}
-        mine = {
-            key: next((one for one in entries if one.link == self.link), None)
-            for key, entries in found.items()
-        }
-        return {key: one for key, one in mine.items() if one is not None}
+        subjects = {_subject(key): key for key in _ANSWERED}
+        found = self.store.audit_log.latest(subjects, (CONFIRM,), link=self.link)
+        return {subjects[subject]: one for subject, one in found.items()}
 
     def _looked(self, one: Looked, now: datetime, answers: Mapping[str, LogEntry]) -> Point:
         try:
@@ -158,9 +156,7 @@ class Handover:
             self._channels,
         )
         yield Looked("deputies", platform, "Every owner has somebody who stands in.", self._deputies)
-        yield Looked(
-            "hours", platform, "Business hours and days off are those of this business.", self._hours
-        )
+        yield Looked(HOURS, platform, "Business hours and days off are those of this business.", self._hours)
         yield Looked(
             "audit",
             Owner.MERCHANDISING,
@@ -323,7 +319,7 @@ class Handover:
             after = timedelta(seconds=round((last.acknowledged_in or timedelta()).total_seconds()))
             evidence = f"'{last.title}': taken note of after {after} by {last.acknowledged_by}."
             return Found(now - last.raised_at < PRACTISED, evidence, last.raised_at, cure)
-        missed = "The last one was not taken note of in time, or did not arrive."
+        missed = "None of the last has both arrived and been taken note of in time."
         return Found(False, missed if mine else "There was none.", mine[0].raised_at if mine else None, cure)
 
     def _queue(self, owner: Owner, now: datetime) -> Found:

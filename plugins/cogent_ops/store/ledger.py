@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, true, update
 
 from cogent_ops.errors import PermanentError
 from cogent_ops.store.engine import Database
@@ -309,13 +309,19 @@ class AuditLog:
         with self._database.read() as conn:
             return int(conn.execute(select(func.coalesce(func.max(audit_log.c.id), 0))).scalar_one())
 
-    def latest(self, subjects: Iterable[str], actions: Collection[str]) -> dict[str, LogEntry]:
-        """By subject, the youngest entry about one of the actions."""
+    def latest(
+        self, subjects: Iterable[str], actions: Collection[str], *, link: str | None = None
+    ) -> dict[str, LogEntry]:
+        """By subject, the youngest entry about one of the actions.
+
+        :param link: only its own, where links share a subject.
+        """
         found: dict[str, LogEntry] = {}
+        mine = true() if link is None else audit_log.c.link == link
         with self._database.read() as conn:
             for chunk in chunks(subjects):
-                wanted = (audit_log.c.subject.in_(chunk), audit_log.c.action.in_(actions))
-                ids = select(func.max(audit_log.c.id)).where(*wanted).group_by(audit_log.c.subject)
+                wanted = and_(audit_log.c.subject.in_(chunk), audit_log.c.action.in_(actions), mine)
+                ids = select(func.max(audit_log.c.id)).where(wanted).group_by(audit_log.c.subject)
                 for row in conn.execute(select(audit_log).where(audit_log.c.id.in_(ids))):
                     found[row.subject] = LogEntry(**row._mapping)
         return found

@@ -63,41 +63,40 @@ def events(known: Known, whole: Chain) -> list[Event]:
 
 
 def _row_event(row: Row, known: Known) -> Event:
-    at, units, number = row.step.at, row.step.units, row.step.number
+    units = row.step.units
     if row.batch is not None:
         return _batch_event(row.batch, row)
     if row.order is not None:
         text = f"The web shop {'sold' if units <= 0 else 'gave back'} {abs(units)}."
-        return Event(
-            at=row.order.at,
-            system=System.SHOP,
-            what=What.WEB_ORDER,
-            text=text,
-            units=units,
-            number=number,
-            reference=row.order.number,
-        )
+        return _step_event(row, What.WEB_ORDER, text, at=row.order.at, reference=row.order.number)
     if row.told is not None:
         return _told_event(row, row.told, known)
     if row.title:
-        return Event(
-            at=at,
-            system=System.SHOP,
-            what=What.EDIT,
-            text=f"{row.title}.",
-            units=units,
-            number=number,
-            detail=(Fact(name="why", value=row.why),),
-        )
+        return _step_event(row, What.EDIT, f"{row.title}.", detail=_facts({"why": row.why}))
     since = "" if row.step.since is None else f" since {moment(row.step.since)}"
+    text = f"The quantity has moved by {units:+d}{since}, and nobody tells why."
+    unknown = tuple(Fact(name="not known", value=why) for why in known.shop.why)
+    return _step_event(row, What.UNEXPLAINED, text, detail=unknown)
+
+
+def _step_event(
+    row: Row,
+    what: What,
+    text: str,
+    *,
+    at: datetime | None = None,
+    reference: str = "",
+    detail: tuple[Fact, ...] = (),
+) -> Event:
     return Event(
-        at=at,
+        at=at or row.step.at,
         system=System.SHOP,
-        what=What.UNEXPLAINED,
-        text=f"The quantity has moved by {units:+d}{since}, and nobody tells why.",
-        units=units,
-        number=number,
-        detail=tuple(Fact(name="not known", value=why) for why in known.shop.why),
+        what=what,
+        text=text,
+        units=row.step.units,
+        number=row.step.number,
+        reference=reference,
+        detail=detail,
     )
 
 
@@ -113,15 +112,7 @@ def _told_event(row: Row, told: Told, known: Known) -> Event:
         )
     else:
         text = f"Somebody else changed the quantity from {told.before} to {told.after}."
-    return Event(
-        at=told.at,
-        system=System.SHOP,
-        what=what,
-        text=text,
-        units=row.step.units,
-        number=row.step.number,
-        detail=_facts({"by": told.by, "Message": told.id}),
-    )
+    return _step_event(row, what, text, at=told.at, detail=_facts({"by": told.by, "Message": told.id}))
 
 
 def _batch_event(batch: Sent, row: Row | None) -> Event:

@@ -15,6 +15,7 @@ from cogent_ops.domain.health.model import Flow
 from cogent_ops.domain.playbook import Book, Duty, Look, term
 from cogent_ops.domain.policies import Policies
 from cogent_ops.domain.rules import FreshnessTargets
+from cogent_ops.domain.text import counted
 from cogent_ops.domain.wording import Words
 from cogent_ops.links import DEFAULT_LINK
 from cogent_ops.services.alert_text import Places, Telling, body, subject
@@ -236,8 +237,7 @@ def _age(targets: FreshnessTargets, measures: Iterable[Flow]) -> str:
     found = []
     for flow in measures:
         field, unit = _TARGETS[flow]
-        number = getattr(targets, field)
-        found.append(f"{flow}: {number} {unit}{'' if number == 1 else 's'}")
+        found.append(f"{flow}: {counted(getattr(targets, field), unit)}")
     return ", ".join(found) or "–"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from cogent_ops.domain.business_hours import DAYS, BusinessHours
 from cogent_ops.domain.exceptions import Action, Owner
 from cogent_ops.domain.policies import Editable, KindPolicy, Policies, Severity
+from cogent_ops.domain.text import counted
 from cogent_ops.domain.wording import Span
 from cogent_ops.links import DEFAULT_LINK
 from cogent_ops.services.case import ENDING, LABELS, QUICK, TRYING
@@ -92,21 +93,17 @@ def span(minutes: int, hours: BusinessHours) -> str:
     """Minutes of business time as people say them: ``30 minutes``, ``4 hours``, ``2 working days``."""
     day = _minutes(hours.closes) - _minutes(hours.opens)
     if minutes >= day and minutes % day == 0:
-        return _counted(minutes // day, "working day")
+        return counted(minutes // day, "working day")
     return _clock(minutes)
 
 
 def _clock(minutes: int) -> str:
-    return _counted(minutes // 60, "hour") if minutes % 60 == 0 else _counted(minutes, "minute")
+    return counted(minutes // 60, "hour") if minutes % 60 == 0 else counted(minutes, "minute")
 
 
 def _minutes(clock: str) -> int:
     hour, _, minute = clock.partition(":")
     return int(hour) * 60 + int(minute)
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def opening(hours: BusinessHours) -> str:
