@@ -20,6 +20,7 @@ NAMES = (
     "orders",
     "drift",
     "health",
+    "desk",
     "quiet",
 )
 

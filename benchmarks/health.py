@@ -98,7 +98,7 @@ def check(store: Store, orders: int, wrong: tuple[int, int], run: str, *, is_sql
 # Filling
 
 
-def fill(store: Store, orders: int, history: int, now: datetime) -> tuple[int, int]:
+def fill(store: Store, orders: int, history: int, now: datetime, *, stores: int = STORES) -> tuple[int, int]:
     """Store all orders with what they did; how many orders, and how many units, nobody can explain."""
     recent = int(orders * 0.72)
     quiet = orders - recent
@@ -114,7 +114,7 @@ def fill(store: Store, orders: int, history: int, now: datetime) -> tuple[int, i
             fault = number % WRONG if quiet <= number < orders else -1
             lost_orders += fault == 1
             lost_units += 2 * lines * (fault in (2, 3))
-            for table, row in _order(number, now - age, lines, fault):
+            for table, row in _order(number, _place(number, stores), now - age, lines, fault):
                 rows.setdefault(table, []).append(row)
         with store.begin() as conn:
             for table, some in rows.items():
@@ -122,8 +122,8 @@ def fill(store: Store, orders: int, history: int, now: datetime) -> tuple[int, i
     levels = [
         {
             "link": LINK,
-            "sku": f"SKU-{number // STORES:06d}",
-            "channel": f"store-{number % STORES:02d}",
+            "sku": f"SKU-{number // stores:06d}",
+            "channel": _place(number, stores),
             "wanted": 5,
             "told": 5,
             "wanted_at": now - timedelta(minutes=30, seconds=3),
@@ -140,10 +140,21 @@ def fill(store: Store, orders: int, history: int, now: datetime) -> tuple[int, i
     return lost_orders, lost_units
 
 
-def _order(number: int, at: datetime, lines: int, fault: int) -> Iterator[tuple[Table, dict[str, Any]]]:
+def _place(number: int, stores: int) -> str:
+    return f"store-{number % stores:02d}"
+
+
+def place_name(place: str) -> str:
+    """A store as people name it."""
+    return f"Store {place.removeprefix('store-')}"
+
+
+def _order(
+    number: int, place: str, at: datetime, lines: int, fault: int
+) -> Iterator[tuple[Table, dict[str, Any]]]:
     """Rows of one order. 1: nobody looks at it; 2: its effect was not recorded; 3: its movements are missing."""
     ulid = f"{number:026d}"
-    id_, place = f"gid://cloudshelf/Order/{ulid}", f"store-{number % STORES:02d}"
+    id_ = f"gid://cloudshelf/Order/{ulid}"
     skus = [f"SKU-{(number * 7 + line) % 5000:06d}" for line in range(lines)]
     content = read_order(_raw(id_, place, skus, at)).content
     yield (
@@ -196,7 +207,7 @@ def _raw(id_: str, place: str, skus: Sequence[str], at: datetime) -> dict[str, A
             }
             for sku in skus
         ],
-        "session": {"locationId": location_gid(place), "locationName": f"Store {place[-2:]}"},
+        "session": {"locationId": location_gid(place), "locationName": place_name(place)},
     }
 
 
@@ -216,7 +227,7 @@ def _capture(
         "revision": 1,
         "origin": None if is_stranded else "kiosk",
         "tell_attempts": 0,
-        "place": f"Store {place[-2:]}",
+        "place": place_name(place),
         "currency": "EUR",
         "total": 1990,
         "units": 2 * lines,

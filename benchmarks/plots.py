@@ -60,11 +60,9 @@ def _panel(
         parts.append(
             f'<text x="{x(at):.1f}" y="{bottom + 16}" text-anchor="middle" fill="{GREY}">{label}</text>'
         )
-    for place, (name, colour, values) in enumerate(series):
+    for _, colour, values in series:
         points = " ".join(f"{x(at):.1f},{y(value):.1f}" for at, value in zip(times, values, strict=True))
         parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.8"/>')
-        parts.append(
-            f'<text x="{right}" y="{top - 8 + 14 * place - 14 * (len(series) - 1) / 2:.0f}" '
-            f'text-anchor="end" fill="{colour}">{name}</text>'
-        )
+    names = "".join(f'<tspan dx="14" fill="{colour}">{name}</tspan>' for name, colour, _ in series)
+    parts.append(f'<text x="{right}" y="{top - 8}" text-anchor="end">{names}</text>')
     return "".join(parts)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
     from tests.support.databases import Databases
     from tests.support.desk import Clock, Seat, Visitor
+    from tests.support.reviewing import Reviewing
 
     from cogent_ops.store import Store
 
@@ -91,6 +92,26 @@ def visitor(airflow_app: FastAPI, desk_store: Store) -> Callable[[str | None], V
     from tests.support.desk import Visitor
 
     return lambda name: Visitor(airflow_app, name)
+
+
+@pytest.fixture
+def world(desk_store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reviewing]:
+    """A sandbox behind the desk."""
+    from tests.support.captures import coats
+    from tests.support.reviewing import Reviewing
+
+    from cogent_ops.clients.transport import close_sessions
+    from cogent_ops.config import SHIPPED, load_policies
+    from cogent_ops.sandbox.command import connections
+    from cogent_ops.sandbox.server import SandboxServer
+
+    with SandboxServer(coats()) as server:
+        for name, value in connections(server).items():
+            monkeypatch.setenv(name, value)
+        made = Reviewing(server, desk_store, "default", policies=load_policies(SHIPPED.parent))
+        made.begin()
+        yield made
+        close_sessions()
 
 
 @pytest.fixture(scope="session")

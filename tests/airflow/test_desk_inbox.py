@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html import unescape
@@ -54,24 +54,6 @@ ORDER = NewException(
     currency="GBP",
     payload={"sku": "coat", "channel": "leeds"},
 )
-
-
-@pytest.fixture
-def world(desk_store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reviewing]:
-    """A sandbox behind the desk."""
-    from tests.support.captures import coats
-
-    from cogent_ops.clients.transport import close_sessions
-    from cogent_ops.sandbox.command import connections
-    from cogent_ops.sandbox.server import SandboxServer
-
-    with SandboxServer(coats()) as server:
-        for name, value in connections(server).items():
-            monkeypatch.setenv(name, value)
-        made = Reviewing(server, desk_store, "default", policies=load_policies(SHIPPED.parent))
-        made.begin()
-        yield made
-        close_sessions()
 
 
 def raised(store: Store, *new: NewException, due: timedelta | None = None) -> list[StoredException]:

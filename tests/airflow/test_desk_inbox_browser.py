@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,6 @@ from tests.support.kiosks import ulid
 from tests.support.reviewing import Reviewing
 from tests.support.trouble import HELD
 
-from cogent_ops.config import SHIPPED, load_policies
 from cogent_ops.domain.drills import drill, drill_cause
 from cogent_ops.domain.exceptions import Kind, Status
 
@@ -27,24 +25,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow")]
 
 PHONE = 390
-
-
-@pytest.fixture
-def world(desk_store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reviewing]:
-    """A sandbox behind the desk."""
-    from tests.support.captures import coats
-
-    from cogent_ops.clients.transport import close_sessions
-    from cogent_ops.sandbox.command import connections
-    from cogent_ops.sandbox.server import SandboxServer
-
-    with SandboxServer(coats()) as server:
-        for name, value in connections(server).items():
-            monkeypatch.setenv(name, value)
-        made = Reviewing(server, desk_store, "default", policies=load_policies(SHIPPED.parent))
-        made.begin()
-        yield made
-        close_sessions()
 
 
 def mixed(store: Store) -> None:

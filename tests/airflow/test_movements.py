@@ -13,10 +13,9 @@ from typing import Any
 
 import httpx
 import pytest
-import sqlalchemy as sa
+from tests.support.stock import movements_told
 
 from cogent_ops.store import Store, open_store, upgrade
-from cogent_ops.store.schema import movement
 
 TOKEN = "a-token-that-nobody-guesses"
 PREFIX = "/cogent_ops/movements"
@@ -50,15 +49,7 @@ class Till:
         return body
 
     def stored(self) -> list[tuple[Any, ...]]:
-        columns = (
-            movement.c.source_id,
-            movement.c.sku,
-            movement.c.channel,
-            movement.c.delta,
-            movement.c.counted,
-        )
-        with self.store.read() as conn:
-            return [tuple(row) for row in conn.execute(sa.select(*columns).order_by(movement.c.id))]
+        return movements_told(self.store)
 
 
 @pytest.fixture

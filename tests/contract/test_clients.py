@@ -32,7 +32,7 @@ from graphql import (
     visit,
 )
 from graphql.execution.values import get_variable_values
-from tests.support.contracts import OpenApi, commercetools, contract
+from tests.support.contracts import OpenApi, contract
 
 from cogent_ops.clients import graphql_api
 from cogent_ops.clients.cloudshelf import (
@@ -287,11 +287,6 @@ def test_the_structured_address_is_what_the_newer_schema_takes(schema: GraphQLSc
 
 
 # commercetools
-
-
-@pytest.fixture(scope="module")
-def openapi() -> OpenApi:
-    return commercetools()
 
 
 FIELD = {"name": "csMark", "label": {"en": "Mark"}, "required": False, "type": {"name": "String"}}

@@ -7,7 +7,6 @@ from itertools import product
 from typing import Any
 
 import pytest
-from tests.support.contracts import commercetools
 from tests.support.exact import Exact
 from tests.support.kiosk_orders import REDUCED, SALES_TAX, VAT, context, drafted, line, paid, shipping
 
@@ -25,11 +24,6 @@ RULES = OrderRules(
     tax_required=False,
     shipping_tax_category="shipping",
 )
-
-
-@pytest.fixture(scope="module")
-def exact() -> Exact:
-    return Exact(commercetools())
 
 
 def problems(exact: Exact, kind: str, value: Any) -> list[str]:

@@ -20,7 +20,7 @@ from graphql import (
     is_introspection_type,
     is_specified_scalar_type,
 )
-from tests.support.contracts import OpenApi, commercetools, contract
+from tests.support.contracts import OpenApi, contract
 from tests.support.talk import Shop
 
 from cogent_ops.sandbox.cloudshelf_api import load_schema
@@ -178,11 +178,6 @@ def be_told(shop: Shop) -> None:
     shop.server.state.floor.change("client", {"deleteAt": "2099-01-01T00:00:00Z"})
     shop.get("/api-clients/sandbox-client")
     shop.get("/api-clients/nobody")
-
-
-@pytest.fixture(scope="module")
-def openapi() -> OpenApi:
-    return commercetools()
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.contracts import Json, OpenApi, commercetools
+from tests.support.contracts import Json, OpenApi
 from tests.support.exact import Exact
 from tests.support.talk import Shop
 
@@ -60,16 +60,6 @@ CREATES = {
     "orders/import": "OrderImportDraft",
     "custom-objects": "CustomObjectDraft",
 }
-
-
-@pytest.fixture(scope="module")
-def openapi() -> OpenApi:
-    return commercetools()
-
-
-@pytest.fixture(scope="module")
-def exact(openapi: OpenApi) -> Exact:
-    return Exact(openapi)
 
 
 # Values

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from tests.support.contracts import Json, OpenApi, commercetools
+from tests.support.contracts import Json, OpenApi
 from tests.support.exact import Exact
 from tests.support.talk import Shop
 
@@ -44,16 +44,6 @@ SCHEMAS = {
     "custom-objects": "CustomObject",
     "product-selection-assignments": "ProductSelectionAssignment",
 }
-
-
-@pytest.fixture(scope="module")
-def openapi() -> OpenApi:
-    return commercetools()
-
-
-@pytest.fixture(scope="module")
-def exact(openapi: OpenApi) -> Exact:
-    return Exact(openapi)
 
 
 def named(schema: str) -> Json:

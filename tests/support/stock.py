@@ -37,6 +37,19 @@ def minute(number: int) -> datetime:
     return START + timedelta(minutes=number)
 
 
+def movements_told(store: Store) -> list[tuple[Any, ...]]:
+    """What the store took in, in that order: source id, SKU, channel, delta, counted."""
+    columns = (
+        movement.c.source_id,
+        movement.c.sku,
+        movement.c.channel,
+        movement.c.delta,
+        movement.c.counted,
+    )
+    with store.read() as conn:
+        return [tuple(row) for row in conn.execute(sa.select(*columns).order_by(movement.c.id))]
+
+
 @dataclass
 class StockWorld:
     """One project over a sandbox and a store; several may share both, as long as their SKUs differ.

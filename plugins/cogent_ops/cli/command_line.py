@@ -37,22 +37,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")
     # Airflow prints log lines to the standard output; Alembic's would stand among the command's own.
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    args = parser().parse_args(argv)
-    command: Command = args.command
     try:
-        code = command(args)
-        sys.stdout.flush()
+        try:
+            return _run(argv)
+        finally:
+            # Help ends here, too, by SystemExit.
+            sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read it, such as `head`, has what it wanted. Python must not try to write the rest when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    args = parser().parse_args(argv)
+    command: Command = args.command
+    try:
+        return command(args)
     except RetryableError as error:
         print(f"Not now: {error}", file=sys.stderr)
         return TRY_AGAIN
     except CogentOpsError as error:
         print(error, file=sys.stderr)
         return 1
-    return code
 
 
 def parser() -> argparse.ArgumentParser:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import islice
 from typing import TypeVar
+
+from cogent_ops.errors import CogentOpsError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -61,6 +64,27 @@ def eager_map(function: Callable[[Item], Result], items: Iterable[Item], *, work
                 future.cancel()
     if failure is not None:
         raise failure
+
+
+def portions(results: Iterable[Result], *, most: int, seconds: float) -> Generator[list[Result], None, None]:
+    """Collect results into lists of at most ``most``, and let none wait longer than ``seconds`` for the next to come.
+
+    An error of the results is raised after what came before it: it ends the work, but what was done is done.
+    """
+    portion: list[Result] = []
+    since = time.monotonic()
+    try:
+        for result in results:
+            portion.append(result)
+            if len(portion) >= most or time.monotonic() - since > seconds:
+                yield portion
+                portion, since = [], time.monotonic()
+    except CogentOpsError:
+        if portion:
+            yield portion
+        raise
+    if portion:
+        yield portion
 
 
 def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

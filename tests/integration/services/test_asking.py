@@ -175,7 +175,7 @@ def test_a_dry_run_is_asked_again_at_once_with_what_would_be_sent(world: Reviewi
         (
             "Replay",
             {"corrections": "location=atlantis"},
-            "Replay was not possible: commercetools has no Channel",
+            "Replay was not possible: location: commercetools has no Channel",
         ),
         ("Replay", {"corrections": "hamburg"}, "Write corrections as name=value"),
         ("Replay", {"corrections": "total=1"}, "'total' cannot be corrected here"),

@@ -333,7 +333,7 @@ def test_a_case_names_what_may_be_corrected_with_what_the_order_says(world: Worl
     assert one.kind == Kind.ORDER_MONEY
     whole, first = case(world, one).fields
     assert [(field.name, field.was, field.form) for field in whole.fields] == [
-        ("total", "30.0", "amount"),
+        ("total", "€30.00", "amount"),
         ("currency", "EUR", "text"),
     ]
     assert [(field.name, field.was) for field in first.fields] == [("price.1", "€9.50"), ("quantity.1", "2")]

@@ -326,7 +326,7 @@ def test_one_that_cannot_be_done_does_not_keep_the_others_from_it(world: Reviewi
 def test_a_wrong_correction_keeps_the_replay_from_happening(world: Reviewing) -> None:
     (order,) = world.nowhere()
     (done,) = world.do(Action.REPLAY, [world.one(order).id], edits={"location": "atlantis"})
-    assert done.message == "commercetools has no Channel with the key 'atlantis'."
+    assert done.message == "location: commercetools has no Channel with the key 'atlantis'."
     assert (world.one(order).status, world.one(order).replays) == (Status.NEW, 0)
 
 

@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 from tests.support.dying import Boundaries, Crash
 from tests.support.kiosks import ROOT
+from tests.support.stock import movements_told
 from upath import UPath
 
 from cogent_ops.config import load_config
@@ -54,15 +55,7 @@ class Drop:
         return self.files.run(datetime.now(UTC))
 
     def movements(self) -> list[tuple[Any, ...]]:
-        columns = (
-            movement.c.source_id,
-            movement.c.sku,
-            movement.c.channel,
-            movement.c.delta,
-            movement.c.counted,
-        )
-        with self.store.read() as conn:
-            return [tuple(row) for row in conn.execute(sa.select(*columns).order_by(movement.c.id))]
+        return movements_told(self.store)
 
     def exceptions(self) -> dict[str, StoredException]:
         return {one.cause_key: one for one in self.store.exceptions.open("default")}

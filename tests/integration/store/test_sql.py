@@ -36,6 +36,7 @@ def test_an_update_changes_what_it_is_told_to(store_url: URL) -> None:
         "factor": 1.0,
         "cut_at": 1.0,
         "blocked_until": 1.0,
+        "used": 1.0,
     }
     other = row | {"target": "b"}
     newer = {name: value if name == "target" else 5.0 for name, value in row.items()}

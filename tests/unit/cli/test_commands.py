@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -364,9 +365,11 @@ def _movement(
     )
 
 
-def test_whoever_reads_only_the_beginning_gets_no_error() -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_whoever_reads_only_the_beginning_gets_no_error(unbuffered: str) -> None:
     asked = [sys.executable, "-m", "cogent_ops.cli", "sandbox", "--help"]
-    with subprocess.Popen(asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with subprocess.Popen(asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env) as process:
         assert process.stdout is not None
         process.stdout.close()
         _, said = process.communicate(timeout=60)

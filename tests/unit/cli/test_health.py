@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -53,9 +54,11 @@ SNAPSHOT = Snapshot(
 )
 
 
-def save(store: Store, snapshot: Snapshot = SNAPSHOT) -> None:
+def save(store: Store, **other: Any) -> None:
+    """Store what a check has found just now."""
+    found = SNAPSHOT.model_copy(update={"checked_at": datetime.now(UTC), **other})
     with store.begin() as conn:
-        store.health.save(conn, snapshot, "run")
+        store.health.save(conn, found, "run")
 
 
 def test_the_last_check_is_told_in_words_and_tables(run: Run, store: Store) -> None:
@@ -78,15 +81,14 @@ def test_the_last_check_is_told_in_words_and_tables(run: Run, store: Store) -> N
     ("state", "code"), [(State.GOOD, 0), (State.UNKNOWN, 1), (State.LATE, 1), (State.BAD, 2)]
 )
 def test_programs_hear_it_by_the_exit_code(run: Run, store: Store, state: State, code: int) -> None:
-    save(store, SNAPSHOT.model_copy(update={"state": state}))
+    save(store, state=state)
     found, out, _ = run("health", "--json")
     assert found == code
     assert json.loads(out)["state"] == state.value
 
 
 def test_an_old_check_says_nothing_of_the_present(run: Run, store: Store) -> None:
-    old = {"checked_at": NOW - timedelta(hours=1), "state": State.GOOD}
-    save(store, SNAPSHOT.model_copy(update=old))
+    save(store, checked_at=NOW - timedelta(hours=1), state=State.GOOD)
     code, out, _ = run("health")
     assert code == 2
     assert "That is too long ago" in out

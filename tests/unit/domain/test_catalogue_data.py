@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.extracted import lines, reference
 
 from cogent_ops.config import load_config
 from cogent_ops.domain.catalogue import (
@@ -22,7 +23,7 @@ from cogent_ops.domain.catalogue import (
 )
 from cogent_ops.domain.completeness import check_mapping
 from cogent_ops.domain.rules import CatalogueRules
-from cogent_ops.sandbox.dataset import Dataset, Json, all_variants
+from cogent_ops.sandbox.dataset import Dataset
 from cogent_ops.sandbox.defects import Defect
 from cogent_ops.sandbox.generator import generate
 from cogent_ops.sandbox.sunrise import load_sunrise
@@ -78,27 +79,7 @@ ALSO = {
 
 def extracted(data: Dataset) -> Iterator[ExtractLine]:
     """The dataset as the extract would leave it, a product at a time."""
-    stock: dict[str, dict[str, int]] = {}
-    for entry in data.inventory:
-        channel = entry.get("supplyChannel", {}).get("id", "")
-        stock.setdefault(entry["sku"], {})[channel] = entry["availableQuantity"]
-    prices: dict[str, list[Json]] = {}
-    for price in data.standalone_prices:
-        prices.setdefault(price["sku"], []).append(price)
-    for projection in data.products:
-        skus = [variant["sku"] for variant in all_variants(projection) if "sku" in variant]
-        yield ExtractLine.model_validate(
-            {
-                "projection": projection,
-                "inventory": {sku: stock[sku] for sku in skus if sku in stock},
-                "standalone_prices": {sku: prices[sku] for sku in skus if sku in prices},
-            }
-        )
-
-
-def reference(data: Dataset) -> dict[str, Any]:
-    names = ("project", "categories", "channels", "product_types", "tax_categories", "customer_groups")
-    return {name: getattr(data, name) for name in names}
+    return map(ExtractLine.model_validate, lines(data))
 
 
 def mapped(data: Dataset, rules: CatalogueRules) -> list[MappedProduct]:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from cogent_ops.services.pipeline import batches, eager_map, ordered_map
+from cogent_ops.errors import PermanentError
+from cogent_ops.services.pipeline import batches, eager_map, ordered_map, portions
 
 
 def test_results_come_in_the_order_of_the_items() -> None:
@@ -107,3 +108,23 @@ def test_an_eager_error_ends_it_and_loses_nothing_that_was_under_way() -> None:
     assert 0 in got
     assert sorted(got) == sorted(set(begun) - {1})
     assert len(begun) < 50
+
+
+def test_portions_are_full_or_what_there_is() -> None:
+    assert list(portions(range(7), most=3, seconds=60)) == [[0, 1, 2], [3, 4, 5], [6]]
+    assert list(portions([], most=3, seconds=60)) == []
+
+
+def test_a_portion_does_not_wait_longer_than_it_may() -> None:
+    assert list(portions(range(3), most=100, seconds=-1)) == [[0], [1], [2]]
+
+
+def test_what_was_done_before_an_error_is_told_before_it() -> None:
+    def failing() -> Iterator[int]:
+        yield from range(4)
+        raise PermanentError("the shop is closed")
+
+    told = portions(failing(), most=3, seconds=60)
+    assert [next(told), next(told)] == [[0, 1, 2], [3]]
+    with pytest.raises(PermanentError, match="closed"):
+        next(told)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -26,14 +26,14 @@ from cogent_ops.domain.order_problems import Problem, exceptions_of, state_probl
 from cogent_ops.domain.order_states import NO_STOCK, STOCK, Decision, Outcome, tells
 from cogent_ops.domain.orders import KioskOrder, capture_hash, read_order
 from cogent_ops.domain.rules import OrderStatus
-from cogent_ops.errors import ApiRejected, CogentOpsError, RetryableError
+from cogent_ops.errors import ApiRejected, RetryableError
 from cogent_ops.services.counts import Counts
 from cogent_ops.services.orders.context import OrderContext, Wanted
 from cogent_ops.services.orders.elsewhere import find_elsewhere, taken_twice
 from cogent_ops.services.orders.intake import place_name
 from cogent_ops.services.orders.judgement import judge
 from cogent_ops.services.orders.landing import Landing, OrderLander
-from cogent_ops.services.pipeline import eager_map
+from cogent_ops.services.pipeline import eager_map, portions
 from cogent_ops.services.stock.start import started_at
 from cogent_ops.store import Store
 from cogent_ops.store.orders import Ahead, Capture, CaptureState, Landed, Origin, Settled, Work
@@ -229,24 +229,17 @@ class OrderCapture:
     def _portions(self, tasks: Sequence[_Task]) -> Generator[list[_Result], None, None]:
         if not tasks:
             return
-        portion: list[_Result] = []
-        since, failure, is_reached = time.monotonic(), None, False
-        try:
+        failures: list[RetryableError] = []
+
+        def results() -> Iterator[_Result]:
             for result, error in eager_map(self._carry, tasks, workers=self.rules.concurrency):
-                portion.append(result)
-                failure, is_reached = failure or error, is_reached or error is None
-                if len(portion) >= SETTLE_ORDERS or time.monotonic() - since > SETTLE_SECONDS:
-                    yield portion
-                    portion, since = [], time.monotonic()
-        except CogentOpsError:
-            # It ends the round, but what was done is done.
-            if portion:
-                yield portion
-            raise
-        if portion:
-            yield portion
-        if failure is not None and not is_reached:
-            raise failure
+                if error is not None:
+                    failures.append(error)
+                yield result
+
+        yield from portions(results(), most=SETTLE_ORDERS, seconds=SETTLE_SECONDS)
+        if len(failures) == len(tasks):
+            raise failures[0]
 
     def _task(self, work: Work, start: datetime | None) -> _Task:
         order = read_order(work.content)

@@ -33,7 +33,7 @@ class Lane:
 
 LANES = (
     Lane(
-        "Products, prices, categories",
+        "Products and prices",
         "catalogue_sync",
         "What kiosks show",
         "`catalogue_sync` brings products, prices and categories from commercetools to the kiosks. A product that "

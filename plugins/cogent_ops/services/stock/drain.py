@@ -18,6 +18,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 
 import httpx
 from sqlalchemy import Connection
@@ -34,9 +35,9 @@ from cogent_ops.domain.stock import (
     newest_count,
     plan_count,
 )
-from cogent_ops.errors import AmbiguousOutcome, CogentOpsError
+from cogent_ops.errors import AmbiguousOutcome
 from cogent_ops.services.counts import Counts
-from cogent_ops.services.pipeline import eager_map
+from cogent_ops.services.pipeline import eager_map, portions
 from cogent_ops.services.stock.entries import Entry, ProjectEntries, position
 from cogent_ops.services.stock.identify import Identify
 from cogent_ops.store import Store
@@ -212,23 +213,9 @@ class StockDrain:
         tasks, lost = self._tasks(moving)
         lacking = {task.batch.place.sku for task in tasks if task.entry is None}
         known = self.entries.known_skus(lacking) if lacking else set()
-        portion: list[_Outcome] = [_Unfinished(batch) for batch in lost]
-        since = time.monotonic()
-        try:
-            for outcome in eager_map(
-                lambda task: self._carry(task, known), tasks, workers=self.rules.concurrency
-            ):
-                portion.append(outcome)
-                if len(portion) >= SETTLE_BATCHES or time.monotonic() - since > SETTLE_SECONDS:
-                    yield portion
-                    portion, since = [], time.monotonic()
-        except CogentOpsError:
-            # It ends the round, but what was done is done.
-            if portion:
-                yield portion
-            raise
-        if portion:
-            yield portion
+        unfinished: list[_Outcome] = [_Unfinished(batch) for batch in lost]
+        carried = eager_map(lambda task: self._carry(task, known), tasks, workers=self.rules.concurrency)
+        yield from portions(chain(unfinished, carried), most=SETTLE_BATCHES, seconds=SETTLE_SECONDS)
 
     def _tasks(self, batches: Sequence[Batch]) -> tuple[list[_Task], list[Batch]]:
         """Read the entries of all batches and aim at them, each in as few steps as possible.
