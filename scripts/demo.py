@@ -26,6 +26,7 @@ from typing import Any, NoReturn
 import httpx
 
 from cogent_ops.domain.order_states import WAITS_FOR_PAYMENT
+from cogent_ops.services.beat import COLLECTED
 from cogent_ops.services.stock.start import START_FLOW
 from cogent_ops.store import Store, open_store
 from demo_report import local_path, print_orders, print_recount, print_run
@@ -50,7 +51,7 @@ KINDS_OF_ORDER = [case for case in CASES if case.end != "cancelled" and case.kin
 #: How much faster than in reality these orders live.
 PACE = 0.3
 #: What runs besides the catalogue while the demo is kept.
-FLOWS = ("stock_deltas", "availability_push", "kiosk_order_capture", "exception_review", "sync_health")
+FLOWS = ("availability_push", "stock_deltas", "kiosk_order_capture", "exception_review", "sync_health")
 #: In the demo's folder: what people are told.
 MESSAGES = "messages.log"
 
@@ -470,8 +471,7 @@ def main() -> int:
                 if not found.is_right:
                     raise DemoFailed("An order or a unit was lost or doubled, which must never happen.")
             if args.keep:
-                for dag_id in FLOWS:
-                    airflow.unpause(dag_id)
+                open_shops(airflow, store)
                 stay(airflow, sandbox, processes)
     except DemoFailed as error:
         print(f"\n{error}", file=sys.stderr)
@@ -480,6 +480,21 @@ def main() -> int:
         print("\nStopped.")
         return 0 if args.keep else 130
     return 0
+
+
+def open_shops(airflow: Airflow, store: Store) -> None:
+    """Switch everything on: first what tells kiosks how much is there, so that they sell no more than that."""
+    first, *others = FLOWS
+    airflow.unpause(first)
+
+    def is_told() -> bool:
+        backlog = store.availability.backlog("default")
+        is_read = store.watermarks.get("default", COLLECTED) is not None
+        return is_read and not backlog.levels + backlog.flags - backlog.refused
+
+    wait_for(is_told, RUN_SECONDS, airflow.processes)
+    for dag_id in others:
+        airflow.unpause(dag_id)
 
 
 def stay(airflow: Airflow, sandbox: Json, processes: Processes) -> NoReturn:

@@ -108,6 +108,13 @@ def test_the_curves_say_how_it_was_and_mark_what_was_changed(visitor: Visitors, 
     assert re.search(r'aria-current="true">24 hours', visitor("vic").get("/", hours="1; drop").text)
 
 
+def test_on_the_first_day_the_curves_show_its_hours(visitor: Visitors, desk_store: Store) -> None:
+    with desk_store.begin() as conn:
+        desk_store.health.save(conn, bad_day(), "run")
+    assert re.search(r'aria-current="true">6 hours', visitor("vic").get("/").text)
+    assert re.search(r'aria-current="true">24 hours', visitor("vic").get("/", hours="24").text)
+
+
 def test_a_monitor_that_has_gone_quiet_turns_everything_grey(
     visitor: Visitors, desk_store: Store, desk_now: Clock
 ) -> None:
@@ -218,7 +225,7 @@ def test_what_was_made_of_a_check_is_kept_until_the_next_one_and_no_longer(
     monkeypatch.setattr(health, "view", noted)
     keep(desk_store, bad_day())
     assert read(visitor) == read(visitor)
-    read(visitor, hours="6")
+    read(visitor, hours="24")
     assert made == [State.BAD, State.BAD]
     keep(desk_store, good_day())
     assert "All in step" in read(visitor)

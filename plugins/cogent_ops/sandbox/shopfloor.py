@@ -49,7 +49,10 @@ class ShopFloor:
     def place_kiosk_order(self, order: KioskOrder) -> str:
         """Save a basket with status ``DRAFT_BASKET`` and return the order's id.
 
-        :raises OrderRefused: when a kiosk does not show one of the articles, or the store's kiosks are off.
+        Articles of which the store's kiosks were told that they are sold out there are left out of it.
+
+        :raises OrderRefused: when a kiosk does not show one of the articles, or all of them are sold out, or the
+            store's kiosks are off.
         """
         with self._cloudshelf.lock:
             if order.channel_key and not self._cloudshelf.sells(order.channel_key):
@@ -58,6 +61,9 @@ class ShopFloor:
                 variant = self._cloudshelf.get("ProductVariant", variant_gid(line.sku))
                 if variant is None or not (variant["isInStock"] or variant["availableToPurchase"]):
                     raise OrderRefused(f"The kiosk does not offer SKU {line.sku}.")
+            offered = [line for line in order.lines if not self._is_sold_out(line.sku, order.channel_key)]
+            if not offered:
+                raise OrderRefused(f"Kiosks say that all of it is sold out in {order.channel_key}.")
             lines = [
                 {
                     "productID": product_gid(line.product_id),
@@ -67,12 +73,22 @@ class ShopFloor:
                     "currencyCode": line.currency,
                     "customAttributes": [{"key": "CS_EMAIL", "value": order.customer_email}],
                 }
-                for line in order.lines
+                for line in offered
             ]
             made = self._cloudshelf.place_order(
                 lines, session=self._session(order), discount_code=order.discount_code
             )
             return str(made["id"])
+
+    def _is_sold_out(self, sku: str, channel_key: str) -> bool:
+        """Of a variant without any stock level the flags alone count, and so they do where no store is known."""
+        article = self._cloudshelf.get("ProductVariant", variant_gid(sku))
+        store = self._cloudshelf.get("Location", location_gid(channel_key)) if channel_key else None
+        if article is None or store is None:
+            return False
+        levels = self._cloudshelf.stock.get(article["id"], {})
+        level = levels.get(store["id"])
+        return bool(levels) and (level is None or not level["isInStock"])
 
     def _session(self, order: KioskOrder) -> Json:
         location = None

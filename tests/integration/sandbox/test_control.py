@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import httpx
 import pytest
 from tests.support.talk import Json, Kiosk, Shop, gid, http, location, product, variant
 
-from cogent_ops.domain.identifiers import variant_gid
+from cogent_ops.domain.identifiers import location_gid, variant_gid
 from cogent_ops.sandbox.dataset import Dataset
 from cogent_ops.sandbox.server import SandboxServer
-from cogent_ops.sandbox.traffic import KioskOrder, OrderRefused
+from cogent_ops.sandbox.traffic import KioskOrder, OrderLine, OrderRefused
 
 
 def control(server: SandboxServer, method: str, path: str, body: Any = None) -> httpx.Response:
@@ -183,6 +184,36 @@ def test_a_kiosk_may_sell_only_what_it_was_told_is_there(kiosk: Kiosk) -> None:
     assert status() == 400
 
 
+def test_customers_leave_what_the_kiosk_was_told_is_sold_out(kiosk: Kiosk) -> None:
+    kiosk.products(product("a"))
+    kiosk.variants("a", *({**variant(name), "id": variant_gid(name)} for name in "vw"))
+    places = {store: location_gid(store) for store in ("berlin", "munich")}
+    kiosk.locations(*({**location("l"), "id": place} for place in places.values()))
+    floor = kiosk.server.state.floor
+
+    def tell(name: str, store: str, quantity: int) -> None:
+        level = {"productVariantId": variant_gid(name), "locationId": places[store], "quantity": quantity}
+        kiosk.data(
+            "mutation ($level: StockLevelInput!) { upsertStockLevels(input: [$level]) { userErrors { code } } }",
+            level=level,
+        )
+
+    def bought(store: str) -> str:
+        made = floor.place_kiosk_order(an_order(store, "v", "w"))
+        read = "query ($id: GlobalId!) { order(id: $id) { lines { platformProvidedProductVariantId } } }"
+        lines = kiosk.data(read, id=made)["order"]["lines"]
+        return "".join(line["platformProvidedProductVariantId"].rpartition("/")[2] for line in lines)
+
+    assert bought("berlin") == "vw", "nothing was told"
+    tell("v", "munich", 3)
+    assert (bought("berlin"), bought("munich")) == ("w", "vw")
+    tell("w", "berlin", -1)
+    assert bought("munich") == "v"
+    with pytest.raises(OrderRefused, match="sold out in berlin"):
+        bought("berlin")
+    assert bought("") == "vw", "a kiosk without a location knows no levels"
+
+
 def test_a_store_gets_a_selection(shop: Shop, dataset: Dataset) -> None:
     ids = [one["id"] for one in dataset.products[:2]]
     change(shop.server, "select", store="store-berlin", selection="summer", products=ids)
@@ -339,5 +370,6 @@ def test_a_kiosk_that_is_off_was_seen_when_it_went(kiosk: Kiosk) -> None:
     assert control(server, "POST", "/change", {"change": "kiosk", "channel": "nowhere"}).status_code == 400
 
 
-def an_order(channel: str) -> KioskOrder:
-    return KioskOrder("1", (), channel, "a@example.com", "Alma R.", None, internal=False)
+def an_order(channel: str, *skus: str) -> KioskOrder:
+    lines = tuple(OrderLine("a", sku, 1, Decimal("9.99"), "EUR") for sku in skus or ("v",))
+    return KioskOrder("1", lines, channel, "a@example.com", "Alma R.", None, internal=False)

@@ -40,6 +40,9 @@ from cogent_ops.store.schema import metadata, sync_run
 from cogent_ops.store.sql import Values, chunks, now, upsert
 from cogent_ops.store.stock import Aim, Applied, Effect, Position, StoredOrder
 
+# Filling the tables takes longer than all questions to them, so one worker does both.
+pytestmark = pytest.mark.xdist_group("query plans")
+
 LINKS = ("at", "ch", "de")
 PRODUCTS = [f"p{number:05d}" for number in range(3000)]
 SKUS = [f"SKU-{number:05d}" for number in range(9000)]

@@ -27,7 +27,7 @@ from cogent_ops.domain.rules import HealthRules
 from cogent_ops.domain.text import span
 from cogent_ops.errors import ConfigError
 from cogent_ops.store.health import Sample
-from cogent_ops.web.desk.access import visit_of
+from cogent_ops.web.desk.access import Visit, visit_of
 from cogent_ops.web.desk.charts import Curve, Window, curve, hour_bars, share_bar
 from cogent_ops.web.desk.frame import NotFound
 
@@ -165,7 +165,7 @@ def add_routes(router: APIRouter, desk: Desk) -> None:
         refresh = request.query_params.get("refresh", "")
         values: dict[str, Any] = {}
         if snapshot is not None:
-            hours = _chosen(request.query_params.get("hours", ""))
+            hours = _chosen(request.query_params.get("hours", "")) or _usual(visit, runtime.store)
             stale_at = visit.now if snapshot.is_stale(visit.now, monitor_minutes(runtime)) else None
             values = {
                 **latest.view(snapshot, runtime.store, hours, desk.zone(), stale_at),
@@ -208,8 +208,15 @@ def add_routes(router: APIRouter, desk: Desk) -> None:
         )
 
 
-def _chosen(text: str) -> int:
-    return int(text) if text.isdecimal() and int(text) in SPANS else USUAL_SPAN
+def _chosen(text: str) -> int | None:
+    return int(text) if text.isdecimal() and int(text) in SPANS else None
+
+
+def _usual(visit: Visit, store: Store) -> int:
+    """What the curves show when nothing else was asked for: in the first hours a day would be nearly empty."""
+    first, shortest = store.health.first_check(visit.link), min(SPANS)
+    is_young = first is None or visit.now - first < timedelta(hours=shortest)
+    return shortest if is_young else USUAL_SPAN
 
 
 def monitor_minutes(runtime: Runtime) -> int:
