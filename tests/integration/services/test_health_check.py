@@ -141,6 +141,13 @@ def test_orders_without_a_known_store_stand_apart(world: Monitored) -> None:
     world.poll()
     found = world.check()
     assert {store.place: store.orders.seen for store in found.stores if store.orders.seen} == {"": 2}
+    (nowhere,) = [store for store in found.stores if not store.place]
+    assert (nowhere.state, nowhere.reasons) == (State.GOOD, ()), "nobody has looked at them yet"
+    world.finish()
+    found = world.check()
+    (nowhere,) = [store for store in found.stores if not store.place]
+    assert (nowhere.state, nowhere.reasons) == (State.LATE, ("people have to find the store of 2 orders",))
+    assert "No store: people have to find the store of 2 orders" in found.sentence
 
 
 # Units and orders that nobody can explain

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -23,12 +23,14 @@ from cogent_ops.domain.health.model import (
     Check,
     DriftSummary,
     Freshness,
+    HourAccount,
     Snapshot,
     State,
     StoreHealth,
 )
 from cogent_ops.domain.health.sentence import sentence
 from cogent_ops.domain.money import Money
+from cogent_ops.domain.text import counted
 from cogent_ops.errors import CogentOpsError
 from cogent_ops.services.health.accounting import Accounted, Accounting
 from cogent_ops.services.health.changes import Changes
@@ -182,13 +184,14 @@ class HealthCheck:
         for place in places:
             name = names.get(place, place)
             quiet = outside.quiet.get(place)
-            reasons = outside.reasons.get(place, ())
+            hours = accounted.hours.get(place, ())
+            reasons = outside.reasons.get(place, ()) if place else _homeless(hours)
             yield StoreHealth(
                 place=place,
                 name=name or "No store",
                 state=State.LATE if reasons else State.GOOD,
                 reasons=reasons,
-                hours=accounted.hours.get(place, ()),
+                hours=hours,
                 last_order=quiet.last_order if quiet else None,
                 expected=quiet.expected if quiet else 0.0,
                 kiosks=outside.kiosks.get(place, ()) if place else (),
@@ -235,6 +238,12 @@ class HealthCheck:
             self.parts.heartbeat()
         except CogentOpsError as error:
             log.warning("whoever watches from outside could not be told of this check: %s", error)
+
+
+def _homeless(hours: Iterable[HourAccount]) -> tuple[str, ...]:
+    """What is wrong with orders of which nobody knows the store."""
+    review = sum(one.orders.review for one in hours)
+    return (f"people have to find the store of {counted(review, 'order')}",) if review else ()
 
 
 def _of_outside(report: OutsideReport) -> Outcome:
