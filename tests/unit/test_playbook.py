@@ -211,6 +211,8 @@ KNOWN = (
     lambda code: any(f'"{code}": Param(' in text for text in DAGS.values()),
     is_setting,
     is_correction,
+    # What Airflow's audit log calls it when somebody turns a switch.
+    lambda code: code == "patch_dag",
     # A setting as somebody may say it, its value, an example of a key, and how numbers of kiosk orders begin.
     lambda code: code in ("heal", "off", "store-leeds", OrderRules().number_prefix),
     lambda code: (ROOT / code).exists() and "/" in code,
