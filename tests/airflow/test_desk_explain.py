@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,14 @@ import pytest
 from tests.support.desk import Clock, Visitor
 from tests.support.snapshots import NOW, bad_day, keep
 from tests.support.tales import tale
+from tests.support.trouble import HELD, raise_
 
+from cogent_ops.domain.exceptions import Kind
 from cogent_ops.domain.health.story import Story
+from cogent_ops.domain.stock import Place
 from cogent_ops.services.explain.naming import UnknownPlace
-from cogent_ops.store import Store
+from cogent_ops.store import Filter, Store
+from cogent_ops.web.desk.charts import Stairs, Window, stairs
 
 pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow")]
 
@@ -72,10 +78,10 @@ def test_the_answer_its_sum_and_what_happened_the_latest_first(visitor: Visitors
     assert "changed without a trace not explained between 26 Nov 09:10 and 10:25 −2" in text
     assert (
         text.index("Kiosks were told 2. ")
-        < text.index("The website sold 3.")
+        < text.index("The website sold 3. Order W-20811")
         < text.index("The store counted 12.")
     )
-    assert "Sold at a kiosk: 1. waits" in text
+    assert "Sold at a kiosk: 1. Order CS-01K9ZZ waits" in text
     assert 'href="/cogent_ops/desk/exceptions/default/41"' in answer.text
     assert "4 older movements are not listed." in text
     assert "commercetools keeps no Messages" in text
@@ -123,6 +129,49 @@ def test_article_and_store_may_stand_in_one_word_and_days_are_those_on_offer(
     assert told.asked == [("COAT@leeds", 14), ("COAT@leeds", 14), ("C@AT@leeds", 14)]
 
 
+@pytest.mark.parametrize("kind", [Kind.OVERSELL, Kind.STOCK_REFUSED, Kind.STOCK_AT_RISK])
+@pytest.mark.parametrize("place", [Place("coat", "leeds"), Place("coat", "")])
+def test_the_page_of_an_exception_leads_to_the_story_of_its_article(
+    visitor: Visitors, told: Told, desk_store: Store, kind: Kind, place: Place
+) -> None:
+    payload = {"sku": place.sku, "channel": place.channel}
+    raise_(desk_store, replace(HELD, kind=kind, cause_key=str(place), payload=payload))
+    (one,) = desk_store.exceptions.find("default", Filter())
+    vic = visitor("vic")
+    page = vic.get(f"/exceptions/default/{one.id}").text
+    found = re.search(r'href="/cogent_ops/desk([^"]*)">Why is this number what it is\?', page)
+    assert found
+    told.asked.clear()
+    answer = vic.get(html.unescape(found[1]))
+    assert (answer.status_code, told.asked) == (200, [(str(place), 14)])
+    assert tale().sentence in words(answer)
+
+
+@pytest.mark.parametrize("young", [timedelta(minutes=37), timedelta(days=3)])
+def test_the_drawing_ends_now(
+    visitor: Visitors, told: Told, monkeypatch: pytest.MonkeyPatch, young: timedelta
+) -> None:
+    windows: list[Window] = []
+
+    def drawn(numbers: list[tuple[datetime, int]], window: Window) -> Stairs | None:
+        windows.append(window)
+        found = stairs(numbers, window)
+        assert found is not None
+        return found
+
+    monkeypatch.setattr("cogent_ops.web.desk.explain.stairs", drawn)
+    story = tale()
+    first, second, *_ = (one for one in story.events if one.number is not None)
+    begun = first.model_copy(update={"at": story.asked_at - young})
+    # Read while the answer was made.
+    last = second.model_copy(update={"at": story.asked_at + timedelta(seconds=2)})
+    told.answer = story.model_copy(update={"events": (begun, last)})
+    assert visitor("vic").get("/explain", sku="a", location="b").status_code == 200
+    (window,) = windows
+    assert window.end == story.asked_at
+    assert window.start == story.asked_at - max(young, timedelta(hours=1))
+
+
 # The playbook
 
 
@@ -136,7 +185,6 @@ def test_every_place_that_the_book_leads_to_is_there(visitor: Visitors) -> None:
 
 
 def test_every_kind_of_exception_has_its_card_where_alerts_lead(visitor: Visitors) -> None:
-    from cogent_ops.domain.exceptions import Kind
     from cogent_ops.domain.policies import Policies
 
     page = visitor("vic").get("/playbook").text

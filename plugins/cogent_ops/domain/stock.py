@@ -26,7 +26,12 @@ class Place(NamedTuple):
 
     def __str__(self) -> str:
         """As people write it: ``SKU@channel``."""
-        return f"{self.sku}@{self.channel or NO_CHANNEL}"
+        return f"{self.sku}@{self.location}"
+
+    @property
+    def location(self) -> str:
+        """The Channel as people write it, and as addresses of pages name it."""
+        return self.channel or NO_CHANNEL
 
     @classmethod
     def named(cls, text: str) -> Place:

@@ -215,8 +215,16 @@ def _available(story: Story) -> Pair:
         return Pair("Available", *shown, Mark.PLAIN, story.kiosks.text)
     if told == there:
         return Pair("Available", *shown, Mark.SAME)
-    more = "more" if told > there else "less"
-    return Pair("Available", *shown, Mark.DIFFERS, f"Kiosks were told {abs(told - there):,} {more}.")
+    if max(told, there) <= 0:
+        return Pair("Available", *shown, Mark.PLAIN, "Both mean that there is none.")
+    # Below zero means none, too: see "Zero that counts as in stock" in docs/availability.md.
+    units = max(told, 0) - there
+    return Pair(
+        "Available",
+        *shown,
+        Mark.DIFFERS,
+        f"Kiosks were told {abs(units):,} {'more' if units > 0 else 'less'}.",
+    )
 
 
 def _number(number: int | None) -> str:

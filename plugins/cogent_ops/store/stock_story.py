@@ -67,6 +67,7 @@ class StockStory:
         """
         with self._database.read() as conn:
             rows, left_out = _movements(conn, project, place, since, most)
+            orders = _orders(conn, rows)
             batches = _batches(conn, project, place, rows, since)
             findings = _findings(conn, link, place, since)
             return Ledger(
@@ -83,7 +84,8 @@ class StockStory:
                 ),
                 troubles=tuple(_troubles(conn, link, place, since)),
                 log=tuple(_log(conn, link, place, [one.id for one in findings], since)),
-                orders=_orders(conn, rows),
+                orders={name: words for name, (words, _) in orders.items()},
+                placed={name: at for name, (_, at) in orders.items()},
             )
 
     def product_of(self, link: str, sku: str) -> str | None:
@@ -290,21 +292,20 @@ def _of_link(column: ColumnElement[Any], link: str) -> ColumnElement[bool]:
     return or_(column == link, column.is_(None))
 
 
-def _orders(conn: Connection, rows: Sequence[Row[Any]]) -> dict[str, str]:
-    """What became of kiosk orders in commercetools, by the reference of their movements."""
+def _orders(conn: Connection, rows: Sequence[Row[Any]]) -> dict[str, tuple[str, datetime]]:
+    """What became of kiosk orders in commercetools, and when they were placed, by the reference of their movements."""
     c, wanted = order_capture.c, dict[str, dict[str, str]]()
     for row in rows:
         if row.source == "kiosk_order":
             # The key begins with the order's id, which ends with what people know it by.
             head = row.source_id.partition(f"/{row.reference}/")[0]
             wanted.setdefault(row.link, {})[f"{head}/{row.reference}"] = row.reference
-    found: dict[str, str] = {}
+    found: dict[str, tuple[str, datetime]] = {}
     for link, ids in wanted.items():
         for chunk in chunks(ids):
-            query: Select[Any] = select(c.order_id, c.order_number, c.state).where(
+            query: Select[Any] = select(c.order_id, c.order_number, c.state, c.ordered_at).where(
                 c.link == link, c.order_id.in_(chunk)
             )
-            found.update(
-                (ids[order_id], f"{number} ({state})") for order_id, number, state in conn.execute(query)
-            )
+            for order_id, number, state, at in conn.execute(query):
+                found[ids[order_id]] = f"{number} ({state})", at
     return found

@@ -18,6 +18,7 @@ from tests.support.trouble import HELD
 
 from cogent_ops.clients.transport import close_sessions
 from cogent_ops.domain.availability import Wanted
+from cogent_ops.domain.beside import Mark
 from cogent_ops.domain.exceptions import Kind
 from cogent_ops.domain.health.model import Snapshot, State, StoreHealth
 from cogent_ops.domain.health.story import Event, Story, System, What
@@ -26,10 +27,12 @@ from cogent_ops.domain.rules import LocationOverride
 from cogent_ops.domain.stock import MovementState, Place
 from cogent_ops.sandbox.generator import generate
 from cogent_ops.sandbox.server import SandboxServer
+from cogent_ops.services.availability import NOTE, ZERO
+from cogent_ops.services.beside import stock_beside
 from cogent_ops.services.explain.naming import UnknownPlace
 from cogent_ops.store import Store
 from cogent_ops.store.availability import Shown
-from cogent_ops.store.schema import movement, protection, stock_level, variant_flag
+from cogent_ops.store.schema import movement, order_capture, protection, stock_level, variant_flag
 from cogent_ops.store.sql import now
 
 #: Nobody listens there.
@@ -62,6 +65,13 @@ def let_kiosks_know(world: NightWorld, place: Place, units: int) -> None:
         available.record(conn, link, turn, {place.sku: Wanted({place.channel: units}, units > 0)}, soon)
     levels = available.claim_levels(link, "b", 100, due=now(), until=soon)
     available.confirm_levels(link, "b", levels)
+
+
+def note_placed(world: NightWorld, order: str, at: datetime) -> None:
+    """As if a kiosk's order had been placed then."""
+    with world.store.begin() as conn:
+        mine = sa.update(order_capture).where(order_capture.c.order_id == order)
+        assert conn.execute(mine.values(ordered_at=at)).rowcount == 1
 
 
 def test_everything_that_changed_a_number_is_told_and_adds_up(world: NightWorld) -> None:
@@ -215,6 +225,40 @@ def test_what_kiosks_are_told_less_and_were_not_told_yet_is_in_the_arithmetic(wo
         (What.TOLD, False),
         (What.WANTED, True),
     }
+
+
+def test_where_cloudshelf_takes_zero_for_in_stock_it_is_said_what_kiosks_were_told(world: NightWorld) -> None:
+    (place,) = world.places(1, units=1)
+    world.sell(place, 1)
+    let_kiosks_know(world, place, 0)
+    assert story(world, place).kiosks.number == 0
+    world.store.fingerprints.remember("default", NOTE, {ZERO: "0"}, "r")
+    told = story(world, place)
+    assert told.kiosks.number == -1
+    assert told.sentence.endswith(
+        "kiosks were told -1 in place of 0, which means none (Cloudshelf takes 0 for in stock)."
+    )
+    (available, *_) = stock_beside(told).pairs
+    shown = (available.source, available.target, available.mark, available.words)
+    assert shown == ("-1", "0", Mark.PLAIN, "Both mean that there is none.")
+    world.edit(place, 3)
+    (available, *_) = stock_beside(story(world, place)).pairs
+    assert available.words == "Kiosks were told 3 less."
+
+
+def test_a_sale_after_kiosks_were_told_that_there_is_none_is_said_to_be_one(world: NightWorld) -> None:
+    (place,) = world.places(1, units=1)
+    world.sell(place, 1)
+    order = world.sell(place, 4)
+    let_kiosks_know(world, place, 0)
+    assert "there is none" not in story(world, place).sentence
+    note_placed(world, order, now() + timedelta(minutes=20))
+    told = story(world, place)
+    assert told.sentence.endswith(
+        "; 4 of what kiosks sold were ordered after they were told that there is none."
+    )
+    late = [one for one in of(told, What.MOVEMENT) if "there is none" in one.text]
+    assert [(one.units, one.reference) for one in late] == [(-4, order.rpartition("/")[2])]
 
 
 def test_what_waits_and_why_is_told(world: NightWorld) -> None:

@@ -236,7 +236,7 @@ def test_what_came_to_nothing_is_not_said_to_have_been_sent() -> None:
 @pytest.mark.parametrize(
     ("level", "available", "text"),
     [
-        (LevelSaid(0, 0, at(0), at(0), 0), -2, "Kiosks are never told less than none"),
+        (LevelSaid(0, 0, at(0), at(0), 0), -2, "Kiosks are not told of units that are missing"),
         (
             LevelSaid(0, 0, at(0), at(0), 0),
             2,
@@ -249,6 +249,85 @@ def test_what_came_to_nothing_is_not_said_to_have_been_sent() -> None:
 def test_why_kiosks_are_told_otherwise_is_said(level: LevelSaid, available: int, text: str) -> None:
     story = tell(known(Ledger(level=level), read(entry(2, available=available))))
     assert units(story)[text] == level.wanted - available
+
+
+ZERO = LevelSaid(0, 0, at(100), at(101), 0)
+
+
+@pytest.mark.parametrize(
+    ("available", "rows"),
+    [
+        (-16, {"Kiosks are not told of units that are missing": 16}),
+        (0, {}),
+        (2, {"Kiosks are told none: below the safety stock, or its Channel does not count": -2}),
+    ],
+)
+def test_where_zero_counts_as_in_stock_what_was_really_told_is_said(
+    available: int, rows: dict[str, int]
+) -> None:
+    story = tell(known(Ledger(level=ZERO), read(entry(available)), zero=-1))
+    assert story.kiosks.number == -1
+    said = "-1 in place of 0, which means none (Cloudshelf takes 0 for in stock)"
+    assert story.kiosks.text.startswith(f"kiosks were told {said}, and ")
+    assert story.sentence.endswith(f"; kiosks were told {said}.")
+    last = {"Told as -1, which means none: Cloudshelf takes 0 for in stock": -1, "Kiosks should be told": -1}
+    assert list(units(story).items())[2:] == [*rows.items(), *last.items()]
+    assert [one.text for one in story.events] == ["Kiosks of Berlin were told -1, which means none."]
+
+
+def test_what_is_not_told_yet_is_told_as_zero_is_told_there() -> None:
+    come = tell(known(Ledger(level=replace(ZERO, wanted=5)), read(entry(5)), zero=-1))
+    assert list(units(come).items())[2:] == [
+        ("Kiosks should be told", 5),
+        ("Not told yet", -6),
+        ("Kiosks were told", -1),
+    ]
+    gone = tell(known(Ledger(level=replace(ZERO, told=5)), read(entry(0)), zero=-1))
+    assert "kiosks were told 5, and not yet that it is -1 now" in gone.sentence
+    assert list(units(gone).items())[-2:] == [("Not told yet", 6), ("Kiosks were told", 5)]
+    doubted = tell(known(Ledger(level=replace(ZERO, told=None)), read(entry(0)), zero=-1))
+    assert doubted.kiosks.number is None
+
+
+SOLD_LATE = replace(
+    SOLD,
+    movements=(moved(1, 130, -2, "b1"),),
+    batches=(sent("b1", 130, -2, 0),),
+    level=ZERO,
+    placed={"O1": at(121)},
+)
+AFTER = "ordered 20 min after kiosks were told that there is none"
+
+
+def test_what_kiosks_sell_after_they_were_told_that_there_is_none_is_said() -> None:
+    story = tell(known(SOLD_LATE, read(entry(-2)), zero=-1))
+    (sale,) = (one for one in story.events if one.what is What.MOVEMENT)
+    assert sale.text == f"A kiosk sold 2, {AFTER}."
+    assert story.sentence.endswith(
+        "; 2 of what kiosks sold were ordered after they were told that there is none."
+    )
+    assert any("had not heard of it, or sells whatever it shows" in note for note in story.notes)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        # Placed before, though paid after.
+        {"placed": {"O1": at(100.5)}},
+        {"placed": {}},
+        {"placed": None},
+        {"level": replace(ZERO, told=3)},
+        {"level": replace(ZERO, told=None)},
+        {"level": None},
+        {"movements": (moved(1, 130, 2, "b1"),)},
+        {"movements": (moved(1, 130, -2, "b1", source="api"),)},
+        {"movements": (moved(1, 130, -2, "b1", link="austria"),)},
+        {"movements": (moved(1, 130, -2, state="excluded"),)},
+    ],
+)
+def test_of_no_other_movement_it_is_said(change: dict[str, Any]) -> None:
+    story = tell(known(replace(SOLD_LATE, **change), read(entry(-2))))
+    assert "there is none" not in f"{story.sentence}{story.notes}{[one.text for one in story.events]}"
 
 
 def test_nothing_known_is_said_to_be_nothing() -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from cogent_ops.domain.health.chain import Chain, Row, moment
 from cogent_ops.domain.health.evidence import (
     FlagSaid,
     FoundBefore,
     Known,
-    LevelSaid,
     Logged,
     Moved,
     Sent,
@@ -19,6 +18,7 @@ from cogent_ops.domain.health.evidence import (
 )
 from cogent_ops.domain.health.story import Event, Fact, System, What
 from cogent_ops.domain.stock import MovementState, Source
+from cogent_ops.domain.text import span
 
 #: In whose name kiosks are told less while stock is late.
 PROTECTION = "protection"
@@ -46,11 +46,11 @@ def events(known: Known, whole: Chain) -> list[Event]:
         ranked.append((latest, 1, _row_event(row, known)))
     told = {row.batch.id for row in whole.rows if row.batch is not None}
     others = [
-        *(_movement_event(one, known.ledger.orders or {}) for one in known.ledger.movements),
+        *(_movement_event(one, known) for one in known.ledger.movements),
         *(_batch_event(one, None) for one in known.ledger.batches if one.id not in told),
         *_gone_event(known, whole),
         *_order_events(known, whole),
-        *_level_events(known.ledger.level, known.name),
+        *_level_events(known),
         *_flag_events(known.ledger.flag),
         *_protection_events(known),
         *map(_finding_event, known.ledger.findings),
@@ -151,7 +151,8 @@ def _batch_event(batch: Sent, row: Row | None) -> Event:
     )
 
 
-def _movement_event(one: Moved, orders: Mapping[str, str]) -> Event:
+def _movement_event(one: Moved, known: Known) -> Event:
+    orders = known.ledger.orders or {}
     facts = {
         "stands": f"{_STATES[one.state]}{f': {one.reason}' if one.reason else ''}",
         "recorded": moment(one.recorded_at),
@@ -165,7 +166,7 @@ def _movement_event(one: Moved, orders: Mapping[str, str]) -> Event:
         at=one.occurred_at,
         system=_SYSTEMS.get(one.source, System.US),
         what=what,
-        text=_moved_text(one),
+        text=_moved_text(one, known.after_none(one)),
         units=one.delta,
         reference=one.reference,
         detail=_facts(facts),
@@ -174,7 +175,7 @@ def _movement_event(one: Moved, orders: Mapping[str, str]) -> Event:
     )
 
 
-def _moved_text(one: Moved) -> str:
+def _moved_text(one: Moved, after_none: timedelta | None) -> str:
     delta = one.delta or 0
     if one.counted is not None:
         text = f"The shelf was counted: {one.counted}"
@@ -184,6 +185,9 @@ def _moved_text(one: Moved) -> str:
         text = f"A kiosk sold {-delta}" if delta < 0 else f"A kiosk order gave back {delta}"
     else:
         text = f"A store's system moved {delta:+d}"
+    if after_none is not None:
+        late = span(after_none.total_seconds())
+        text += f", ordered {late} after kiosks were told that there is none"
     return f"{text}." if one.state == MovementState.APPLIED else f"{text}; it {_STATES[one.state]}."
 
 
@@ -222,11 +226,12 @@ def _order_events(known: Known, whole: Chain) -> Iterator[Event]:
             )
 
 
-def _level_events(level: LevelSaid | None, name: str) -> Iterator[Event]:
+def _level_events(known: Known) -> Iterator[Event]:
+    level, name = known.ledger.level, known.name
     if level is None:
         return
     if level.told_at is not None and level.told is not None:
-        text = f"Kiosks of {name} were told {level.told}."
+        text = f"Kiosks of {name} were told {_units(level.told, known)}."
         yield Event(at=level.told_at, system=System.KIOSK, what=What.TOLD, text=text)
     if level.told != level.wanted:
         refused = (("refused", f"{level.refusals} times"),) if level.refusals else ()
@@ -234,20 +239,25 @@ def _level_events(level: LevelSaid | None, name: str) -> Iterator[Event]:
             at=level.wanted_at,
             system=System.KIOSK,
             what=What.WANTED,
-            text=f"Kiosks of {name} should be told {level.wanted}, and were not yet.",
+            text=f"Kiosks of {name} should be told {_units(level.wanted, known)}, and were not yet.",
             detail=_facts(dict(refused)),
             open=True,
         )
+
+
+def _units(units: int, known: Known) -> str:
+    told = known.told_for(units)
+    return f"{told}" if told >= 0 else f"{told}, which means none"
 
 
 def _flag_events(flag: FlagSaid | None) -> Iterator[Event]:
     if flag is None:
         return
     if flag.told_at is not None and flag.told is not None:
-        text = f"Kiosks were told of the article itself: {flag.told}."
+        text = f"Kiosks were told of the article, all stores together: {flag.told}."
         yield Event(at=flag.told_at, system=System.KIOSK, what=What.FLAG, text=text)
     if flag.told != flag.wanted:
-        text = f"Kiosks should be told of the article itself: {flag.wanted}, and were not yet."
+        text = f"Kiosks should be told of the article, all stores together: {flag.wanted}, and were not yet."
         yield Event(at=flag.wanted_at, system=System.KIOSK, what=What.FLAG, text=text, open=True)
 
 

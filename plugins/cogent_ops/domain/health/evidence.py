@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cogent_ops.domain.drift.model import Finding
-from cogent_ops.domain.stock import Place
+from cogent_ops.domain.stock import MovementState, Place, Source
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,7 @@ class Ledger:
     :param movements: the oldest first; ``left_out``: older ones that were not read.
     :param batches: in the order in which they were made.
     :param orders: what became in commercetools of kiosk orders, in words, by the reference of their movements.
+    :param placed: when kiosk orders were placed, by the same; their movements have the time of the last change.
     """
 
     movements: tuple[Moved, ...] = ()
@@ -150,6 +151,7 @@ class Ledger:
     troubles: tuple[Trouble, ...] = ()
     log: tuple[Logged, ...] = ()
     orders: Mapping[str, str] | None = None
+    placed: Mapping[str, datetime] | None = None
 
 
 # commercetools
@@ -244,6 +246,7 @@ class Known:
     :param name: the store as people call it.
     :param us: our API clients; links that share a project may have several.
     :param lag: a change shows so late at most.
+    :param zero: what kiosks are told for 0; below zero where Cloudshelf takes 0 for in stock.
     """
 
     link: str
@@ -256,3 +259,21 @@ class Known:
     kiosks: KioskSide
     us: frozenset[str]
     lag: timedelta
+    zero: int = 0
+
+    def told_for(self, units: int) -> int:
+        """What kiosks are told for so many units."""
+        return units or self.zero
+
+    def after_none(self, one: Moved) -> timedelta | None:
+        """How long before a kiosk's sale kiosks were told that there is none, and nothing else until now.
+
+        ``None``: they were not, or nobody knows when the order was placed.
+        """
+        level, placed = self.ledger.level, (self.ledger.placed or {}).get(one.reference)
+        is_sale = one.source == Source.KIOSK_ORDER and (one.delta or 0) < 0 and one.link == self.link
+        if not is_sale or one.state == MovementState.EXCLUDED or placed is None:
+            return None
+        if level is None or level.told != 0 or level.told_at is None or placed <= level.told_at:
+            return None
+        return placed - level.told_at

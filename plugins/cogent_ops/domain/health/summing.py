@@ -227,22 +227,26 @@ def _kiosk_rows(available: int, known: Known) -> Iterator[Step]:
         return
     protected = known.ledger.protected
     buffer = min(protected.buffer, max(available, 0)) if protected else 0
-    less = level.wanted - available + buffer
+    less, wanted = level.wanted - available + buffer, known.told_for(level.wanted)
     if buffer:
         yield Step(text="Held back while stock is late", units=-buffer)
     if less:
         yield Step(text=_less(available, less, level, known), units=less)
-    yield Step(text="Kiosks should be told", units=level.wanted, is_sum=True)
+    if wanted != level.wanted:
+        text = f"Told as {wanted}, which means none: Cloudshelf takes 0 for in stock"
+        yield Step(text=text, units=wanted - level.wanted)
+    yield Step(text="Kiosks should be told", units=wanted, is_sum=True)
     if level.told is not None and level.told != level.wanted:
-        yield Step(text="Not told yet", units=level.told - level.wanted, note=_waits(level))
-        yield Step(text="Kiosks were told", units=level.told, is_sum=True)
+        told = known.told_for(level.told)
+        yield Step(text="Not told yet", units=told - wanted, note=_waits(level))
+        yield Step(text="Kiosks were told", units=told, is_sum=True)
 
 
 def _less(available: int, less: int, level: LevelSaid, known: Known) -> str:
     """Why kiosks should be told otherwise than what can be sold."""
     entry = known.shop.entry
     if available < 0 and not level.wanted:
-        return "Kiosks are never told less than none"
+        return "Kiosks are not told of units that are missing"
     if entry is not None and entry.changed_at > level.wanted_at:
         return "availability_push has not looked since the last change"
     if not level.wanted:
@@ -320,9 +324,25 @@ def _kiosks(known: Known) -> Iterator[str]:
         return
     reasons = []
     if level.told != level.wanted:
-        reasons.append(f"and not yet that it is {level.wanted} now")
+        reasons.append(f"and not yet that it is {known.told_for(level.wanted)} now")
     elif protected and protected.buffer:
         reasons.append(f"because {protected.buffer} are held back while stock is late")
     elif entry is not None and level.told == entry.available != entry.on_stock:
         reasons.append(f"because {entry.on_stock - entry.available} are reserved")
-    yield f"kiosks were told {level.told}{', ' if reasons else ''}{', '.join(reasons)}"
+    yield f"kiosks were told {told_words(level.told, known)}{', ' if reasons else ''}{', '.join(reasons)}"
+    if late := sold_after_none(known):
+        were = "was" if late == 1 else "were"
+        yield f"{late} of what kiosks sold {were} ordered after they were told that there is none"
+
+
+def told_words(units: int, known: Known) -> str:
+    """What kiosks are told for so many units, and why, where it is another number."""
+    told = known.told_for(units)
+    if told == units:
+        return f"{units}"
+    return f"{told} in place of {units}, which means none (Cloudshelf takes 0 for in stock)"
+
+
+def sold_after_none(known: Known) -> int:
+    """Units of kiosk orders that were placed after kiosks had been told that there is none."""
+    return sum(-(one.delta or 0) for one in known.ledger.movements if known.after_none(one) is not None)

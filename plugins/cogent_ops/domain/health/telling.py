@@ -8,7 +8,7 @@ from cogent_ops.domain.health.chain import Chain, chain, moment
 from cogent_ops.domain.health.events import events
 from cogent_ops.domain.health.evidence import Known
 from cogent_ops.domain.health.story import Side, Story
-from cogent_ops.domain.health.summing import pending, sentence, steps, sums
+from cogent_ops.domain.health.summing import pending, sentence, sold_after_none, steps, sums, told_words
 
 
 def tell(known: Known) -> Story:
@@ -66,7 +66,7 @@ def kiosk_side(known: Known) -> Side:
     elif level.told is None:
         told = "nobody knows what kiosks were told"
     else:
-        told = f"kiosks were told {level.told}"
+        told = f"kiosks were told {told_words(level.told, known)}"
     if kiosks.problem:
         shown = ""
     elif not kiosks.is_shown:
@@ -75,10 +75,10 @@ def kiosk_side(known: Known) -> Side:
         shown = ", and know no stock of the store" if known.place.channel else ""
     else:
         shown = f", and show it {'in stock' if kiosks.in_stock else 'out of stock'}"
-    flags = f"; the article itself: {kiosks.flags}" if kiosks.flags else ""
+    flags = f"; the article, all stores together: {kiosks.flags}" if kiosks.flags else ""
     return Side(
         text=f"{told}{shown}{flags}",
-        number=level.told if level else None,
+        number=known.told_for(level.told) if level and level.told is not None else None,
         read_at=kiosks.read_at,
         problem=kiosks.problem,
     )
@@ -96,6 +96,11 @@ def _notes(known: Known, whole: Chain) -> Iterator[str]:
     if known.kiosks.problem:
         yield f"Cloudshelf could not be read, so what kiosks show is not known: {known.kiosks.problem}"
     yield from known.shop.why
+    if sold_after_none(known):
+        yield (
+            "A kiosk whose order was placed after kiosks were told that there is none had not heard of it, or sells "
+            "whatever it shows."
+        )
     if known.ledger.left_out:
         yield f"{known.ledger.left_out:,} older movements are not listed; ask for fewer days, or look in the store."
     if whole.hidden:

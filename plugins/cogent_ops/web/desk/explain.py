@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cogent_ops.domain.health.story import Story, System
-from cogent_ops.domain.stock import NO_CHANNEL, Place
+from cogent_ops.domain.stock import Place
 from cogent_ops.services.explain.explain import DAYS
 from cogent_ops.services.explain.naming import UnknownPlace
 from cogent_ops.web.desk.access import visit_of
@@ -64,7 +64,6 @@ def add_routes(router: APIRouter, desk: Desk) -> None:
             spans=SPANS,
             systems=SYSTEMS,
             names={one.place: one.name for one in snapshot.stores if one.place} if snapshot else {},
-            no_channel=NO_CHANNEL,
             story=story,
             stairs=_stairs(story, desk) if story else None,
             problem=problem,
@@ -82,6 +81,9 @@ def _asked(query: Mapping[str, str]) -> tuple[str, str, int]:
 
 
 def _stairs(story: Story, desk: Desk) -> Stairs | None:
-    numbers = [(event.at, event.number) for event in story.events if event.number is not None]
-    start = min((at for at, _ in numbers), default=story.since)
-    return stairs(numbers, Window(start, max(story.asked_at, start + timedelta(hours=1)), desk.zone()))
+    end = story.asked_at
+    # What is read while the answer is made is a moment younger than the question.
+    numbers = [(min(event.at, end), event.number) for event in story.events if event.number is not None]
+    # At least an hour, which begins earlier where all of it is young: nobody knows what comes.
+    start = min([end - timedelta(hours=1), *(at for at, _ in numbers)])
+    return stairs(numbers, Window(start, end, desk.zone()))
