@@ -224,7 +224,7 @@ def test_no_log_and_no_error_shows_the_address(
 
 
 def test_an_email_reaches_all_its_readers(mails: Mailbox) -> None:
-    deliver(MAIL, "[CRITICAL] £84.00", "- <b>one</b>\nDecide: https://airflow.test/x?y=1")
+    deliver(MAIL, "[CRITICAL] £84.00", "- <b>one</b>\nOpen: https://airflow.test/x?y=1")
     (mail,) = mails.mails
     assert (mail.sender, mail.recipients) == ("ops@example.com", list(MAIL.to))
     assert mails.logins == ["\0ops\0s3cret-word"]

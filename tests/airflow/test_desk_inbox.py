@@ -169,17 +169,75 @@ def test_the_address_says_which_list_it_is(
     assert set(re.findall(r"REC-(\w)", text(answer))) == shown
 
 
+def chosen(who: Visitor, **form: str) -> Any:
+    """The form above the list, sent as it is but for what somebody chooses in it."""
+    return who.get("/exceptions", before=field(who.get("/exceptions"), "before"), **form)
+
+
 def test_the_team_is_remembered_until_another_one_is_chosen(visitor: Visitors, desk_store: Store) -> None:
     raised(desk_store, ORDER, HELD)
     who = visitor("vic")
-    cookie = who.get("/exceptions", owner="merchandising").headers["set-cookie"]
+    answer = chosen(who, owner="merchandising", q="rug")
+    assert answer.status_code == 303
+    cookie = answer.headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=lax" in cookie
+    # A colleague who gets the address from me keeps their own team.
+    assert answer.headers["location"].endswith("/exceptions?owner=merchandising&q=rug")
     shown = text(who.get("/exceptions"))
     assert "Only those of merchandising" in shown
     assert "coat@leeds" not in shown
-    assert "coat@leeds" in text(who.get("/exceptions", owner=""))
+    assert "set-cookie" not in chosen(who, owner="merchandising", kind="oversell").headers
+    chosen(who, owner="")
     assert "coat@leeds" in text(who.get("/exceptions"))
+
+
+@pytest.mark.parametrize("owner", ["merchandising", "", "nobody"])
+def test_a_link_shows_its_list_once_and_remembers_nothing(
+    visitor: Visitors, desk_store: Store, owner: str
+) -> None:
+    raised(desk_store, ORDER, HELD)
+    who = visitor("vic")
+    chosen(who, owner="customer service")
+    answer = who.get("/exceptions", owner=owner)
+    assert answer.status_code == 200
+    assert "set-cookie" not in answer.headers
+    assert ("Only those of merchandising: show everybody's" in text(answer)) is (owner == "merchandising")
+    assert "Only those of customer service" in text(who.get("/exceptions"))
+
+
+def test_who_searches_in_the_list_of_a_link_keeps_their_team(visitor: Visitors, desk_store: Store) -> None:
+    raised(desk_store, ORDER, HELD)
+    who = visitor("vic")
+    linked = who.get("/exceptions", owner="merchandising")
+    found = who.get("/exceptions", owner="merchandising", before=field(linked, "before"), q="rug")
+    assert "set-cookie" not in found.headers
+    assert "coat@leeds" in text(who.get("/exceptions"))
+
+
+def test_an_order_is_found_by_the_number_that_customers_have(visitor: Visitors, desk_store: Store) -> None:
+    number = "01M8HEM570ABCDEFGHJKMNPQRS"
+    raised(
+        desk_store,
+        replace(ORDER, message=f"coat@leeds: -2 on stock. The latest kiosk orders: {number}."),
+        HELD,
+    )
+    for words in (f"CS-{number}", number):
+        shown = text(visitor("vic").get("/exceptions", q=words))
+        assert "1 waiting" in shown
+        assert "coat@leeds" in shown
+
+
+def test_a_long_name_floods_no_list_and_is_whole_on_the_page_of_its_exception(
+    visitor: Visitors, desk_store: Store
+) -> None:
+    name = "Rug-" * 300
+    (one, *_) = raised(
+        desk_store, *(replace(HELD, cause_key=key, message=f"{name} is held.") for key in "ab")
+    )
+    assert name not in visitor("vic").get("/exceptions", view="all").text
+    assert name not in visitor("vic").get("/exceptions").text
+    assert name in visitor("vic").get(case(one.id)).text
 
 
 def test_thousands_are_listed_a_page_at_a_time(visitor: Visitors, desk_store: Store) -> None:

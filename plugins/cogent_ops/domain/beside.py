@@ -13,12 +13,15 @@ from typing import Any
 
 from cogent_ops.domain.money import Money, MoneyError, money, show
 from cogent_ops.domain.order_draft import ADJUSTMENT, SHIPPING, Draft
-from cogent_ops.domain.order_edits import LINE_EDITS, LOCATION_EDIT, QUANTITY_EDIT, of_line
+from cogent_ops.domain.order_edits import LINE_EDITS, LOCATION_EDIT, PAID_EDIT, QUANTITY_EDIT, of_line
 from cogent_ops.domain.order_problems import Problem
 from cogent_ops.domain.orders import KioskOrder, SoldLine
 from cogent_ops.domain.rules import OrderStatus
 
 NONE = "none"
+#: What the amount of an order is called, by whether Cloudshelf says that it was paid.
+PAID, AMOUNT = "Customer paid", "Amount of the order"
+_PAID = frozenset({OrderStatus.PAID, OrderStatus.PARTIALLY_REFUNDED, OrderStatus.REFUNDED})
 _CORRECTED = "corrected by a person"
 _LINE = re.compile(r"lines\[(\d+)\]")
 
@@ -220,6 +223,10 @@ class _Comparison:
         shown = f"{status or 'not paid'} ({self.shop.states})" if self.shop.states else status or "not paid"
         if status == self.order.status:
             return Pair("Status", self.order.status, shown, Mark.SAME)
+        is_confirmed = self.edits.get(PAID_EDIT) == "yes"
+        if is_confirmed and (self.order.status, status) == (OrderStatus.PLACED, OrderStatus.PAID):
+            words = "A person has confirmed the payment. Cloudshelf may go on saying PLACED; that is normal."
+            return Pair("Status", self.order.status, shown, Mark.PLAIN, words)
         words = f"Cloudshelf says {self.order.status}, commercetools {status or 'that it was not paid'}."
         return Pair("Status", self.order.status, shown, Mark.DIFFERS, words)
 
@@ -286,17 +293,18 @@ class _Comparison:
         mark, words = self._said("session.basketValue", "lines.currencyCode")
         if basket is None and not words:
             return
+        what = PAID if self.order.status in _PAID else AMOUNT
         if self.shop is None or words:
             source = NONE if basket is None else basket if isinstance(basket, str) else show(basket)
-            yield Pair("Customer paid", source, "", mark, words)
+            yield Pair(what, source, "", mark, words)
         elif not isinstance(basket, Money):
             words = "These cannot be compared."
-            yield Pair("Customer paid", basket or NONE, show(self.shop.gross), Mark.DIFFERS, words)
+            yield Pair(what, basket or NONE, show(self.shop.gross), Mark.DIFFERS, words)
         else:
             # Whether the basket holds the shipping is not documented, so both are right.
             without = self._without_shipping(self.shop)
             alike = basket if basket in (self.shop.gross, self.shop.total, without) else self.shop.gross
-            pair = _amounts("Customer paid", basket, alike, is_known=True)
+            pair = _amounts(what, basket, alike, is_known=True)
             note = "commercetools has shipping on top." if alike == without != self.shop.gross else ""
             yield Pair(pair.what, pair.source, show(self.shop.gross), pair.mark, pair.words or note)
 

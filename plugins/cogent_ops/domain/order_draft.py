@@ -144,6 +144,22 @@ def order_number(order: KioskOrder, rules: OrderRules) -> str:
     return f"{rules.number_prefix}{name}"
 
 
+#: Shorter than this, what follows the prefix is hardly part of a number.
+_PART_OF_NUMBER = 6
+
+
+def without_prefix(text: str, prefix: str) -> str:
+    """What to look for where somebody types an order's number: some messages name it without its prefix.
+
+    What stands before a number is no use in finding it, so the rest finds the number with and without its prefix.
+
+    :param prefix: ``orders.number_prefix``.
+    """
+    rest = text[len(prefix) :]
+    begins_so = text[: len(prefix)].casefold() == prefix.casefold()
+    return rest if begins_so and len(rest) >= _PART_OF_NUMBER else text
+
+
 def wanted_skus(order: KioskOrder, edits: Mapping[str, str]) -> frozenset[str]:
     """The SKUs for which a draft needs :attr:`DraftContext.articles`."""
     found = (_sku(line, edits) for line in order.sold if not line.is_shipping)

@@ -34,8 +34,31 @@ _EMAIL = re.compile(r"[^\s@<>,;:\"()\[\]\\]{1,64}@([A-Za-z0-9-]{1,63}\.)+[A-Za-z
 _LINES = re.compile(r"(\d{1,6})(?::(\d{1,7}))?")
 
 
+#: How people know a field: as it stands on the page of an exception, and in the texts of the playbook.
+_FIELD_NAMES: Mapping[str, str] = {
+    LOCATION_EDIT: "Store",
+    EMAIL_EDIT: "E-mail address",
+    CURRENCY_EDIT: "Currency",
+    TOTAL_EDIT: "Total paid",
+    REFUND_EDIT: "Refunded",
+    REFUND_LINES_EDIT: "Lines that came back",
+    SKU_EDIT: "SKU",
+    PRICE_EDIT: "Price of one",
+    QUANTITY_EDIT: "Quantity",
+}
+
+
 class EditError(PermanentError):
     """A correction that cannot be taken, in words for the person who gave it."""
+
+
+def field_name(name: str) -> str:
+    """How people know a field.
+
+    :param name: of a correction, with or without its line: ``location``, ``price.2``.
+    :raises KeyError: when no form has such a field.
+    """
+    return _FIELD_NAMES[name.partition(".")[0]]
 
 
 def is_email(text: str) -> bool:

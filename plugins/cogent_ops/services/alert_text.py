@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from cogent_ops.addresses import QUESTIONS, exception_address, inbox_address, playbook_address
+from cogent_ops.addresses import exception_address, inbox_address, playbook_address
 from cogent_ops.domain.drills import MARK, NOTICE
 from cogent_ops.domain.money import Money, show
 from cogent_ops.domain.policies import Policies
@@ -147,7 +147,5 @@ def _links(telling: Telling, policies: Policies, places: Places) -> Iterable[str
     )
     if places.airflow:
         yield f"Open: {places.page(opened)}"
-        if telling.kind in policies.asked and not telling.is_drill:
-            yield f"Decide: {places.page(QUESTIONS)}"
     yield f"Playbook: {places.card(policies.playbook(telling.kind))}"
     yield f"On the command line: cogent-ops exceptions show {first.id}"

@@ -15,6 +15,7 @@ from datetime import datetime
 from cogent_ops.addresses import playbook_address
 from cogent_ops.domain.exceptions import Action
 from cogent_ops.domain.money import show
+from cogent_ops.domain.order_edits import EMAIL_EDIT, field_name
 from cogent_ops.domain.policies import KindPolicy, Policies
 from cogent_ops.domain.wording import plain
 from cogent_ops.errors import PermanentError, RetryableError
@@ -26,7 +27,6 @@ from cogent_ops.store import Cause, Store, StoredException
 QUESTIONS = 50
 #: So many exceptions of a cause are named in a question; of the others it gives the number.
 NAMED = 10
-EMAIL = "email"
 
 #: What the choices of the form do, in the order in which it shows them. Hold is what silence means.
 MEANINGS: Mapping[Action, str] = {
@@ -182,7 +182,7 @@ def _edits(text: str) -> dict[str, str]:
                 "Write corrections as name=value, such as location=store-leeds; price.2=12.50."
             )
         edits[name.strip()] = value.strip()
-    if EMAIL in edits:
+    if EMAIL_EDIT in edits:
         raise PermanentError(
             "Airflow keeps what is typed into its forms, so an e-mail address is given on the exception's page, or by "
             "cogent-ops exceptions edit NUMBER email=…"
@@ -217,10 +217,11 @@ def _body(
     yield from (
         f"- **{label(action)}**: {meaning}" for action, meaning in MEANINGS.items() if policy.allows(action)
     )
-    typed = [name for name in policy.editable if name != EMAIL]
+    typed = [name for name in policy.editable if name != EMAIL_EDIT]
     if typed:
-        yield f"\nCorrections: {_plain(', '.join(typed))}; several apart by semicolons."
-    if EMAIL in policy.editable:
+        yield "\nFields are typed into `set` here, several apart by semicolons:\n"
+        yield from (f"- {field_name(one)}: `{one}=…`" for one in typed)
+    if EMAIL_EDIT in policy.editable:
         yield (
             "\nAn e-mail address is given on the exception's page, or by "
             f"`cogent-ops exceptions edit {one.id} email=…`, and not here."

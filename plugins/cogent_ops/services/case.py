@@ -23,6 +23,7 @@ from cogent_ops.domain.order_edits import (
     REFUND_LINES_EDIT,
     SKU_EDIT,
     TOTAL_EDIT,
+    field_name,
 )
 from cogent_ops.domain.orders import KioskOrder, SoldLine, UnreadableOrder, read_order
 from cogent_ops.domain.policies import KindPolicy, Policies
@@ -248,40 +249,37 @@ def _fields(policy: KindPolicy, order: KioskOrder | None, given: Mapping[str, st
 
 def _of_order(name: str, order: KioskOrder, given: Mapping[str, str]) -> Field:
     basket = _amount(order.session.basket_value, order.session.currency)
-    label, hint, was, form = {
-        LOCATION_EDIT: ("Store", _LOCATION_HINT, order.location_name or order.location, "location"),
+    hint, was, form = {
+        LOCATION_EDIT: (_LOCATION_HINT, order.location_name or order.location, "location"),
         EMAIL_EDIT: (
-            "E-mail address",
             "Kept until the order is in commercetools, and shown to nobody.",
             "",
             "email",
         ),
-        CURRENCY_EDIT: ("Currency", "What was paid in, such as EUR.", order.session.currency, "text"),
-        TOTAL_EDIT: ("Total paid", "What the customer paid in all.", basket, "amount"),
-        REFUND_EDIT: ("Refunded", "What was refunded so far, in all.", "", "amount"),
+        CURRENCY_EDIT: ("What was paid in, such as EUR.", order.session.currency, "text"),
+        TOTAL_EDIT: ("What the customer paid in all.", basket, "amount"),
+        REFUND_EDIT: ("What was refunded so far, in all.", "", "amount"),
         REFUND_LINES_EDIT: (
-            "Lines that came back",
             "Such as 1:2, 3 for two of line 1 and all of line 3. Empty: nothing came back.",
             "",
             "text",
         ),
     }[name]
-    return Field(name, label, hint, was, given.get(name, ""), form)
+    return Field(name, field_name(name), hint, was, given.get(name, ""), form)
 
 
 def _of_line(name: str, line: SoldLine, given: Mapping[str, str]) -> Field:
-    label, was, form = {
-        SKU_EDIT: ("SKU", line.sku or line.identifier, "text"),
-        PRICE_EDIT: ("Price of one", _amount(line.price, line.currency), "amount"),
+    was, form = {
+        SKU_EDIT: (line.sku or line.identifier, "text"),
+        PRICE_EDIT: (_amount(line.price, line.currency), "amount"),
         QUANTITY_EDIT: (
-            "Quantity",
             line.quantity_given if line.quantity is None else str(line.quantity),
             "number",
         ),
     }[name]
     hint = "0 leaves the line out." if name == QUANTITY_EDIT else ""
     full = f"{name}.{line.number}"
-    return Field(full, label, hint, was, given.get(full, ""), form)
+    return Field(full, field_name(name), hint, was, given.get(full, ""), form)
 
 
 def _amount(value: str | None, currency: str) -> str:

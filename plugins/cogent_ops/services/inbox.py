@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from cogent_ops.domain.exceptions import LEADS_TO, OPEN, Action, Kind, Owner, Status
 from cogent_ops.domain.money import Money
+from cogent_ops.domain.order_draft import without_prefix
 from cogent_ops.domain.policies import KindPolicy, Policies
 from cogent_ops.services.alert_text import waited
 from cogent_ops.store import Filter, LogEntry, Store, StoredException
@@ -23,6 +24,8 @@ from cogent_ops.store.listing import ListedCause, ListTotals, Sort
 PAGE = 50
 #: So many exceptions of a cause stand below it; the others are a click away.
 OF_A_CAUSE = 5
+#: So many characters of what happened stand in a row of a list; the page of the exception has all of it.
+LONGEST_WHAT = 200
 #: What is due within this is due soon.
 SOON = timedelta(hours=1)
 CLOSED = tuple(status for status in Status if status not in OPEN)
@@ -97,15 +100,18 @@ class View:
     cause: str = ""
     page: int = 1
 
-    def filter(self, now: datetime) -> Filter:
-        """As the store understands it. Drills are among them, and marked."""
+    def filter(self, now: datetime, number_prefix: str) -> Filter:
+        """As the store understands it. Drills are among them, and marked.
+
+        :param number_prefix: see :class:`InboxLists`.
+        """
         overdue_at = {Due.OVERDUE: now, Due.SOON: now + SOON}.get(self.due)
         return Filter(
             statuses=CLOSED if self.is_closed else OPEN,
             kind=self.kind,
             owner=self.owner,
             cause_group=self.cause or None,
-            text=self.text,
+            text=without_prefix(self.text, number_prefix),
             overdue_at=overdue_at,
             due_from=now if self.due is Due.SOON else None,
             place=self.store or None,
@@ -165,6 +171,11 @@ class Row:
     taken_by: str
     tries: str
     next_step: str
+
+    @property
+    def short(self) -> str:
+        """What happened, as far as a row of a list has room for it."""
+        return self.what if len(self.what) <= LONGEST_WHAT else f"{self.what[: LONGEST_WHAT - 1]}…"
 
     @property
     def id(self) -> int:
@@ -248,14 +259,18 @@ _LONGEST_WALK = 20_000
 
 
 class InboxLists:
-    """The lists of one link."""
+    """The lists of one link.
 
-    def __init__(self, link: str, store: Store, policies: Policies) -> None:
+    :param number_prefix: stands before the number of a kiosk order, see ``orders.number_prefix``.
+    """
+
+    def __init__(self, link: str, store: Store, policies: Policies, *, number_prefix: str) -> None:
         self.link, self.store, self.policies = link, store, policies
+        self.number_prefix = number_prefix
 
     def page(self, view: View, now: datetime) -> Inbox:
         """What a view shows; a page beyond the last one is the last one."""
-        seen, wanted = self.store.audit_log.newest(), view.filter(now)
+        seen, wanted = self.store.audit_log.newest(), view.filter(now, self.number_prefix)
         listing, link = self.store.listing, self.link
         count = listing.count(link, wanted)
         causes = listing.count_causes(link, wanted) if view.is_grouped else None
@@ -310,7 +325,8 @@ class InboxLists:
 
     def neighbours(self, view: View, exception_id: int, now: datetime) -> Neighbours:
         """What stands before and after an exception, each by itself."""
-        ids = self.store.listing.ids(self.link, view.filter(now), view.order, now, limit=_LONGEST_WALK)
+        wanted = view.filter(now, self.number_prefix)
+        ids = self.store.listing.ids(self.link, wanted, view.order, now, limit=_LONGEST_WALK)
         if exception_id not in ids:
             return Neighbours(None, len(ids), None, next(iter(ids), None))
         at = ids.index(exception_id)

@@ -125,7 +125,8 @@ class Cause:
 class Filter:
     """Which exceptions to show; what is ``None`` or empty does not narrow.
 
-    :param text: stands in the record, the place or the message, in whatever case; or is the number of one.
+    :param text: stands in the record, the place, the message or the number of an order that it is about, in whatever
+        case; or is the number of an exception.
     :param overdue_at: only those whose owner should have acted before this moment.
     :param due_from: only those whose owner need not have acted before this moment.
     :param place: the store, as people name it.
@@ -407,6 +408,8 @@ def _naming(text: str) -> Iterator[ColumnElement[bool]]:
     e = exception.c
     for column in (e.record, e.place, e.message):
         yield column.icontains(text, autoescape=True)
+    # A message names only some of the orders.
+    yield e.payload["orders"].as_string().icontains(text, autoescape=True)
     if _NUMBER.fullmatch(text):
         yield e.id == int(text)
 

@@ -72,7 +72,7 @@ def test_a_question_says_what_where_how_much_whose_and_what_each_choice_does(wor
         assert told in form.body
     assert "cogent-ops exceptions show 1" in form.body
     assert "(/cogent_ops/desk/playbook#ambiguous-payment)" in form.body
-    assert "Corrections: location" in form.body
+    assert "- Store: `location=…`" in form.body
     assert "`cogent-ops exceptions edit 1 email=…`" in form.body
 
 
@@ -106,6 +106,16 @@ def test_every_kind_that_is_asked_about_has_choices_and_hold_is_the_last(world: 
     assert {label(action) for action in MEANINGS} >= {
         label(action) for kind in world.policies.asked for action in world.policies.kind(kind).actions
     }
+
+
+def test_a_question_says_how_the_fields_of_its_text_are_typed_here(world: Reviewing) -> None:
+    orders = world.nowhere()
+    question = the_question(world)
+    body = asking(world).form(question.kind, ids(question), world.now).body
+    assert orders
+    assert 'the field "Store"' in body
+    assert "Fields are typed into `set`" in body
+    assert "- Store: `location=…`" in body
 
 
 def test_a_run_asks_no_more_than_it_should(world: Reviewing) -> None:

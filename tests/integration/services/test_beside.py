@@ -122,6 +122,18 @@ def test_an_order_that_waits_stands_beside_what_would_be_sent(world: World) -> N
     assert world.ct_orders() == []
 
 
+def test_an_order_whose_payment_a_person_has_confirmed_shows_no_difference(world: World) -> None:
+    order = world.placed_long_ago()
+    one = world.one(order)
+    assert "Amount of the order" in rows(one_of(world, one))
+    assert "Customer paid" not in rows(one_of(world, one))
+    world.do(Action.APPROVE, [one.id], note="seen in the till")
+    world.finish()
+    found = one_of(world, one)
+    assert (found.target, found.differences) == ("commercetools", 0)
+    assert "A person has confirmed the payment." in rows(found)["Status"].words
+
+
 def test_what_stops_an_order_stands_in_its_row_and_goes_away_with_a_correction(world: World) -> None:
     (order,) = world.nowhere()
     found = one_of(world, world.one(order))

@@ -78,8 +78,12 @@ def raised(
     return [store.exceptions.get("default", id_) for id_ in ids]
 
 
+def lists(review: Review) -> InboxLists:
+    return InboxLists(review.link, review.store, review.policies, number_prefix="CS-")
+
+
 def page(review: Review, now: datetime = NOW, **view: Any) -> Inbox:
-    return InboxLists(review.link, review.store, review.policies).page(View(**view), now)
+    return lists(review).page(View(**view), now)
 
 
 def only(review: Review, now: datetime = NOW) -> Row:
@@ -280,6 +284,55 @@ def test_what_is_closed_is_a_list_of_its_own_with_the_latest_first(review: Revie
     assert closed.groups[0].rows[0].next_step == "Nothing."
 
 
+ULID = "01M8HEM570ABCDEFGHJKMNPQRS"
+OVERSOLD = replace(
+    HELD,
+    kind=Kind.OVERSELL,
+    cause_key="coat@leeds",
+    record="coat@leeds",
+    message=f"coat@leeds: -1 on stock. The latest kiosk orders of it: {ULID}.",
+)
+
+
+@pytest.mark.parametrize("text", [f"CS-{ULID}", f"cs-{ULID.lower()}", ULID, f"CS-{ULID[:12]}"])
+def test_an_order_is_found_by_its_number_with_and_without_the_prefix(review: Review, text: str) -> None:
+    paid_less = replace(ORDER, record=f"CS-{ULID}", message=f"Order CS-{ULID}, Leeds: the money.")
+    order, oversold, _ = raised(review.store, paid_less, OVERSOLD, HELD)
+    found = page(review, text=text, by_cause=False)
+    assert {row.id for group in found.groups for row in group.rows} == {order.id, oversold.id}
+    assert found.view.text == text
+    assert found.totals.all == 2
+    assert lists(review).neighbours(View(text=text), oversold.id, NOW).count == 2
+
+
+def test_an_order_that_a_message_does_not_name_any_more_is_found_by_its_number(review: Review) -> None:
+    more = replace(OVERSOLD, message="coat@leeds: -9 on stock.", payload={"orders": [ULID, "01M8OTHER"]})
+    (oversold,) = raised(review.store, more)
+    assert page(review, text=f"CS-{ULID}").count == page(review, text=ULID).count == 1
+    assert page(review, text="01M8NONE").count == page(review, text="orders").count == 0
+    assert oversold.payload["orders"]
+
+
+def test_what_only_begins_like_a_number_is_looked_for_as_it_is(review: Review) -> None:
+    raised(review.store, replace(HELD, record="CS-12", message="CS-12: held."), OVERSOLD)
+    assert page(review, text="CS-1").count == 1
+    assert page(review, text="CS-").count == 1
+
+
+def test_a_row_shows_no_more_of_a_message_than_one_can_take_in(review: Review) -> None:
+    name = "Rug " * 300
+    raised(review.store, replace(HELD, message=f"{name}is not known."))
+    row = only(review)
+    assert len(row.short) == 200
+    assert row.short.endswith("…")
+    assert row.what == f"{name}is not known."
+
+
+def test_a_short_message_is_shown_whole(review: Review) -> None:
+    raised(review.store, ORDER)
+    assert only(review).short == only(review).what == "Its lines come to £80.00, its basket to £84.00."
+
+
 def test_drills_are_in_the_list_and_not_in_its_money(review: Review) -> None:
     trial = replace(drill(Kind.OVERSELL, drill_cause(NOW)), amount=500, currency="GBP")
     raised(review.store, trial)
@@ -294,13 +347,12 @@ def test_one_leads_to_the_next_in_the_order_of_the_list(review: Review) -> None:
         raised(review.store, replace(HELD, cause_key=name), due=due)[0].id
         for name, due in (("a", -HOUR), ("b", HOUR), ("c", 5 * HOUR))
     )
-    lists = InboxLists(review.link, review.store, review.policies)
-    found = [lists.neighbours(View(), each, NOW) for each in (late, soon, calm)]
+    found = [lists(review).neighbours(View(), each, NOW) for each in (late, soon, calm)]
     assert [(one.place, one.count) for one in found] == [(1, 3), (2, 3), (3, 3)]
     assert [(one.before, one.after) for one in found] == [(None, soon), (late, calm), (soon, None)]
-    gone = lists.neighbours(View(owner=Owner.MERCHANDISING), 999, NOW)
+    gone = lists(review).neighbours(View(owner=Owner.MERCHANDISING), 999, NOW)
     assert (gone.place, gone.before, gone.after) == (None, None, late)
-    reverse = lists.neighbours(View(sort=Sort.NEWEST), late, NOW)
+    reverse = lists(review).neighbours(View(sort=Sort.NEWEST), late, NOW)
     assert reverse.count == 3
 
 

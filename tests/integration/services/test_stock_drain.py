@@ -21,7 +21,7 @@ from cogent_ops.sandbox.dataset import Dataset
 from cogent_ops.sandbox.faults import FaultPlan, Rule
 from cogent_ops.sandbox.server import SandboxServer
 from cogent_ops.sandbox.state import Behaviour
-from cogent_ops.services.stock.drain import ROUNDS, TRIES, DrainCounts
+from cogent_ops.services.stock.drain import ORDERS_NAMED, ORDERS_SAID, ROUNDS, TRIES, DrainCounts
 from cogent_ops.store import Store, StoredException
 
 HAT, CAP, RUG = Place("HAT", STORE), Place("CAP", ""), Place("RUG", STORE)
@@ -319,6 +319,23 @@ def test_an_oversell_names_the_orders_that_took_the_missing_units_and_closes(wor
     world.move(RUG, 5, at=6)
     world.finish()
     assert raised(world, Kind.OVERSELL) == []
+
+
+@pytest.mark.parametrize(
+    ("sold", "more"),
+    [(ORDERS_SAID, ""), (ORDERS_SAID + 3, " and 3 more"), (ORDERS_NAMED + 4, " and at least 15 more")],
+)
+def test_the_message_of_an_oversell_names_the_latest_orders_and_counts_the_others(
+    world: StockWorld, sold: int, more: str
+) -> None:
+    for n in range(sold):
+        world.move(RUG, -1, at=n + 1, reference=f"o{n:02}", source=Source.KIOSK_ORDER)
+    world.move(RUG, -10, at=sold + 1)
+    world.finish()
+    (found,) = raised(world, Kind.OVERSELL)
+    orders = [f"o{n:02}" for n in reversed(range(sold))]
+    assert found.message.endswith(f"orders of it: {', '.join(orders[:ORDERS_SAID])}{more}.")
+    assert found.payload["orders"] == orders[:ORDERS_NAMED]
 
 
 def test_what_is_promised_online_is_oversold_too(world: StockWorld) -> None:

@@ -179,6 +179,36 @@ def test_taxes_on_top_are_part_of_what_the_customer_paid() -> None:
     assert sides(order, shop)["Customer paid"].mark is Mark.SAME
 
 
+@pytest.mark.parametrize(
+    ("status", "named"),
+    [
+        ("PLACED", "Amount of the order"),
+        ("VOIDED", "Amount of the order"),
+        ("PAID", "Customer paid"),
+        ("REFUNDED", "Customer paid"),
+    ],
+)
+def test_only_what_is_paid_is_called_so(status: str, named: str) -> None:
+    order = replace(paid(line(), basket=39.8), status=OrderStatus(status))
+    shop = imported(paid(line()))
+    rows = {one.what for one in compare(order, order_number(order, RULES), shop, edits={})}
+    assert {"Customer paid", "Amount of the order"} & rows == {named}
+
+
+def test_that_cloudshelf_goes_on_saying_placed_is_normal_where_a_person_has_confirmed_the_payment() -> None:
+    order = replace(paid(line()), status=OrderStatus.PLACED)
+    shop = imported(paid(line()))
+    pair = sides(order, shop, {"paid": "yes"})["Status"]
+    assert pair.mark is Mark.PLAIN
+    assert pair.words == (
+        "A person has confirmed the payment. Cloudshelf may go on saying PLACED; that is normal."
+    )
+    assert differing(sides(order, shop, {"paid": "yes"})) == set()
+    assert sides(order, shop)["Status"].mark is Mark.DIFFERS
+    voided = replace(shop, status="VOIDED")
+    assert sides(order, voided, {"paid": "yes"})["Status"].mark is Mark.DIFFERS
+
+
 # What cannot be sent
 
 

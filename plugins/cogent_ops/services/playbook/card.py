@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from cogent_ops.domain.business_hours import DAYS, BusinessHours
 from cogent_ops.domain.exceptions import Action, Owner
-from cogent_ops.domain.policies import Editable, KindPolicy, Policies, Severity
+from cogent_ops.domain.order_edits import field_name
+from cogent_ops.domain.policies import KindPolicy, Policies, Severity
 from cogent_ops.domain.text import counted
 from cogent_ops.domain.wording import Span
 from cogent_ops.links import DEFAULT_LINK
@@ -15,18 +14,6 @@ from cogent_ops.services.playbook.blocks import Facts, Paragraph, Section, Steps
 from cogent_ops.services.playbook.leads import words
 
 AS_FOUND = "the team that the exception names"
-#: What may be corrected, as the page of an exception calls it.
-FIELDS: Mapping[Editable, str] = {
-    "location": "Store",
-    "email": "E-mail address",
-    "currency": "Currency",
-    "total": "Total paid",
-    "refund_amount": "Refunded",
-    "refund_lines": "Lines that came back",
-    "sku.<line>": "SKU",
-    "price.<line>": "Price of one",
-    "quantity.<line>": "Quantity",
-}
 _LOUDNESS = {
     Severity.CRITICAL: "It is told at once",
     Severity.WARNING: "It waits for business hours",
@@ -140,6 +127,6 @@ def _buttons(policy: KindPolicy) -> str:
     deeds = [LABELS[action] for action in (*TRYING, *ENDING) if action in policy.actions]
     named = ", ".join(f"**{deed}**" for deed in deeds)
     decided = f"{named}." if named else "Nothing is decided here: it closes by itself."
-    fields = ", ".join(f'"{FIELDS[name]}"' for name in policy.editable)
+    fields = ", ".join(f'"{field_name(name)}"' for name in policy.editable)
     corrected = f" May be corrected: {fields}." if fields else ""
     return f"{decided}{corrected} Always there: {always}."

@@ -57,9 +57,11 @@ PARKED_SECONDS = 900.0
 #: Results are stored together, at most so many, or so many seconds' worth.
 SETTLE_BATCHES = 100
 SETTLE_SECONDS = 0.5
-#: How many movements are looked through for the orders behind an oversell, and how many orders are named.
+#: How many movements are looked through for the orders behind an oversell, how many orders are kept with it, and how
+#: many of these its message names.
 LOOK_BACK = 500
 ORDERS_NAMED = 20
+ORDERS_SAID = 5
 #: commercetools' code for a resource that an update names and the project does not have.
 _NO_REFERENCE = "ReferencedResourceNotFound"
 
@@ -438,7 +440,7 @@ def _is_below(found: Position) -> bool:
 
 def _oversell(batch: Batch, found: Position, orders: Sequence[str]) -> NewException:
     place = batch.place
-    named = f" The latest kiosk orders of it: {', '.join(orders)}." if orders else ""
+    named = f" The latest kiosk orders of it: {_said(orders)}." if orders else ""
     return NewException(
         kind=Kind.OVERSELL,
         cause_key=str(place),
@@ -458,6 +460,15 @@ def _oversell(batch: Batch, found: Position, orders: Sequence[str]) -> NewExcept
             "batch": batch.id,
         },
     )
+
+
+def _said(orders: Sequence[str]) -> str:
+    """The latest of some orders, and how many more there are."""
+    first, more = ", ".join(orders[:ORDERS_SAID]), len(orders) - ORDERS_SAID
+    if more <= 0:
+        return first
+    # Nobody has counted beyond those that are kept.
+    return f"{first} and {'at least ' if len(orders) >= ORDERS_NAMED else ''}{more} more"
 
 
 def _refusal(place: Place, error: str) -> NewException:

@@ -20,6 +20,7 @@ from starlette.responses import Response
 from cogent_ops.addresses import DESK_PREFIX, NIGHTS_PREFIX, playbook_address
 from cogent_ops.domain.exceptions import OPEN, Action, Kind, Owner
 from cogent_ops.domain.policies import KindPolicy
+from cogent_ops.domain.rules import OrderRules
 from cogent_ops.domain.wording import Span
 from cogent_ops.errors import ConfigError, PermanentError
 from cogent_ops.services.beside import place_of
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 TEAM_COOKIE = "cogent_ops_team"
 _A_YEAR = 365 * 24 * 3600
+#: The field of the form above the list that says which team the list was of.
+_BEFORE = "before"
 #: Corrections of a form begin so: ``edit.price.2``.
 _EDIT = "edit."
 #: As long a form about many exceptions works at most; what is left is a click away.
@@ -107,19 +110,30 @@ class _Pages:
         return self.desk.runtime(visit.link).review(is_reading=True)
 
     def _lists(self, review: Review) -> InboxLists:
-        return InboxLists(review.link, review.store, review.policies)
+        return InboxLists(
+            review.link, review.store, review.policies, number_prefix=self._number_prefix(review.link)
+        )
+
+    def _number_prefix(self, link: str) -> str:
+        """What stands before orders' numbers; as released while the business's own files cannot be used."""
+        try:
+            return self.desk.runtime(link).config.orders.number_prefix
+        except ConfigError:
+            return OrderRules().number_prefix
 
     # The list
 
     def inbox(self, request: Request, failed: Failed | None = None) -> Response:
         """The list."""
         visit = visit_of(request)
-        review = self._reading(visit)
         view = _view(request)
+        if request.method == "GET" and _BEFORE in request.query_params:
+            return self._narrowed(request, view)
+        review = self._reading(visit)
         found = self._lists(review).page(view, visit.now)
         kinds = {Kind(group.kind) for group in found.groups}
         policy = review.policies.kinds[view.kind] if view.kind and view.cause else None
-        answer = self.desk.page(
+        return self.desk.page(
             request,
             "desk/inbox.html",
             title="Exceptions",
@@ -134,7 +148,13 @@ class _Pages:
             deeds=_bulk_deeds(review, kinds, is_closed=view.is_closed),
             failed=failed,
         )
-        if "owner" in request.query_params:
+
+    def _narrowed(self, request: Request, view: View) -> Response:
+        """The answer to the form above the list: on to the list, whose address remembers nothing for anybody else."""
+        answer = self.desk.redirect(request, "/exceptions", **query_of(view))
+        chosen = request.query_params.get("owner")
+        # Whoever searches in a list to which a link has led has not chosen its team.
+        if chosen is not None and chosen != request.query_params[_BEFORE]:
             self._remember(request, answer, view.owner)
         return answer
 
