@@ -70,7 +70,7 @@ def test_an_order_is_decided_by_keyboard_alone(seat: Seat, world: Reviewing) -> 
     assert focused(page) == "edit.total"
     page.keyboard.type("30.00")
     press(page, "Enter")
-    page.get_by_text("This is what would be sent. Nothing was sent.").wait_for()
+    page.get_by_text("This is what would be sent. Nothing was sent or kept.").wait_for()
     assert "total: €30.00" in page.locator("#outcome").inner_text()
     page.get_by_text("2 differences").or_(page.get_by_text("1 difference")).first.wait_for()
     assert world.ct_orders() == []
@@ -81,7 +81,7 @@ def test_an_order_is_decided_by_keyboard_alone(seat: Seat, world: Reviewing) -> 
     world.finish()
     page.reload()
     page.get_by_text("closed by itself: verified").wait_for()
-    assert [action for _, action in history(world.store, one.id)] == ["edit", "dry_run", "replay"]
+    assert [action for _, action in history(world.store, one.id)] == ["dry_run", "edit", "replay"]
     press(page, "u")
     page.wait_for_url("**/exceptions?*")
     assert "No open exception fits" in page.inner_text("main")

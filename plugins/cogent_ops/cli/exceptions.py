@@ -36,8 +36,16 @@ _DEEDS: tuple[tuple[str, Action, str], ...] = (
     ("start", Action.START, "Say that you are working on it."),
     ("hold", Action.HOLD, "Leave it as it is for now."),
     ("note", Action.NOTE, "Add a note."),
-    ("edit", Action.EDIT, "Correct an order: location=KEY, email=-, price.2=12.50 … It starts nothing yet."),
-    ("dry-run", Action.DRY_RUN, "Say what would be sent, and send nothing."),
+    (
+        "edit",
+        Action.EDIT,
+        "Correct an order: location=KEY, email=-, price.2=12.50 … A store takes its stock at once; nothing is sent.",
+    ),
+    (
+        "dry-run",
+        Action.DRY_RUN,
+        "Say what would be sent, with corrections if you give any; send, take and keep nothing.",
+    ),
     ("approve", Action.APPROVE, "Take an order for paid, and let it go on."),
     ("replay", Action.REPLAY, "Try again, with the same order number."),
     ("link", Action.LINK, "Say which commercetools order was entered by hand for it."),

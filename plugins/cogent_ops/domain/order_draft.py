@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC
 from decimal import Decimal
 from typing import Any
 
@@ -205,13 +206,16 @@ class _Builder:
             return
         given, named = self.order.location, self.order.location_name
         called = f" ('{named}')" if named else ""
+        told = (
+            f"It names the location '{given}'{called}, which stands for no supply Channel."
+            if given
+            else "It names no location, so nobody can tell which store sold it."
+        )
         self._problem(
             Kind.ORDER_LOCATION,
             "session.locationId",
             "stands for a supply Channel",
-            f"It names the location '{given}'{called}, which stands for no supply Channel."
-            if given
-            else "It names no location, so nobody can tell which store sold it.",
+            " ".join((told, *_whereabouts(self.order))),
             "Give the kiosk's device its store in Cloudshelf, or run the bootstrap for a new store; then try the "
             "orders again. Or edit location: the key of the supply Channel of the store that sold it.",
             f"location/{given}" if given else "",
@@ -505,6 +509,18 @@ def _sku(sold: SoldLine, edits: Mapping[str, str]) -> str | None:
 
 def _called(sold: SoldLine) -> str:
     return f" ('{sold.name[:80]}')" if sold.name else ""
+
+
+def _whereabouts(order: KioskOrder) -> Iterator[str]:
+    """What an order knows that helps people to find its store."""
+    session = order.session
+    if session.device:
+        yield f"Kiosk: {session.device[:80]}."
+    elif not order.location:
+        yield "It names no kiosk either."
+    if session.sales_assistant:
+        yield f"Sales assistant: {session.sales_assistant[:80]}."
+    yield f"Ordered at {order.created_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC."
 
 
 def _price_problem(sold: SoldLine, currency: str | None) -> str:

@@ -31,10 +31,10 @@ NAMED = 10
 #: What the choices of the form do, in the order in which it shows them. Hold is what silence means.
 MEANINGS: Mapping[Action, str] = {
     Action.APPROVE: "it was paid. The order goes to commercetools as a paid one.",
-    Action.REPLAY: "try again, with the corrections in `set`, if any. An order keeps its number, so it cannot be sent "
-    "twice.",
-    Action.DRY_RUN: "send nothing, only say what would be sent with the corrections in `set`. You are asked again, "
-    "with the answer.",
+    Action.REPLAY: "keep the corrections in `set`, if any, and try again. An order keeps its number, so it cannot be "
+    "sent twice.",
+    Action.DRY_RUN: "send, take and keep nothing, only say what would be sent with the corrections in `set`. You are "
+    "asked again, with the answer; give the corrections again then.",
     Action.LINK: "the order was entered by hand: give its number in commercetools in `order_number`.",
     Action.REJECT: "it becomes nothing; say why in `note`.",
     Action.EXPECTED: "it may stay as it is; say why in `note`. You do not hear of it again.",

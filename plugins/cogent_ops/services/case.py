@@ -6,7 +6,7 @@ Only the store is read here. What the two systems say of it at this moment is :m
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +30,7 @@ from cogent_ops.domain.policies import KindPolicy, Policies
 from cogent_ops.domain.text import masked_email
 from cogent_ops.services.alert_text import local_time
 from cogent_ops.services.inbox import DID, STATUS_WORDS, Row, last_deeds, row
+from cogent_ops.services.orders.described import TAKEN_BACK
 from cogent_ops.services.review import NEEDS_NOTE, Review, Shown
 from cogent_ops.store import LogEntry, Status, StoredException
 from cogent_ops.store.exceptions import REVEAL
@@ -48,10 +49,10 @@ MEANINGS: Mapping[Action, str] = {
     Action.HOLD: "Leave it as it is for now. What is a question in Airflow is asked again in four hours.",
     Action.NOTE: "For those who look at it after you. Everybody can read it.",
     Action.REOPEN: "It is new again, with its owner and a deadline.",
-    Action.EDIT: "Keep the corrections. Nothing is tried yet.",
-    Action.DRY_RUN: "Say what would be sent, with the corrections, and send nothing.",
+    Action.EDIT: "Keep the corrections, and try nothing yet. A store is kept, and its stock is taken at once.",
+    Action.DRY_RUN: "Say what would be sent, with the corrections. Nothing is sent, taken from stock or kept.",
     Action.APPROVE: "It was paid. The order goes to commercetools as a paid one.",
-    Action.REPLAY: "Try again, with the corrections. An order keeps its number, so it cannot be sent twice.",
+    Action.REPLAY: "Keep the corrections, and try again. An order keeps its number, so it cannot be sent twice.",
     Action.LINK: "Somebody entered the order by hand: it is taken for this one, and Cloudshelf is told of it.",
     Action.REJECT: "Nothing becomes of it. What an order took from stock is given back.",
     Action.EXPECTED: "It may stay as it is. Nobody hears of it again, however often it is seen.",
@@ -63,7 +64,11 @@ TRYING = (Action.DRY_RUN, Action.APPROVE, Action.REPLAY, Action.EDIT)
 ENDING = (Action.LINK, Action.FIXED, Action.EXPECTED, Action.REJECT, Action.REOPEN)
 
 _REVEALED = "looked at the customer's e-mail address"
-_LOCATION_HINT = "The key of the store's supply Channel in commercetools."
+_LOCATION_HINT = (
+    "The key of the store's supply Channel in commercetools, or the store's name there. Its stock is taken as soon as "
+    "it is kept."
+)
+_TRIED_HINT = "As the last dry run had it; it is not kept."
 
 
 @dataclass(frozen=True)
@@ -72,8 +77,9 @@ class Field:
 
     :param name: as a decision names it: ``price.2``.
     :param was: what the order says; empty: nothing.
-    :param given: what a person said before; empty: nothing. Never personal data.
+    :param given: what a person said before, and is kept; empty: nothing. Never personal data.
     :param form: ``text``, ``amount``, ``number``, ``email`` or ``location``.
+    :param tried: what the last dry run counted with instead, which is not kept; ``None``: nothing else.
     """
 
     name: str
@@ -82,6 +88,17 @@ class Field:
     was: str
     given: str
     form: str
+    tried: str | None = None
+
+    @property
+    def value(self) -> str:
+        """What the form begins with."""
+        return self.given if self.tried is None else self.tried
+
+    @property
+    def hints(self) -> str:
+        """All that is said below it."""
+        return " ".join(filter(None, (self.hint, "" if self.tried is None else _TRIED_HINT)))
 
 
 @dataclass(frozen=True)
@@ -186,7 +203,7 @@ def case_of(review: Review, exception_id: int, now: datetime) -> Case:
         quick=_deeds(shown.actions, QUICK),
         trying=_deeds(shown.actions, TRYING),
         ending=_deeds(shown.actions, ENDING),
-        fields=tuple(_fields(shown.policy, order.content, edits)) if is_edited else (),
+        fields=tuple(_fields(shown.policy, order.content, edits, _tried(shown))) if is_edited else (),
         stores=tuple((place.place, place.name) for place in snapshot.stores if place.place)
         if snapshot
         else (),
@@ -231,7 +248,26 @@ def _deeds(allowed: Sequence[Action], wanted: Sequence[Action]) -> tuple[Deed, .
 # What may be corrected
 
 
-def _fields(policy: KindPolicy, order: KioskOrder | None, given: Mapping[str, str]) -> Iterator[FieldGroup]:
+def _tried(shown: Shown) -> dict[str, str]:
+    """The corrections of a dry run after which nothing was tried or kept, so that nobody types them twice."""
+    last = next((one for one in reversed(shown.history) if one.action in TRYING), None)
+    if last is None or last.action != Action.DRY_RUN:
+        return {}
+    edits: Mapping[str, str] = last.detail.get("edits") or {}
+    return {name: "" if value == TAKEN_BACK else value for name, value in edits.items() if name != EMAIL_EDIT}
+
+
+def _fields(
+    policy: KindPolicy, order: KioskOrder | None, given: Mapping[str, str], tried: Mapping[str, str]
+) -> Iterator[FieldGroup]:
+    other = {name: value for name, value in tried.items() if value != given.get(name, "")}
+    for group in _kept_fields(policy, order, given):
+        yield replace(group, fields=tuple(replace(one, tried=other.get(one.name)) for one in group.fields))
+
+
+def _kept_fields(
+    policy: KindPolicy, order: KioskOrder | None, given: Mapping[str, str]
+) -> Iterator[FieldGroup]:
     if order is None:
         return
     whole = [name for name in policy.editable if not name.endswith(".<line>")]

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Actions that may bring corrections along.
 _TAKE_EDITS = (Action.EDIT, Action.DRY_RUN, Action.APPROVE, Action.REPLAY)
+#: Those among them that keep the corrections before they do what they are for. A dry run only tries them.
+_KEEPS_EDITS = (Action.APPROVE, Action.REPLAY)
 #: Actions that somebody will want to know the reason of, and what their note has to say.
 NEEDS_NOTE = {
     Action.REJECT: "why it is rejected",
@@ -46,7 +48,8 @@ class Decision:
 
     :param actor: who.
     :param note: why; personal data in it is masked.
-    :param edits: corrections to the order by field, such as ``price.2``; an e-mail address is personal data.
+    :param edits: corrections to the order by field, such as ``price.2``; an e-mail address is personal data. A dry
+        run counts with them and keeps none.
     :param order_number: for a link: the order in commercetools.
     :param seen: id of the youngest entry of the audit log when the person looked. What others have done since keeps it
         from being carried out; the very same deed counts as done, so that a form may be sent twice. ``None``: whatever
@@ -230,7 +233,7 @@ class Review:
     def _carry_out(self, decision: Decision, found: StoredException) -> str:
         """Do it; returns what came of it."""
         self._check(decision, found)
-        if decision.edits and decision.action is not Action.EDIT:
+        if decision.edits and decision.action in _KEEPS_EDITS:
             edit = Decision(Action.EDIT, decision.actor, edits=decision.edits, seen=decision.seen)
             self._carry_out(edit, found)
             decision = replace(decision, seen=None)
@@ -304,7 +307,9 @@ class Review:
                     lambda conn: desk.edit(conn, edits, actor), detail={"edits": dict(edits.shown)}
                 )
             case Action.DRY_RUN:
-                return _Prepared(outcome=desk.dry_run(order_id))
+                tried = desk.check(order_id, decision.edits) if decision.edits else None
+                shown = dict(tried.shown) if tried else {}
+                return _Prepared(detail={"edits": shown}, outcome=desk.dry_run(order_id, tried))
             case Action.APPROVE:
                 return _Prepared(lambda conn: desk.approve(conn, order_id, actor), outcome=_AGAIN)
             case Action.REPLAY:

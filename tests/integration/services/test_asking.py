@@ -168,13 +168,16 @@ def test_only_what_was_asked_about_is_decided(world: Reviewing) -> None:
 
 def test_a_dry_run_is_asked_again_at_once_with_what_would_be_sent(world: Reviewing) -> None:
     (order,) = world.nowhere()
+    before = world.moved()
     answer(world, the_question(world), "Dry run", corrections="location=berlin")
     assert world.ct_orders() == []
     again = the_question(world, "run 2")
     body = asking(world, "run 2").form(again.kind, ids(again), world.now).body
     assert "**Last answer:** \n\nOrder CS-" in body
     assert "\n- total: €9.50\n" in body
-    answer(world, again, "Replay", run="run 2")
+    assert world.moved() == before
+    assert "location" not in world.row(order).edits
+    answer(world, again, "Replay", run="run 2", corrections="location=berlin")
     assert world.finish().imported == 1
     assert world.ct_order(order)["store"]["key"] == "store-berlin"
 

@@ -65,6 +65,14 @@ def frozen(world: Landed, order: str) -> tuple[Any, ...]:
     return world.row(order), contact, world.moved(), world.effects(), sorted(world.exceptions())
 
 
+def rename(world: Landed, key: str, name: str) -> None:
+    """Call a supply Channel otherwise."""
+    found = world.client.get("channels", key=key)
+    assert found is not None
+    change = [{"action": "changeName", "name": {"de": name}}]
+    world.client.update("channels", found["id"], found["version"], change)
+
+
 # Corrections
 
 
@@ -190,7 +198,7 @@ BAD: tuple[tuple[dict[str, str], str], ...] = (
     ({"location": "nowhere"}, "no Channel with the key 'nowhere'"),
     ({"location": "erp"}, "InventorySupply"),
     ({"location": ""}, "cannot be taken back"),
-    ({"location": "no key!"}, "key of its supply Channel"),
+    ({"location": "no key!"}, "no Channel with the key 'no key!'. There are: berlin, hamburg"),
     ({"email": "kim"}, "no e-mail address"),
     ({"price.1": "9,50"}, "major units"),
     ({"price.1": "9.555"}, "decimals"),
@@ -211,6 +219,18 @@ def test_what_cannot_be_taken_is_refused_in_words(world: Landed) -> None:
         with pytest.raises(PermanentError, match=words):
             world.edit(order, edits)
         assert frozen(world, order) == before, edits
+
+
+def test_a_store_may_be_given_by_its_name(world: Landed) -> None:
+    order = nowhere(world)
+    rename(world, "hamburg", "Filiale Hamburg")
+    assert world.edit(order, {"location": " filiale HAMBURG "}) == {"location": "hamburg"}
+    assert world.row(order).edits["location"] == "hamburg"
+    with pytest.raises(PermanentError, match=r"'Filiale Hamburk'\. There are: hamburg"):
+        world.edit(order, {"location": "Filiale Hamburk"})
+    rename(world, "berlin", "Filiale Hamburg")
+    with pytest.raises(PermanentError, match="Several stores are called 'Filiale Hamburg': berlin, hamburg"):
+        world.edit(order, {"location": "Filiale Hamburg"})
 
 
 def test_a_link_that_keeps_no_addresses_takes_none(begin: Begin) -> None:

@@ -19,6 +19,8 @@ from cogent_ops.errors import PermanentError
 from cogent_ops.sandbox.faults import FaultPlan, Rule
 from cogent_ops.sandbox.faults import Kind as Fault
 from cogent_ops.sandbox.server import SandboxServer
+from cogent_ops.services.case import case_of
+from cogent_ops.services.orders.capture import RECHECK
 from cogent_ops.store import Filter, Store
 from cogent_ops.store.orders import CaptureState, Origin
 
@@ -128,11 +130,88 @@ def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(world: Reviewing) -
     assert "cannot be sent yet" in missing.message
     (sent,) = world.do(Action.DRY_RUN, [number], edits={"location": "berlin"})
     assert "total: €9.50" in sent.message
+    assert "store: store-berlin" in sent.message
     assert world.ct_orders() == []
     one = world.one(order)
     assert one.outcome == sent.message
     assert one.replays == 0
     assert world.row(order).state is CaptureState.REVIEW
+
+
+def test_a_dry_run_leaves_nothing_behind_that_anything_acts_on(world: Reviewing) -> None:
+    (order,) = world.nowhere()
+    number = world.one(order).id
+    before = world.row(order), world.moved(), world.effects(), sorted(world.exceptions())
+    for store in ("berlin", "hamburg"):
+        (done,) = world.do(Action.DRY_RUN, [number], edits={"location": store}, note="which one?")
+        assert f"store: store-{store}" in done.message
+        world.ahead += timedelta(minutes=20)
+        world.poll()
+        assert (world.row(order), world.moved(), world.effects(), sorted(world.exceptions())) == before
+    world.finish()
+    assert world.ct_orders() == []
+    assert world.moved() == before[1]
+    assert history(world, number) == [("ann", "dry_run")] * 2
+    entry = world.review().show(number).history[-1]
+    assert entry.detail["edits"] == {"location": "hamburg"}
+    assert world.do(Action.REPLAY, [number])[0].is_done
+    assert world.finish().imported == 0, "what was tried dry is not sent"
+    assert world.do(Action.REPLAY, [number], edits={"location": "hamburg"})[0].is_done
+    assert world.finish().imported == 1
+
+
+def test_a_dry_run_counts_what_is_kept_and_keeps_no_address(begin: Callable[..., Reviewing]) -> None:
+    world = begin(orders_settings={"email": "required"})
+    (order,) = world.nowhere()
+    (number,) = (one.id for one in world.everything() if one.kind == "order_location")
+    world.do(Action.EDIT, [number], edits={"location": "hamburg"})
+    world.finish()
+    number = next(one.id for one in world.everything() if one.kind == "order_contact")
+    (done,) = world.do(Action.DRY_RUN, [number], edits={"email": EMAIL})
+    assert "store: store-hamburg" in done.message
+    assert "e-mail address: given" in done.message
+    with world.store.read() as conn:
+        assert world.store.captures.contact(conn, world.name, order) is None
+    kept = str(world.store.audit_log.entries()) + str(world.everything()) + str(world.row(order))
+    assert EMAIL not in kept
+
+
+def test_what_was_tried_dry_stands_in_its_field_until_something_is_kept(world: Reviewing) -> None:
+    (order,) = world.nowhere()
+    number = world.one(order).id
+
+    def store() -> tuple[str, str, bool]:
+        ((field,),) = (group.fields for group in case_of(world.review(), number, world.now).fields)
+        return field.value, field.given, "not kept" in field.hints
+
+    assert store() == ("", "", False)
+    world.do(Action.DRY_RUN, [number], edits={"location": "berlin"})
+    assert store() == ("berlin", "", True)
+    world.do(Action.DRY_RUN, [number])
+    assert store() == ("", "", False)
+    world.do(Action.DRY_RUN, [number], edits={"location": "berlin"})
+    world.do(Action.EDIT, [number], edits={"location": "hamburg"})
+    assert store() == ("hamburg", "hamburg", False)
+
+
+def test_a_dry_run_says_what_cannot_be_corrected_so(world: Reviewing) -> None:
+    (order,) = world.nowhere()
+    number = world.one(order).id
+    (done,) = world.do(Action.DRY_RUN, [number], edits={"location": "atlantis"})
+    assert not done.is_done
+    assert "no Channel with the key 'atlantis'" in done.message
+    assert history(world, number) == []
+
+
+def test_a_store_that_is_kept_takes_its_stock_at_once_and_is_sent_at_the_next_look(world: Reviewing) -> None:
+    (order,) = world.nowhere()
+    world.do(Action.EDIT, [world.one(order).id], edits={"location": "hamburg"})
+    assert world.moved("waiting") == {(ulid(order), Place(COAT, "hamburg")): -1}
+    world.ahead += RECHECK - timedelta(minutes=1)
+    assert world.finish().imported == 0
+    world.ahead += timedelta(minutes=2)
+    assert world.finish().imported == 1
+    assert world.ct_order(order)["store"]["key"] == "store-hamburg"
 
 
 def test_an_order_entered_by_hand_is_linked(world: Reviewing) -> None:
@@ -326,7 +405,10 @@ def test_one_that_cannot_be_done_does_not_keep_the_others_from_it(world: Reviewi
 def test_a_wrong_correction_keeps_the_replay_from_happening(world: Reviewing) -> None:
     (order,) = world.nowhere()
     (done,) = world.do(Action.REPLAY, [world.one(order).id], edits={"location": "atlantis"})
-    assert done.message == "location: commercetools has no Channel with the key 'atlantis'."
+    assert done.message == (
+        "location: commercetools has no Channel with the key 'atlantis'. "
+        "There are: berlin, hamburg, london, milan, munich."
+    )
     assert (world.one(order).status, world.one(order).replays) == (Status.NEW, 0)
 
 

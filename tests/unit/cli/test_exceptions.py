@@ -247,6 +247,8 @@ def test_an_order_without_store_is_mended_from_the_command_line(
     assert (row["kind"], row["owner"]) == ("order_location", "retail ops")
     number, order = str(row["id"]), row["record"]
     assert "cannot be sent yet" in run("exceptions", "dry-run", number)[1]
+    assert "store: store-hamburg" in run("exceptions", "dry-run", number, "location=store-hamburg")[1]
+    assert "location=" not in run("orders", "show", order)[1]
     asked: list[str] = []
 
     def typed(prompt: str) -> str:

@@ -43,6 +43,8 @@ from cogent_ops.domain.taxes import TaxRate
 
 Json = dict[str, Any]
 
+KIOSK_3 = "Kiosk: Kiosk 3. Sales assistant: Kim. Ordered at 2026-11-24 10:00 UTC."
+
 
 def problems(order_: KioskOrder, known: DraftContext, rules: OrderRules = RULES) -> tuple[Problem, ...]:
     found = build(order_, known, rules)
@@ -392,6 +394,28 @@ def test_personal_data_shows_in_no_problem_and_no_exception() -> None:
     sold = paid(line())
     raised = exceptions_of(sold, problems(sold, known), number="CS-1", place="Berlin")
     assert "anna" not in f"{known}{raised}"
+
+
+@pytest.mark.parametrize(
+    ("session", "told"),
+    [
+        ({"deviceName": "Kiosk 3", "deviceId": "d-1", "salesAssistantName": "Kim"}, KIOSK_3),
+        ({"deviceId": "d-1"}, "Kiosk: d-1. Ordered at 2026-11-24 10:00 UTC."),
+        ({}, "It names no kiosk either. Ordered at 2026-11-24 10:00 UTC."),
+    ],
+)
+def test_an_order_without_a_store_says_what_helps_to_find_it(session: dict[str, Any], told: str) -> None:
+    bare: dict[str, Any] = {"locationId": None, "locationName": None, "deviceName": None, "deviceId": None}
+    [found] = problems(paid(line(), session={**bare, **session}), context("sku-1", channel=None))
+    assert found.message == f"It names no location, so nobody can tell which store sold it. {told}"
+
+
+def test_an_order_of_an_unknown_place_names_its_kiosk_too() -> None:
+    session = {"locationId": "x", "locationName": "Leeds", "deviceName": "Kiosk 3"}
+    [found] = problems(paid(line(), session=session), context("sku-1", channel=None))
+    assert found.message.startswith(
+        "It names the location 'x' ('Leeds'), which stands for no supply Channel. Kiosk: "
+    )
 
 
 def test_tax_rates_are_required_unless_the_configuration_says_otherwise() -> None:

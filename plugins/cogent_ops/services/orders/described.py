@@ -8,6 +8,8 @@ from cogent_ops.domain.money import show
 from cogent_ops.domain.order_draft import Draft, DraftLine
 from cogent_ops.domain.order_problems import Problem
 
+#: How a correction is shown that was taken back.
+TAKEN_BACK = "(taken back)"
 _NOTHING = "Nothing was sent."
 _STATES = ("orderState", "paymentState", "shipmentState")
 

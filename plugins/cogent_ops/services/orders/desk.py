@@ -12,7 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from difflib import SequenceMatcher
 from itertools import chain
 from typing import Any, Protocol
 from uuid import uuid4
@@ -44,7 +45,7 @@ from cogent_ops.domain.orders import KioskOrder, read_order
 from cogent_ops.domain.rules import OrderStatus
 from cogent_ops.domain.stock import Place
 from cogent_ops.errors import PermanentError
-from cogent_ops.services.orders.described import described, lacking
+from cogent_ops.services.orders.described import TAKEN_BACK, described, lacking
 from cogent_ops.services.orders.shop import payment_ids, together
 from cogent_ops.services.stock.entries import SUPPLY, known_skus
 from cogent_ops.services.stock.orders import UNKNOWN_BOTH, UNKNOWN_VARIANT, unknown_at
@@ -55,9 +56,10 @@ from cogent_ops.store.orders import Capture, CaptureState, Work
 Raw = Mapping[str, Any]
 
 GIVEN = "(given)"
-TAKEN_BACK = "(taken back)"
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LONGEST_REASON = 500
+#: Keys of stores that a refusal names at most, and how like what was typed they are at least, from 0 to 1.
+_SUGGESTED, _LIKE = 5, 0.6
 #: Why a movement stays in review although its location has become known.
 _STILL = {UNKNOWN_BOTH: UNKNOWN_VARIANT, UNKNOWN_VARIANT: UNKNOWN_VARIANT}
 
@@ -143,21 +145,43 @@ class OrderDesk:
             if name == LOCATION_EDIT:
                 raise EditError("A location cannot be taken back; give the key of the right supply Channel.")
             return None
-        found = check_edit(order, name, value, self.config.currency)
         if name == LOCATION_EDIT:
-            self._require_supplier(found)
-        elif name.partition(".")[0] == SKU_EDIT and not known_skus(self.client, [found]):
+            return self._supplier(order, value.strip())
+        found = check_edit(order, name, value, self.config.currency)
+        if name.partition(".")[0] == SKU_EDIT and not known_skus(self.client, [found]):
             raise EditError(f"commercetools has no article with the SKU '{found}'.")
-        elif name == EMAIL_EDIT and self.config.orders.email == "never":
+        if name == EMAIL_EDIT and self.config.orders.email == "never":
             raise EditError("The configuration says that no e-mail addresses are kept (orders.email: never).")
         return found
 
-    def _require_supplier(self, key: str) -> None:
-        channel = self.client.get("channels", key=key)
-        if channel is None:
-            raise EditError(f"commercetools has no Channel with the key '{key}'.")
-        if SUPPLY not in channel["roles"]:
-            raise EditError(f"The Channel '{key}' holds no stock: it has not the role {SUPPLY}.")
+    def _supplier(self, order: KioskOrder, given: str) -> str:
+        """The key of a supply Channel: the one that was typed, or that of the only store with the name typed."""
+        try:
+            key = check_edit(order, LOCATION_EDIT, given, self.config.currency)
+            channel = self.client.get("channels", key=key)
+        except EditError:  # no key, so it can only be a name
+            channel = None
+        if channel is not None:
+            if SUPPLY not in channel["roles"]:
+                raise EditError(f"The Channel '{given}' holds no stock: it has not the role {SUPPLY}.")
+            return given
+        return self._named_supplier(given)
+
+    def _named_supplier(self, given: str) -> str:
+        suppliers = {
+            str(one["key"]): tuple(map(str, (one.get("name") or {}).values()))
+            for one in chain.from_iterable(self.client.pages("channels"))
+            if SUPPLY in one["roles"] and one.get("key")
+        }
+        wanted = given.casefold()
+        called = sorted(key for key, names in suppliers.items() if wanted in map(str.casefold, names))
+        if len(called) == 1:
+            return called[0]
+        if called:
+            listed = ", ".join(called[:_SUGGESTED])
+            raise EditError(f"Several stores are called '{given[:80]}': {listed}. Give the key of one.")
+        listed = ", ".join(_suggested(given, suppliers)) or "none that holds stock"
+        raise EditError(f"commercetools has no Channel with the key '{given[:80]}'. There are: {listed}.")
 
     def _require_editable(self, order: Capture, names: Iterable[str]) -> None:
         """See that of an order that is in commercetools nothing but a refund is corrected."""
@@ -189,9 +213,7 @@ class OrderDesk:
         if EMAIL_EDIT in edits.values:
             email = edits.values[EMAIL_EDIT]
             self.store.order_decisions.set_contact(conn, self._link, order.order_id, email)
-        changed = {**order.edits, **{name: value or "" for name, value in edits.values.items()}}
-        kept = {name: value for name, value in changed.items() if value and name != EMAIL_EDIT}
-        self.store.order_decisions.edit(conn, self._link, order, kept, actor)
+        self.store.order_decisions.edit(conn, self._link, order, _together(order.edits, edits), actor)
         location = edits.values.get(LOCATION_EDIT)
         if location is not None:
             with self._identified(conn, order):
@@ -201,9 +223,10 @@ class OrderDesk:
 
     # Going on
 
-    def dry_run(self, order_id: str) -> str:
-        """What would be sent now, or what is missing; nothing is sent. It says nothing about the customer.
+    def dry_run(self, order_id: str, edits: Edits | None = None) -> str:
+        """What would be sent now, or what is missing; nothing is sent or kept. It says nothing about the customer.
 
+        :param edits: what to count with besides what is kept.
         :raises RetryableError: when commercetools is out of reach.
         """
         with self.store.read() as conn:
@@ -215,6 +238,8 @@ class OrderDesk:
             return f"{_named(order)} is in commercetools already: order {order.ct_order_id}."
         if order.state is CaptureState.EXCLUDED:
             return f"{_named(order)} is excluded, so nothing is sent: {order.reason}."
+        if edits is not None:
+            work = _tried(work, edits)
         found = self.capture.preview(work)
         if isinstance(found, Draft):
             return described(found, order.reason or "", is_addressed=work.email is not None)
@@ -407,6 +432,32 @@ def _whole(order: Capture, content: Raw | None) -> Raw:
             f"{_named(order)}: what it sold has been purged by age. See it in the Cloudshelf Manager."
         )
     return content
+
+
+def _together(kept: Mapping[str, str], edits: Edits) -> dict[str, str]:
+    """An order's corrections with new ones among them; an e-mail address has a place of its own."""
+    changed = {**kept, **{name: value or "" for name, value in edits.values.items()}}
+    return {name: value for name, value in changed.items() if value and name != EMAIL_EDIT}
+
+
+def _tried(work: Work, edits: Edits) -> Work:
+    """An order as it would be with corrections."""
+    capture = replace(work.capture, edits=_together(work.capture.edits, edits))
+    return replace(work, capture=capture, email=edits.values.get(EMAIL_EDIT, work.email))
+
+
+def _suggested(wanted: str, suppliers: Mapping[str, Iterable[str]]) -> list[str]:
+    """Keys of the supply Channels that fit best, at most five; the first ones where none fits.
+
+    :param suppliers: names by key.
+    """
+    wanted = wanted.casefold()
+
+    def likeness(key: str) -> float:
+        return max(SequenceMatcher(None, wanted, one.casefold()).ratio() for one in (key, *suppliers[key]))
+
+    likely = {key: ratio for key in sorted(suppliers) if (ratio := likeness(key)) >= _LIKE}
+    return sorted(likely, key=lambda key: -likely[key])[:_SUGGESTED] or sorted(suppliers)[:_SUGGESTED]
 
 
 def _shown(name: str, value: str | None) -> str:

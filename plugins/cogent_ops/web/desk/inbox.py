@@ -283,7 +283,11 @@ class _Pages:
             return self.exception(request, number, failed, 503 if done.is_later else 422)
         is_open = review.store.exceptions.get(review.link, number).status in OPEN
         more = {} if is_open else {"next": after}
-        told = "This is what would be sent. Nothing was sent." if action is Action.DRY_RUN else done.message
+        told = (
+            "This is what would be sent. Nothing was sent or kept."
+            if action is Action.DRY_RUN
+            else done.message
+        )
         return self._back(request, number, told, view, **more)
 
     def _silence(self, request: Request, review: Review, number: int, deed: str) -> Response:
