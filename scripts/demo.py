@@ -51,7 +51,14 @@ KINDS_OF_ORDER = [case for case in CASES if case.end != "cancelled" and case.kin
 #: How much faster than in reality these orders live.
 PACE = 0.3
 #: What runs besides the catalogue while the demo is kept.
-FLOWS = ("availability_push", "stock_deltas", "kiosk_order_capture", "exception_review", "sync_health")
+FLOWS = (
+    "availability_push",
+    "stock_deltas",
+    "kiosk_order_capture",
+    "exception_review",
+    "sync_health",
+    "drift_reconciliation",
+)
 #: In the demo's folder: what people are told.
 MESSAGES = "messages.log"
 
