@@ -153,13 +153,15 @@ def listing(args: argparse.Namespace) -> int:
 
 
 def _filter(args: argparse.Namespace) -> Filter:
+    from cogent_ops.domain.order_draft import without_prefix
+    from cogent_ops.runtime import Runtime
     from cogent_ops.store import Filter
 
     statuses = (Status(args.status),) if args.status else tuple(Status) if args.all else OPEN
     overdue_at = datetime.now(UTC) if args.overdue else None
     # Drills are in the list, as their mark says: who practises finds them where the real ones are.
-    text = args.text or ""
-    return Filter(statuses, args.kind, args.owner, text=text, overdue_at=overdue_at, drills=None)
+    text = args.text and without_prefix(args.text, Runtime(args.link).config.orders.number_prefix)
+    return Filter(statuses, args.kind, args.owner, text=text or "", overdue_at=overdue_at, drills=None)
 
 
 def _print_causes(review: Review, wanted: Filter, limit: int | None) -> None:
