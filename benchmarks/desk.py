@@ -11,7 +11,6 @@ second of processor time, or does not show what the store holds.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import tempfile
 import time
@@ -21,9 +20,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from sqlalchemy.engine import make_url
-
 from benchmarks import health
+from benchmarks.in_airflow import store_connection
 from cogent_ops.config import load_config
 from cogent_ops.domain.exceptions import Kind, NewException, Owner
 from cogent_ops.domain.health.model import Snapshot
@@ -66,17 +64,6 @@ def main(options: list[str]) -> int:
 
 def _settings(folder: Path, url: str) -> None:
     """Airflow reads its settings when it is imported, so this comes first."""
-    place = make_url(url)
-    conn: dict[str, Any] = {"conn_type": "sqlite", "host": place.database}
-    if place.drivername.startswith("postgresql"):
-        conn = {
-            "conn_type": "postgres",
-            "host": place.host,
-            "port": place.port or 5432,
-            "login": place.username,
-            "password": place.password,
-            "schema": place.database,
-        }
     os.environ.update(
         {
             "AIRFLOW_HOME": str(folder),
@@ -86,7 +73,7 @@ def _settings(folder: Path, url: str) -> None:
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "ada:admin",
             "AIRFLOW__API_AUTH__JWT_SECRET": "only-for-this-benchmark-and-long-enough-for-hs512-" + "x" * 32,
-            "AIRFLOW_CONN_COGENT_OPS_STORE": json.dumps(conn),
+            "AIRFLOW_CONN_COGENT_OPS_STORE": store_connection(url),
             "COGENT_OPS_INCLUDE": str(health.ROOT / "include"),
             "_AIRFLOW_PROCESS_CONTEXT": "server",
         }

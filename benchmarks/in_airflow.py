@@ -65,7 +65,7 @@ def running(*dag_ids: str, store_url: str | None = None, include: Path | None = 
         if include is not None:
             processes.env["COGENT_OPS_INCLUDE"] = str(include)
         if store_url is not None:
-            processes.env["AIRFLOW_CONN_COGENT_OPS_STORE"] = _connection(store_url)
+            processes.env["AIRFLOW_CONN_COGENT_OPS_STORE"] = store_connection(store_url)
             processes.run("store", "cogent-ops", "store", "upgrade")
         sandbox = demo.start(processes, progress, settings)
         airflow = demo.Airflow(f"http://127.0.0.1:{port}", processes)
@@ -79,8 +79,11 @@ def running(*dag_ids: str, store_url: str | None = None, include: Path | None = 
         yield Running(store_url or f"sqlite:///{home / 'cogent_ops.db'}", sandbox, home, processes, progress)
 
 
-def _connection(url: str) -> str:
+def store_connection(url: str) -> str:
+    """A store as Airflow keeps its connection, for the environment."""
     parts = make_url(url)
+    if parts.drivername.startswith("sqlite"):
+        return json.dumps({"conn_type": "sqlite", "host": parts.database})
     fields = {
         "conn_type": "postgres",
         "host": parts.host,

@@ -2,7 +2,7 @@
 
 Let it run for half an hour first, so that something has happened. What stands on the pictures is what happened then.
 
-    .venv/bin/python scripts/pictures.py [http://127.0.0.1:8080] [--explain SKU@location]
+    .venv/bin/python scripts/pictures.py SKU@location [http://127.0.0.1:8080]
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ PICTURES = (
 def main() -> int:
     """Take them all."""
     made = argparse.ArgumentParser(description=__doc__)
+    made.add_argument("place", help="what is explained, as SKU@location")
     made.add_argument("url", nargs="?", default="http://127.0.0.1:8080")
-    made.add_argument("--explain", default="", help="SKU@location (default: what was sold last)")
     made.add_argument("--folder", type=Path, default=IMAGES, help="where they go (default: docs/images)")
     made.add_argument("--kind", default="ambiguous_payment", help="of the exception that is shown")
     args = made.parse_args()
@@ -62,7 +62,7 @@ def main() -> int:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         login = _signed_in(browser, args.url)
         desk = args.url.rstrip("/") + DESK_PREFIX
-        sku, _, location = args.explain.rpartition("@")
+        sku, _, location = args.place.rpartition("@")
         filled = {"sku": sku, "location": location, "exception": ""}
         for one in PICTURES:
             width, height = one.size

@@ -512,14 +512,12 @@ def _called(sold: SoldLine) -> str:
 
 
 def _whereabouts(order: KioskOrder) -> Iterator[str]:
-    """What an order knows that helps people to find its store."""
+    """What an order knows that helps people to find its store; not who sold it: messages name nobody."""
     session = order.session
     if session.device:
         yield f"Kiosk: {session.device[:80].rstrip('.')}."
     elif not order.location:
         yield "It names no kiosk either."
-    if session.sales_assistant:
-        yield f"Sales assistant: {session.sales_assistant[:80].rstrip('.')}."
     yield f"Ordered at {order.created_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC."
 
 

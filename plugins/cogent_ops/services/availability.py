@@ -706,6 +706,16 @@ class _Locations:
         self._looked_at = time.monotonic()
 
 
+def told_for_zero(store: Store, link: str) -> int:
+    """What kiosks are told in place of 0: below zero, once Cloudshelf has taken 0 for in stock."""
+    return 0 if _noted(store, link) is None else BELOW_ZERO
+
+
+def _noted(store: Store, link: str) -> str | None:
+    """The organisation's safety stock number with which 0 was taken for in stock; ``None``: it was not."""
+    return store.fingerprints.known(link, NOTE, [ZERO]).get(ZERO)
+
+
 class _Zero:
     """What is told for "none", where the organisation takes a quantity of zero for in stock.
 
@@ -724,7 +734,7 @@ class _Zero:
         """Recall what an earlier run has found, unless the organisation's number is another by now."""
         if self._looked:
             return
-        noted = self.store.fingerprints.known(self.link, NOTE, [ZERO]).get(ZERO)
+        noted = _noted(self.store, self.link)
         self._open = any(self.store.exceptions.open_causes(self.link, Kind.SAFETY_STOCK_BOUNDARY))
         if noted is not None and self._number() in ("", noted):
             self._told_as = BELOW_ZERO

@@ -43,7 +43,7 @@ from cogent_ops.domain.taxes import TaxRate
 
 Json = dict[str, Any]
 
-KIOSK_3 = "Kiosk: Kiosk 3. Sales assistant: Kim. Ordered at 2026-11-24 10:00 UTC."
+KIOSK_3 = "Kiosk: Kiosk 3. Ordered at 2026-11-24 10:00 UTC."
 
 
 def problems(order_: KioskOrder, known: DraftContext, rules: OrderRules = RULES) -> tuple[Problem, ...]:

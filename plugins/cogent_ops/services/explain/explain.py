@@ -14,7 +14,7 @@ from cogent_ops.domain.health.evidence import Known
 from cogent_ops.domain.health.story import Story
 from cogent_ops.domain.health.telling import tell
 from cogent_ops.domain.rules import LocationOverride
-from cogent_ops.services.availability import BELOW_ZERO, NOTE, ZERO
+from cogent_ops.services.availability import told_for_zero
 from cogent_ops.services.explain.naming import Naming
 from cogent_ops.services.explain.sides import KioskReader, ShopReader
 from cogent_ops.store import Store
@@ -93,7 +93,7 @@ class Explain:
                 kiosks=sides[1],
                 us=self._us(),
                 lag=timedelta(seconds=self.config.drift.lag_seconds),
-                zero=BELOW_ZERO if self.store.fingerprints.known(link, NOTE, [ZERO]) else 0,
+                zero=told_for_zero(self.store, link),
             )
         )
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from difflib import SequenceMatcher
+from difflib import get_close_matches
 from itertools import chain
 from typing import Any, Protocol
 from uuid import uuid4
@@ -58,8 +58,8 @@ Raw = Mapping[str, Any]
 GIVEN = "(given)"
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LONGEST_REASON = 500
-#: Keys of stores that a refusal names at most, and how like what was typed they are at least, from 0 to 1.
-_SUGGESTED, _LIKE = 5, 0.6
+#: Keys of stores that a refusal names at most.
+_SUGGESTED = 5
 #: Why a movement stays in review although its location has become known.
 _STILL = {UNKNOWN_BOTH: UNKNOWN_VARIANT, UNKNOWN_VARIANT: UNKNOWN_VARIANT}
 
@@ -451,13 +451,9 @@ def _suggested(wanted: str, suppliers: Mapping[str, Iterable[str]]) -> list[str]
 
     :param suppliers: names by key.
     """
-    wanted = wanted.casefold()
-
-    def likeness(key: str) -> float:
-        return max(SequenceMatcher(None, wanted, one.casefold()).ratio() for one in (key, *suppliers[key]))
-
-    likely = {key: ratio for key in sorted(suppliers) if (ratio := likeness(key)) >= _LIKE}
-    return sorted(likely, key=lambda key: -likely[key])[:_SUGGESTED] or sorted(suppliers)[:_SUGGESTED]
+    called = {name.casefold(): key for key in sorted(suppliers) for name in (*suppliers[key], key)}
+    close = get_close_matches(wanted.casefold(), called, n=_SUGGESTED)
+    return list(dict.fromkeys(called[name] for name in close)) or sorted(suppliers)[:_SUGGESTED]
 
 
 def _shown(name: str, value: str | None) -> str:
