@@ -7,6 +7,7 @@ kept as plain columns, only those that some rule uses.
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -189,7 +190,7 @@ class Verdicts(Mapping[int, Verdict]):
 
 
 class Gate:
-    """The product master schema, ready to judge.
+    """The product master schema, ready to judge; threads that share a gate wait for each other.
 
     :param suite: path of the suite file.
     :param link: the run's name in Data Docs.
@@ -200,6 +201,8 @@ class Gate:
         self._schema, self._link = read_schema(suite), link
         self._columns = {level: _kept(level, self._schema.rules) for level in Level}
         self._validations: list[Validation] = []
+        # A data source of Great Expectations holds one batch: two threads would judge each other's rows.
+        self._one_at_a_time = threading.RLock()
 
     def chunk(self) -> Chunk:
         """An empty chunk that keeps what the rules need."""
@@ -213,8 +216,9 @@ class Gate:
         chunk.know(facts)
         broken: list[Broken] = []
         if chunk.products:
-            for part in self.prepare():
-                broken += part.broken(chunk.columns[part.level], partial(chunk.row, part.level))
+            with self._one_at_a_time:
+                for part in self.prepare():
+                    broken += part.broken(chunk.columns[part.level], partial(chunk.row, part.level))
             gc.collect()  # Great Expectations leaves the rows of a validation in a ring of references
         return Verdicts(chunk, [*broken, (UNSENDABLE, _unsendable(chunk, broken))])
 
@@ -225,20 +229,22 @@ class Gate:
 
         :raises ConfigError: when Great Expectations cannot use a rule.
         """
-        if not self._validations:
-            self._context = quiet_context()
-            self._validations = [
-                Validation(self._context, self._schema, level, self._link)
-                for level in Level
-                if self._schema.at(level)
-            ]
-        return self._validations
+        with self._one_at_a_time:
+            if not self._validations:
+                self._context = quiet_context()
+                self._validations = [
+                    Validation(self._context, self._schema, level, self._link)
+                    for level in Level
+                    if self._schema.at(level)
+                ]
+            return self._validations
 
     def write_data_docs(self, folder: UPath) -> None:
         """Write Data Docs of everything judged so far below a report folder; nothing when that is nothing."""
-        published = [part.publish() for part in self._validations]
-        if any(published):
-            data_docs(self._context, folder)
+        with self._one_at_a_time:
+            published = [part.publish() for part in self._validations]
+            if any(published):
+                data_docs(self._context, folder)
 
 
 def write_data_docs(gate: Gate, folder: UPath) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -124,9 +125,10 @@ def test_nothing_is_invented_while_the_flow_is_under_way_and_what_is_wrong_is_fo
     busy, quiet = data.products[:25], data.products[25:]
     traffic = Traffic(link, busy, random.Random(3))
     with traffic.going():
-        for number in range(3):
+        nights = count()
+        while (number := next(nights)) < 3 or traffic.runs < 3:
+            assert number < 100, "the flow does not get on"
             assert [one.message for one in night(link, tmp_path, f"quiet-{number}")] == []
-        runs = traffic.runs
         spoilt = quiet[0]
         state = link.server.state.cloudshelf
         with state.lock:
@@ -137,14 +139,15 @@ def test_nothing_is_invented_while_the_flow_is_under_way_and_what_is_wrong_is_fo
             )
             state.revision["Product"] += 1
         found = night(link, tmp_path, "spoilt")
-    assert runs >= 2
     assert traffic.edits > 20
-    # Unless a run has just sent it again.
-    assert {one.subject: one.cause for one in found} in (
-        {f"{spoilt['key']} · title": Cause.MANUAL_EDIT},
-        {f"{spoilt['key']} · title": Cause.LOST},
-        {},
-    )
+    causes = {one.subject: one.cause for one in found}
+    if not causes:
+        # A run has just sent it again.
+        now = state.get("Product", product_gid(spoilt["id"]))
+        assert now is not None and now["displayName"] != "Sale!"
+    else:
+        title = f"{spoilt['key']} · title"
+        assert causes in ({title: Cause.MANUAL_EDIT}, {title: Cause.LOST})
 
 
 @pytest.mark.parametrize("stages", [("extract",), ("extract", "gate"), ("extract", "gate", "push")])

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,16 @@ def test_more_failures_than_great_expectations_shows_are_all_found(gate: Gate, s
     many = [replace(p, row={**p.row, "product_id": p.product_id}) for p in many]
     ids = {finding.product_id for finding in found(judge(gate, many, SkuFacts())) if finding.field == "key"}
     assert ids == {str(n) for n in range(1000)}
+
+
+def test_threads_that_share_a_gate_get_their_own_verdicts(gate: Gate, products: list[MappedProduct]) -> None:
+    parts = [products[:20], products[20:]]
+    alone = [[*found(judge(gate, part))] for part in parts]
+    assert all(alone)
+    shared = Gate(SUITE, "shared")
+    with ThreadPoolExecutor(len(parts)) as pool:
+        asked = [(place, pool.submit(judge, shared, parts[place])) for place in (0, 1) * 6]
+        assert all([*found(answer.result())] == alone[place] for place, answer in asked)
 
 
 @pytest.mark.parametrize(
