@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cogent_ops.clients.commercetools import MAX_PAGE
+from cogent_ops.domain.messages import in_order
 from cogent_ops.domain.order_states import moves_stock
 from cogent_ops.domain.orders import read_order
 from cogent_ops.domain.rules import OrderStatus
@@ -115,7 +116,7 @@ class StockReadings:
             stamp = shop.literal(since.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
             where = f'type = "InventoryEntryQuantitySet" and createdAt >= {stamp}'
             pages = shop.by_values("messages", "resource(id)", sorted(entries), params={"where": where})
-            told = sorted(chain.from_iterable(pages), key=lambda message: message["createdAt"])
+            told = in_order(chain.from_iterable(pages))
         except MissingScope:
             return None
         return table(EDITS, (self._edit(message) for message in told))

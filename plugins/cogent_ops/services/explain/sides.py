@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from cogent_ops.clients.cloudshelf import CloudshelfClient
@@ -13,6 +14,7 @@ from cogent_ops.config import LinkConfig
 from cogent_ops.domain.commercetools import timestamp
 from cogent_ops.domain.health.evidence import EntryRead, KioskSide, Ledger, ShopSide, Told, WebOrder
 from cogent_ops.domain.identifiers import location_gid, product_gid, variant_gid
+from cogent_ops.domain.messages import in_order
 from cogent_ops.domain.stock import Place, last_batch
 from cogent_ops.errors import CogentOpsError, MissingScope
 from cogent_ops.services.stock.entries import TAKING, ProjectEntries
@@ -110,8 +112,7 @@ class ShopReader:
         kinds = ", ".join(client.literal(one) for one in MESSAGES)
         where = f"type in ({kinds}) and createdAt >= {client.literal(timestamp(since))}"
         pages = client.by_values("messages", "resource(id)", sorted(entries), params={"where": where})
-        told = [_told(one) for page in pages for one in page]
-        return tuple(sorted(told, key=lambda one: (one.at, one.id)))
+        return tuple(map(_told, in_order(chain.from_iterable(pages))))
 
 
 def _entry(raw: Json) -> EntryRead:
