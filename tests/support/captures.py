@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ from tests.support.kiosks import SKUS, Json, Kiosks, ulid
 from cogent_ops.config import LinkConfig
 from cogent_ops.domain.custom_types import declared
 from cogent_ops.domain.order_states import effective
-from cogent_ops.domain.rules import OrderStatus
+from cogent_ops.domain.rules import LocationOverride, OrderStatus
 from cogent_ops.errors import RetryableError
 from cogent_ops.sandbox.dataset import Dataset
 from cogent_ops.sandbox.generator import generate
@@ -50,6 +51,8 @@ class Captures(Kiosks):
     """
 
     orders_settings: Json = field(default_factory=dict)
+    #: What ``include/locations.yaml`` says.
+    locations: dict[str, LocationOverride] = field(default_factory=dict)
 
     @cached_property
     def config(self) -> LinkConfig:
@@ -72,7 +75,8 @@ class Captures(Kiosks):
         """A capture as a task makes it."""
         client = shop(self.server, self.tuning)
         places = Places(self.config.movements, Locations(kiosk(self.server, self.tuning)))
-        given: Json = {"owner": f"worker-{next(_OWNERS)}", "project": self.project, "clock": lambda: self.now}
+        owner = f"worker-{os.getpid()}-{next(_OWNERS)}"
+        given: Json = {"owner": owner, "project": self.project, "clock": lambda: self.now}
         return OrderCapture(
             self.config, self.store, client, OrderContext(self.config, client, places), **{**given, **more}
         )
@@ -80,7 +84,9 @@ class Captures(Kiosks):
     def desk(self) -> OrderDesk:
         """Where a person decides."""
         client = shop(self.server, self.tuning)
-        return OrderDesk(self.config, self.store, client, self.capture(), self.project)
+        return OrderDesk(
+            self.config, self.store, client, self.capture(), self.project, locations=self.locations
+        )
 
     def run(self, *, rounds: int = 60) -> CaptureCounts:
         """Poll, and capture until nothing is due."""

@@ -11,10 +11,9 @@ from tests.support import extracted
 
 from cogent_ops.config import load_config
 from cogent_ops.domain.catalogue import CatalogueContext, ExtractLine, MappedProduct, map_product
-from cogent_ops.domain.text import visible
+from cogent_ops.domain.text import fold, visible
 from cogent_ops.quality import Finding, Gate, SkuFacts, Verdicts
 from cogent_ops.sandbox.dataset import Dataset
-from cogent_ops.store.catalogue import fold
 
 ROOT = Path(__file__).parents[2]
 SUITE = ROOT / "include/schemas/product_master.json"

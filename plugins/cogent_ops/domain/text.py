@@ -34,6 +34,11 @@ def one_line(text: str) -> str:
     return " ".join(CONTROL.sub(" ", text).split())
 
 
+def fold(text: str) -> str:
+    """Text without what people overlook: case and white space."""
+    return "".join(text.split()).casefold()
+
+
 def has_control_characters(text: str) -> bool:
     """Whether the text holds characters that no reader can see (:data:`CONTROL`)."""
     return not text.isprintable() and CONTROL.search(text) is not None

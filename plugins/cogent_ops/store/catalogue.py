@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 from sqlalchemy import Connection, Integer, and_, bindparam, case, delete, func, or_, select, update
 from sqlalchemy.engine import Row
 
+from cogent_ops.domain.text import fold
 from cogent_ops.store.engine import Database
 from cogent_ops.store.schema import group_member, product_state, sku_registry, sync_run
 from cogent_ops.store.sql import (
@@ -328,11 +329,6 @@ class Catalogue:
             for chunk in chunks(listed):
                 for table in (product_state, sku_registry):  # memberships go with the state
                     conn.execute(delete(table).where(table.c.link == link, table.c.product_id.in_(chunk)))
-
-
-def fold(sku: str) -> str:
-    """A SKU without what people overlook: case and white space."""
-    return "".join(sku.split()).casefold()
 
 
 class _Registered(NamedTuple):

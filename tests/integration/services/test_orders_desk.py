@@ -13,6 +13,7 @@ from tests.integration.clients.helpers import shop
 from tests.support.kiosks import Json, line, ulid
 from tests.support.landed import ACTOR, CENTS, COAT, ODD, OTHER, Landed, worlds
 
+from cogent_ops.domain.rules import LocationOverride
 from cogent_ops.domain.stock import Place
 from cogent_ops.errors import PermanentError, RetryableError
 from cogent_ops.sandbox.faults import FaultPlan, Kind, Rule
@@ -231,6 +232,14 @@ def test_a_store_may_be_given_by_its_name(world: Landed) -> None:
     rename(world, "berlin", "Filiale Hamburg")
     with pytest.raises(PermanentError, match="Several stores are called 'Filiale Hamburg': berlin, hamburg"):
         world.edit(order, {"location": "Filiale Hamburg"})
+
+
+def test_a_store_may_be_given_by_the_name_that_its_kiosks_show(world: Landed) -> None:
+    world.locations["hamburg"] = LocationOverride(display_name="Jungfernstieg")
+    order = nowhere(world)
+    assert world.edit(order, {"location": "jungfernstieg"}) == {"location": "hamburg"}
+    with pytest.raises(PermanentError, match=r"'Jungfernstig'\. There are: hamburg"):
+        world.edit(order, {"location": "Jungfernstig"})
 
 
 def test_a_link_that_keeps_no_addresses_takes_none(begin: Begin) -> None:

@@ -9,8 +9,8 @@ from uuid import uuid4
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cogent_ops.domain.text import fold
 from cogent_ops.store import Store
-from cogent_ops.store.catalogue import fold
 
 RUNS = ("r1", "r2", "r3")
 PRODUCTS = ("p1", "p2", "p3")

@@ -8,15 +8,15 @@ from typing import Any
 
 from cogent_ops.clients.commercetools import CommercetoolsClient
 from cogent_ops.config import LinkConfig
-from cogent_ops.domain.catalogue import SUPPLY_ROLE
 from cogent_ops.domain.nearmiss import closest
 from cogent_ops.domain.orders import own_channel
 from cogent_ops.domain.rules import LocationOverride
 from cogent_ops.domain.stock import NO_CHANNEL, Place
-from cogent_ops.domain.text import any_language, did_you_mean, one_line
+from cogent_ops.domain.text import one_line
 from cogent_ops.errors import CogentOpsError, PermanentError
 from cogent_ops.services.stock.entries import known_skus
 from cogent_ops.services.stock.identify import NEIGHBOURS, Identifier
+from cogent_ops.services.stores import Stores
 from cogent_ops.store import Store
 
 Json = Mapping[str, Any]
@@ -70,33 +70,24 @@ class Naming:
         places = self.store.stock_story.places_of(self._link, self.project, sku)
         if not at:
             location = _only_place(sku, places)
-        names = self._stores()
-        channel = self._channel(location, names, places)
+        stores = self._stores()
+        channel = self._channel(location, stores, places)
         if not places:
             self._require_known(sku)
-        return Named(Place(sku, channel), names.get(channel, channel))
+        return Named(Place(sku, channel), stores.get(channel, channel))
 
     # Stores
 
-    def _stores(self) -> dict[str, str]:
-        """Names by key of all supply Channels; where nobody answers, of those that sync health saw last."""
+    def _stores(self) -> Stores:
+        """All stores; where nobody answers, those that sync health saw last."""
         try:
-            pages = self._client().pages("channels")
-            channels = [one for page in pages for one in page if SUPPLY_ROLE in one.get("roles", ())]
+            return Stores.read(self._client(), self.overrides, self.config.locales)
         except CogentOpsError as error:
             self.problem = str(error)
             snapshot = self.store.health.snapshot(self._link)
-            return {one.place: one.name for one in snapshot.stores if one.place} if snapshot else {}
-        return {one["key"]: self._name(one) for one in channels}
+            return Stores({one.place: [one.name] for one in snapshot.stores if one.place} if snapshot else {})
 
-    def _name(self, channel: Json) -> str:
-        override = self.overrides.get(channel["key"])
-        given = override.display_name if override else None
-        return (
-            given or one_line(any_language(channel.get("name") or {}, self.config.locales)) or channel["key"]
-        )
-
-    def _channel(self, given: str, names: Mapping[str, str], places: Sequence[Place]) -> str:
+    def _channel(self, given: str, stores: Stores, places: Sequence[Place]) -> str:
         """Key of the Channel; empty: the pool without one.
 
         :param places: where the article is known to be.
@@ -104,30 +95,27 @@ class Naming:
         if not given or given == NO_CHANNEL:
             return ""
         key = own_channel(given) or given
-        if key in names or key in {one.channel for one in places}:
+        if key in stores or key in {one.channel for one in places}:
             return key
-        called = sorted(key for key, name in names.items() if _folded(name) == _folded(given))
+        called = stores.called(given)
         if len(called) == 1:
             return called[0]
         if called:
             keys = ", ".join(f"'{one}'" for one in called)
             raise UnknownPlace(f"Several stores are called '{given}'; give the key of one: {keys}.")
-        raise UnknownPlace(self._no_store(given, names))
+        raise UnknownPlace(self._no_store(given, stores))
 
-    def _no_store(self, given: str, names: Mapping[str, str]) -> str:
+    def _no_store(self, given: str, stores: Stores) -> str:
         if self.problem:
             return (
                 f"commercetools cannot be asked for its stores, and none is known here as '{given}'. Give the key of "
                 f"the store's Channel. ({self.problem})"
             )
-        called = {_folded(name): key for key, name in names.items()}
-        near = closest(_folded(given), called)
         hint = self._identifier().identify_location(given)
-        if not hint and near is not None:
-            hint = f"Did you mean '{names[called[near]]}' ('{called[near]}')?"
-        shown = ", ".join(f"'{key}'" for key in sorted(names)[:NAMED])
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        hint = hint or did_you_mean(given, names).strip()
+        if not hint:
+            hint = " ".join(f"Did you mean '{stores[key]}' ('{key}')?" for key in stores.near(given, 1))
+        shown = ", ".join(f"'{key}'" for key in sorted(stores)[:NAMED])
+        more = f" and {len(stores) - NAMED} more" if len(stores) > NAMED else ""
         return f"No supply Channel has the key or the name '{given}'. {hint or f'There are: {shown}{more}.'}"
 
     # SKUs

@@ -13,12 +13,13 @@ from typing import Any
 
 from cogent_ops.clients.commercetools import CommercetoolsClient
 from cogent_ops.config import LinkConfig
+from cogent_ops.domain.catalogue import SUPPLY_ROLE
 from cogent_ops.domain.custom_types import ORDER, declared
 from cogent_ops.domain.order_draft import Article, DraftContext, wanted_skus
 from cogent_ops.domain.orders import KioskOrder
 from cogent_ops.domain.taxes import TaxRate
 from cogent_ops.errors import PermanentError
-from cogent_ops.services.stock.entries import SUPPLY, carriers
+from cogent_ops.services.stock.entries import carriers
 from cogent_ops.services.stock.locations import Places
 
 Json = dict[str, Any]
@@ -165,7 +166,7 @@ class OrderContext:
         stores = self._all("stores") if rules.store == "channel" else []
         return _Shop(
             read_at=time.monotonic(),
-            channels={one["key"]: one["id"] for one in self._all("channels") if SUPPLY in one["roles"]},
+            channels={one["key"]: one["id"] for one in self._all("channels") if SUPPLY_ROLE in one["roles"]},
             stores=_stores(stores, config.country),
             taxes=rates,
             other_tax=None if wanted is None else rates[wanted],

@@ -13,7 +13,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from itertools import chain
 from typing import Any, Protocol
 from uuid import uuid4
@@ -22,6 +21,7 @@ from sqlalchemy import Connection
 
 from cogent_ops.clients.commercetools import CommercetoolsClient
 from cogent_ops.config import LinkConfig
+from cogent_ops.domain.catalogue import SUPPLY_ROLE
 from cogent_ops.domain.exceptions import ORDER_KINDS, Kind, order_cause
 from cogent_ops.domain.money import Money, show
 from cogent_ops.domain.order_changes import shop_status, source_of
@@ -42,13 +42,14 @@ from cogent_ops.domain.order_payment import Balance
 from cogent_ops.domain.order_problems import Problem
 from cogent_ops.domain.order_states import REJECTED, effective
 from cogent_ops.domain.orders import KioskOrder, read_order
-from cogent_ops.domain.rules import OrderStatus
+from cogent_ops.domain.rules import LocationOverride, OrderStatus
 from cogent_ops.domain.stock import Place
 from cogent_ops.errors import PermanentError
 from cogent_ops.services.orders.described import TAKEN_BACK, described, lacking
 from cogent_ops.services.orders.shop import payment_ids, together
-from cogent_ops.services.stock.entries import SUPPLY, known_skus
+from cogent_ops.services.stock.entries import known_skus
 from cogent_ops.services.stock.orders import UNKNOWN_BOTH, UNKNOWN_VARIANT, unknown_at
+from cogent_ops.services.stores import Stores
 from cogent_ops.store import Store
 from cogent_ops.store.order_decisions import Entered
 from cogent_ops.store.orders import Capture, CaptureState, Work
@@ -93,6 +94,7 @@ class OrderDesk:
 
     :param capture: says what would be sent.
     :param project: the commercetools project as its rate budget names it.
+    :param locations: what ``include/locations.yaml`` says, by Channel key.
     :param run_key: names the decision in exceptions that it closes.
     """
 
@@ -104,10 +106,11 @@ class OrderDesk:
         capture: Preview,
         project: str,
         *,
+        locations: Mapping[str, LocationOverride],
         run_key: str | None = None,
     ) -> None:
         self.config, self.store, self.client, self.capture = config, store, client, capture
-        self.project = project
+        self.project, self.locations = project, locations
         self._link, self._run_key = config.name, run_key or uuid4().hex
 
     # Corrections
@@ -161,26 +164,22 @@ class OrderDesk:
             channel = self.client.get("channels", key=key)
         except EditError:  # no key, so it can only be a name
             channel = None
-        if channel is not None:
-            if SUPPLY not in channel["roles"]:
-                raise EditError(f"The Channel '{given}' holds no stock: it has not the role {SUPPLY}.")
-            return given
-        return self._named_supplier(given)
+        if channel is None:
+            return self._named_supplier(given)
+        if SUPPLY_ROLE not in channel["roles"]:
+            raise EditError(f"The Channel '{given}' holds no stock: it has not the role {SUPPLY_ROLE}.")
+        return given
 
     def _named_supplier(self, given: str) -> str:
-        suppliers = {
-            str(one["key"]): tuple(map(str, (one.get("name") or {}).values()))
-            for one in chain.from_iterable(self.client.pages("channels"))
-            if SUPPLY in one["roles"] and one.get("key")
-        }
-        wanted = given.casefold()
-        called = sorted(key for key, names in suppliers.items() if wanted in map(str.casefold, names))
+        stores = Stores.read(self.client, self.locations, self.config.locales)
+        called = stores.called(given)
         if len(called) == 1:
             return called[0]
         if called:
             listed = ", ".join(called[:_SUGGESTED])
             raise EditError(f"Several stores are called '{given[:80]}': {listed}. Give the key of one.")
-        listed = ", ".join(_suggested(given, suppliers)) or "none that holds stock"
+        suggested = stores.near(given, _SUGGESTED) or sorted(stores)[:_SUGGESTED]
+        listed = ", ".join(suggested) or "none that holds stock"
         raise EditError(f"commercetools has no Channel with the key '{given[:80]}'. There are: {listed}.")
 
     def _require_editable(self, order: Capture, names: Iterable[str]) -> None:
@@ -444,16 +443,6 @@ def _tried(work: Work, edits: Edits) -> Work:
     """An order as it would be with corrections."""
     capture = replace(work.capture, edits=_together(work.capture.edits, edits))
     return replace(work, capture=capture, email=edits.values.get(EMAIL_EDIT, work.email))
-
-
-def _suggested(wanted: str, suppliers: Mapping[str, Iterable[str]]) -> list[str]:
-    """Keys of the supply Channels that fit best, at most five; the first ones where none fits.
-
-    :param suppliers: names by key.
-    """
-    called = {name.casefold(): key for key in sorted(suppliers) for name in (*suppliers[key], key)}
-    close = get_close_matches(wanted.casefold(), called, n=_SUGGESTED)
-    return list(dict.fromkeys(called[name] for name in close)) or sorted(suppliers)[:_SUGGESTED]
 
 
 def _shown(name: str, value: str | None) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from cogent_ops.clients.commercetools import CommercetoolsClient, Created, Exists, Updated
 from cogent_ops.config import LinkConfig
+from cogent_ops.domain.catalogue import SUPPLY_ROLE
 from cogent_ops.domain.custom_types import INVENTORY, declared
 from cogent_ops.domain.stock import Place, last_batch
 from cogent_ops.errors import AmbiguousOutcome, PermanentError
@@ -19,7 +20,6 @@ from cogent_ops.store.stock import Position
 
 Entry = Mapping[str, Any]
 
-SUPPLY = "InventorySupply"
 #: The mode in which an order takes its units from the quantity; the others reserve, or do nothing.
 TAKING = "TrackOnly"
 #: Channels and Types change rarely; one that is not known is looked for again after so many seconds.
@@ -149,7 +149,7 @@ class ProjectEntries:
             return
         channels = list(chain.from_iterable(self.client.pages("channels")))
         self._keys = {channel["id"]: channel["key"] for channel in channels}
-        self._suppliers = {channel["key"] for channel in channels if SUPPLY in channel["roles"]}
+        self._suppliers = {channel["key"] for channel in channels if SUPPLY_ROLE in channel["roles"]}
         self._looked_at = time.monotonic()
 
     def known_skus(self, skus: Iterable[str]) -> set[str]:

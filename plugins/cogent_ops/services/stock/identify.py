@@ -15,9 +15,11 @@ from typing import Any
 
 from cogent_ops.clients.commercetools import CommercetoolsClient
 from cogent_ops.config import LinkConfig
+from cogent_ops.domain.catalogue import SUPPLY_ROLE
 from cogent_ops.domain.identifiers import LOCATION, PRODUCT, VARIANT, IdentifierError, parse_gid
 from cogent_ops.domain.nearmiss import closest, other_forms
 from cogent_ops.domain.orders import location_name, own_channel
+from cogent_ops.domain.text import fold
 from cogent_ops.errors import CogentOpsError
 from cogent_ops.store import Store
 
@@ -203,21 +205,21 @@ class Identifier:
             yield f"It is Cloudshelf's id of the location with the key '{key}'; send '{key}' alone."
         yield from self._foreign_location(value)
         channels = self._all_channels()
-        suppliers = [one["key"] for one in channels if "InventorySupply" in one.get("roles", ())]
+        suppliers = [one["key"] for one in channels if SUPPLY_ROLE in one.get("roles", ())]
         for one in channels:
             send = f"send the Channel's key '{one['key']}'."
             if one["key"] == value and value not in suppliers:
                 yield (
-                    f"The Channel '{value}' exists, but has not the role InventorySupply; add it in commercetools "
+                    f"The Channel '{value}' exists, but has not the role {SUPPLY_ROLE}; add it in commercetools "
                     "if the store holds stock."
                 )
             if one["id"] == value.lower():
                 yield f"It is the id of the Channel '{one['key']}'; {send}"
-            if _folded(value) in {_folded(name) for name in (one.get("name") or {}).values()}:
+            if fold(value) in {fold(name) for name in (one.get("name") or {}).values()}:
                 yield f"It is the name of the Channel '{one['key']}'; {send}"
-        forms = {_folded(form) for form in (value, *other_forms(value))}
+        forms = {fold(form) for form in (value, *other_forms(value))}
         for supplier in suppliers:
-            if supplier != value and _folded(supplier) in forms:
+            if supplier != value and fold(supplier) in forms:
                 yield f"It is the Channel's key '{supplier}' but for capitals, spaces, zeros or look-alikes."
         near = closest(value, suppliers)
         if near is not None:
@@ -268,7 +270,3 @@ def _name(product: Json) -> str:
 def _list(skus: Sequence[str]) -> str:
     shown = ", ".join(f"'{sku}'" for sku in skus[:_NAMED])
     return shown + (f" and {len(skus) - _NAMED} more" if len(skus) > _NAMED else "")
-
-
-def _folded(text: str) -> str:
-    return "".join(text.split()).casefold()
