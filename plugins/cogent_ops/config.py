@@ -378,7 +378,8 @@ def _read(model: type[Model], name: str, include: Path | None) -> Model:
     folder = include or include_folder()
     own = None if folder is None else folder / name
     try:
-        changed = 0 if own is None else own.stat().st_mtime_ns
+        # Not the time of the last writing: a mistake that is kept may be a lack of permissions.
+        changed = 0 if own is None else own.stat().st_ctime_ns
     except FileNotFoundError:
         own, changed = None, 0
     return _over_the_released(model, name, own, changed)
@@ -407,14 +408,23 @@ def _in_force(model: type[Model], name: str) -> Model:
 
 # The cache is typed away by functools, so this is what callers see of it.
 def _over_the_released(model: type[Model], name: str, own: Path | None, changed: int) -> Model:
-    return model.model_validate(_validated(model, name, own, changed))
+    found = _validated(model, name, own, changed)
+    if isinstance(found, ConfigError):
+        raise found.with_traceback(None)
+    return model.model_validate(found)
 
 
 @lru_cache(maxsize=8)
-def _validated(model: type[BaseModel], name: str, own: Path | None, changed: int) -> BaseModel:
-    """:param changed: when the file changed last, so that what was read before is not given again."""
-    shipped = YamlFile(_SHIPPED_FOLDER / name)
-    if own is None:
-        return shipped.validate(model, shipped.data)
-    file = YamlFile(own)
-    return file.validate(model, _merged(shipped.data, file.data))
+def _validated(model: type[BaseModel], name: str, own: Path | None, changed: int) -> BaseModel | ConfigError:
+    """The file's content, or what is wrong with it: to read a long file again for every page takes too long.
+
+    :param changed: when the file changed last, so that what was read before is not given again.
+    """
+    try:
+        shipped = YamlFile(_SHIPPED_FOLDER / name)
+        if own is None:
+            return shipped.validate(model, shipped.data)
+        file = YamlFile(own)
+        return file.validate(model, _merged(shipped.data, file.data))
+    except ConfigError as error:
+        return error

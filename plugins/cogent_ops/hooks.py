@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from datetime import date
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseHook, Connection
@@ -51,13 +50,20 @@ class LinkHook(BaseHook):
     def __init__(self, conn_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.conn_id = conn_id
+        self._connection: Connection | None = None
 
-    @cached_property
+    @property
     def connection(self) -> Connection:
         """The connection.
 
         :raises ConnectionConfigError: when there is none, or it has another type.
         """
+        # Not cached_property: while a secrets backend lets one hook wait, Python 3.11 lets all hooks wait.
+        if self._connection is None:
+            self._connection = self._found()
+        return self._connection
+
+    def _found(self) -> Connection:
         found = find_connection(self.conn_id)
         if found is None:
             raise ConnectionConfigError(
@@ -229,7 +235,12 @@ def open_link_store() -> Store:
     """
     from cogent_ops.store import open_store
 
-    return open_store(store_url(find_connection(STORE_CONNECTION_ID)), create=True)
+    return open_store(link_store_url(), create=True)
+
+
+def link_store_url() -> URL | None:
+    """Address of the store behind the connection ``cogent_ops_store``; see :func:`store_url`."""
+    return store_url(find_connection(STORE_CONNECTION_ID))
 
 
 def store_url(conn: Connection | None) -> URL | None:

@@ -20,6 +20,7 @@ from cogent_ops.hooks import (
     CommercetoolsHook,
     connection_id,
     find_connection,
+    link_store_url,
     open_link_store,
     store_url,
 )
@@ -73,6 +74,7 @@ class Runtime:
 
     def __init__(self, link: str, *, is_awaited: bool = False) -> None:
         self.link, self.is_awaited = link, is_awaited
+        self._store: Store | None = None
 
     @cached_property
     def files(self) -> Config:
@@ -89,10 +91,13 @@ class Runtime:
         """The link's part of the configuration."""
         return self.files.link(self.link)
 
-    @cached_property
+    @property
     def store(self) -> Store:
         """The store. See :func:`cogent_ops.hooks.open_link_store`."""
-        return open_link_store()
+        # Not cached_property: while one instance waits for a store that is down, Python 3.11 lets all others wait, too.
+        if self._store is None:
+            self._store = open_link_store()
+        return self._store
 
     @property
     def suite(self) -> Path:
@@ -154,17 +159,17 @@ class Runtime:
     def live_stock(self, before: LiveStock | None = None) -> LiveStock:
         """What answers kiosks on a product view.
 
-        :param before: given back when it would still be made of the same settings and the same account.
+        :param before: given back when it would still be made of the same settings, account and store.
         """
         from cogent_ops.services.live_stock.service import LiveStock, hasty
         from cogent_ops.services.throttle import ChargedBudget, Throttle
 
         config, overrides = self.config, self.files.locations
         shop = CommercetoolsHook(connection_id("commercetools", self.link))
-        basis = (config, overrides, shop.account())
+        basis = (config, overrides, shop.account(), link_store_url())
         if before is not None and before.basis == basis:
             return before
-        limit, tuning = config.limits.commercetools, hasty(config.live_stock)
+        limit, tuning = config.limits.commercetools, hasty(config.live_stock, len(self.files.links))
         rate = config.live_stock.share * limit.rate
         share = Throttle(rate, burst=rate)
         budget = ChargedBudget(self._budget(shop.account().budget_name, limit), share)
@@ -270,7 +275,7 @@ class Runtime:
 
         shop, kiosk = self._order_clients()
         capture = self._order_capture("desk", kiosk, shop)
-        return OrderDesk(self.config, self.store, shop, capture, self.project)
+        return OrderDesk(self.config, self.store, shop, capture, self.project, locations=self.files.locations)
 
     def order_watch(self) -> OrderWatch:
         """What tells whether the order flow should be woken."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 
 #: Pause after a look that failed.
 FAILURE_SECONDS = 10.0
+#: A watch is made anew after so long: connections and files may have changed.
+RENEW_SECONDS = 300.0
 #: Pause after an event: the run that it wakes needs a moment to show that it is alive.
 AFTER_EVENT_SECONDS = 5.0
 
@@ -49,11 +52,12 @@ class WatchTrigger(BaseEventTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look, again and again; an error is logged and the looking goes on."""
         has_work: Callable[[datetime], bool] | None = None
+        made_at = 0.0
         while True:
             pause = self.seconds
             try:
-                if has_work is None:
-                    has_work = await asyncio.to_thread(self.watch)
+                if has_work is None or time.monotonic() - made_at > RENEW_SECONDS:
+                    has_work, made_at = await asyncio.to_thread(self.watch), time.monotonic()
                 if await asyncio.to_thread(has_work, datetime.now(UTC)):
                     yield TriggerEvent({"link": self.link})  # type: ignore[no-untyped-call]
                     pause = AFTER_EVENT_SECONDS
@@ -75,7 +79,8 @@ class StockWorkTrigger(WatchTrigger):
         """See :class:`cogent_ops.services.stock.flow.StockWatch`."""
         from cogent_ops.runtime import Runtime
 
-        return Runtime(self.link).stock_watch().has_work
+        # Impatient, for looks take place in the few threads that all triggers of a triggerer share.
+        return Runtime(self.link, is_awaited=True).stock_watch().has_work
 
 
 class OrderWorkTrigger(WatchTrigger):

@@ -7,8 +7,8 @@ import json
 import logging
 import shutil
 import socket
-from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -450,3 +450,23 @@ def test_the_trigger_wakes_when_an_exception_is_opened(own_store: Store) -> None
         return await asyncio.wait_for(waiting, timedelta(seconds=20).total_seconds())
 
     assert asyncio.run(woken()).payload == {"link": LINK}
+
+
+def test_a_watch_is_made_anew_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cogent_ops import triggers
+
+    made: list[int] = []
+
+    class Counting(triggers.WatchTrigger):
+        def watch(self) -> Callable[[datetime], bool]:
+            number = len(made)
+            made.append(number)
+            return lambda _: number == 2
+
+    monkeypatch.setattr(triggers, "RENEW_SECONDS", 0.05)
+
+    async def woken() -> Any:
+        return await asyncio.wait_for(anext(Counting(LINK, 0.01).run()), 20)
+
+    assert asyncio.run(woken()).payload == {"link": LINK}
+    assert made == [0, 1, 2]

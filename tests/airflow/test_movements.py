@@ -15,6 +15,7 @@ import httpx
 import pytest
 from tests.support.stock import movements_told
 
+from cogent_ops.errors import ConnectionConfigError
 from cogent_ops.store import Store, open_store, upgrade
 
 TOKEN = "a-token-that-nobody-guesses"
@@ -228,6 +229,33 @@ def _unavailable(*_: Any) -> Any:
     from cogent_ops.errors import StoreUnavailable
 
     raise StoreUnavailable("The store is busy.")
+
+
+def test_while_one_waits_for_what_does_not_answer_the_others_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    import cogent_ops.web.movements as module
+
+    asked, answer = threading.Semaphore(0), threading.Event()
+
+    def slow(link: str) -> Any:
+        asked.release()
+        assert answer.wait(60)
+        raise ConnectionConfigError("cogent_ops_movements_default", "conn_id", "it is away", "wait")
+
+    monkeypatch.setattr(module, "movement_tokens", slow)
+    monkeypatch.setattr(module, "FIRST_SECONDS", 0.1)
+    doors = module.Doors()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(doors.door, "default")
+        assert asked.acquire(timeout=60)
+        for _ in range(3):
+            with pytest.raises(module.NotOpen):
+                doors.door("default")
+        answer.set()
+        with pytest.raises(module.NotOpen):
+            first.result()
+    with pytest.raises(module.NotOpen):
+        doors.door("default")
+    assert not asked.acquire(blocking=False), "what has just failed is not tried again at once"
 
 
 def test_many_senders_at_once_count_each_movement_once(till: Till) -> None:

@@ -14,7 +14,7 @@ import httpx
 
 from cogent_ops.clients.redaction import Redactor
 from cogent_ops.clients.transport import Call, Target, Transport, correlation_id, per_process, retry_after
-from cogent_ops.errors import AmbiguousOutcome, RateLimited, TargetUnavailable
+from cogent_ops.errors import AmbiguousOutcome, RateLimited, RetryableError, TargetUnavailable
 
 #: A token is renewed this long before it ends, or in the last tenth of a short life.
 RENEW_SECONDS = 300.0
@@ -38,10 +38,14 @@ class Token:
 
 @dataclass
 class _Holder:
-    """The process's token, and the lock under which it is replaced."""
+    """The process's token, and the lock under which it is replaced.
+
+    :param failure: of the last try, and when it ended.
+    """
 
     lock: Lock = field(default_factory=Lock)
     token: Token | None = None
+    failure: tuple[float, RetryableError] | None = None
 
 
 class ClientCredentials(httpx.Auth):
@@ -97,10 +101,25 @@ class ClientCredentials(httpx.Auth):
         return self._renewed(holder, holder.token)
 
     def _renewed(self, holder: _Holder, refused: Token | None) -> Token:
-        with holder.lock:
-            token = _usable(holder.token, refused) or self._fetch()
-            holder.token = token
-            return token
+        """One caller fetches, and the others wait for what comes of it: if each tried in turn, the last would wait for
+        the timeouts of all.
+        """
+        asked = time.monotonic()
+        if not holder.lock.acquire(timeout=self._transport.tuning.total_seconds):
+            raise TargetUnavailable("The authorization server of commercetools has not answered in time.")
+        try:
+            token = _usable(holder.token, refused)
+            if token is None and holder.failure is not None and holder.failure[0] > asked:
+                failure = holder.failure[1]
+                raise TargetUnavailable(str(failure), retry_after=failure.retry_after)
+            holder.token = token or self._fetch()
+        except RetryableError as error:
+            holder.failure = time.monotonic(), error
+            raise
+        else:
+            return holder.token
+        finally:
+            holder.lock.release()
 
     def _fetch(self) -> Token:
         form = {"grant_type": "client_credentials"} | (

@@ -26,6 +26,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http.cookiejar import DefaultCookiePolicy
 from itertools import count
 from typing import Any, Generic, Protocol, TypeVar, cast
 
@@ -400,6 +401,8 @@ def _new_session(target: Target, tuning: Tuning) -> Session:
         headers={"User-Agent": "cogent-ops", "Accept": "application/json"},
         follow_redirects=False,
     )
+    # Links may share the session, and what a gateway sets for one account is not for another.
+    http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     return Session(http, Breaker(target.name, tuning.breaker_failures, tuning.breaker_seconds))
 
 

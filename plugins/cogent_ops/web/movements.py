@@ -12,12 +12,14 @@ import logging
 import math
 import threading
 import time
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from starlette.concurrency import run_in_threadpool
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -40,6 +42,10 @@ MOST_BYTES = 2 * 1024 * 1024
 #: Connections are read again after so long, and what is missing is looked for again.
 RENEW_SECONDS = 60.0
 RETRY_SECONDS = 5.0
+#: The first callers wait so long for the one who reads.
+FIRST_SECONDS = 2.0
+#: Threads that this endpoint may use, of which Airflow's own API must always have enough left.
+THREADS = 8
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
@@ -59,9 +65,9 @@ class NotOpen(RetryableError):
 class _Door:
     """What a link's endpoint works with, or why it does not."""
 
-    read_at: float
     tokens: Tokens | None = None
     inbox: Inbox | None = None
+    read_at: float = field(default_factory=time.monotonic)
 
     @property
     def is_fresh(self) -> bool:
@@ -69,11 +75,15 @@ class _Door:
 
 
 class Doors:
-    """The endpoints of all links, each read again once a minute while it is used."""
+    """The endpoints of all links, each read again once a minute while it is used.
+
+    One caller reads at a time. The others go on with what was read before: when the store or a secrets backend does not
+    answer, they must not wait for it one after another.
+    """
 
     def __init__(self) -> None:
         self._doors: dict[str, _Door] = {}
-        self._lock = threading.Lock()
+        self._reading: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def door(self, link: str) -> tuple[Tokens, Inbox]:
         """Tokens and inbox of a link.
@@ -81,27 +91,36 @@ class Doors:
         :raises Refused: when there is no such link.
         :raises NotOpen: when something that it needs is missing.
         """
-        with self._lock:
-            found = self._doors.get(link)
-            if found is None or not found.is_fresh:
-                if link not in link_names():
-                    raise Refused(
-                        404, "unknown_link", "There is no such link. The address ends in the link's name."
-                    )
-                found = self._doors[link] = self._read(link)
+        found = self._doors.get(link)
+        if found is None or not found.is_fresh:
+            found = self._renewed(link, found)
         if found.tokens is None or found.inbox is None:
             raise NotOpen("The endpoint is not set up completely.", retry_after=RETRY_SECONDS)
         return found.tokens, found.inbox
 
+    def _renewed(self, link: str, before: _Door | None) -> _Door:
+        if link not in link_names():
+            raise Refused(404, "unknown_link", "There is no such link. The address ends in the link's name.")
+        reading = self._reading[link]
+        # In the beginning there is nothing to go on with.
+        if not reading.acquire(timeout=FIRST_SECONDS if before is None else 0):
+            return before or _Door()
+        try:
+            found = self._doors.get(link)
+            if found is None or not found.is_fresh:
+                found = self._doors[link] = self._read(link)
+            return found
+        finally:
+            reading.release()
+
     @staticmethod
     def _read(link: str) -> _Door:
-        now = time.monotonic()
         try:
             tokens, runtime = Tokens(movement_tokens(link)), Runtime(link)
-            return _Door(now, tokens, Inbox(link, runtime.store, runtime.project, Source.API))
+            return _Door(tokens, Inbox(link, runtime.store, runtime.project, Source.API))
         except CogentOpsError as error:
             log.error("The endpoint for movements of link '%s' lets nobody in: %s", link, error)  # noqa: TRY400
-            return _Door(now)
+            return _Door()
 
 
 def create_app() -> FastAPI:
@@ -109,14 +128,18 @@ def create_app() -> FastAPI:
     from fastapi import FastAPI
 
     doors = Doors()
+    # Its own: when the store does not answer, callers wait for each other, and nobody else of the API server does.
+    threads = CapacityLimiter(THREADS)
 
     async def take(request: Request) -> Response:
         link = str(request.path_params["link"])
-        tokens, inbox = await run_in_threadpool(doors.door, link)
+        tokens, inbox = await run_sync(doors.door, link, limiter=threads)
         if not tokens.admit(request.headers.get("authorization")):
             raise HTTPException(401, headers={"WWW-Authenticate": "Bearer"})
         rows = _rows(await _body(request))
-        results = await run_in_threadpool(receive, inbox, rows, datetime.now(UTC), f"api-{uuid4().hex}")
+        results = await run_sync(
+            receive, inbox, rows, datetime.now(UTC), f"api-{uuid4().hex}", limiter=threads
+        )
         return JSONResponse(_summary(results), headers=HEADERS)
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)

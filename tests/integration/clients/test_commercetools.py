@@ -40,7 +40,7 @@ Json = dict[str, Any]
 STAGED = {"staged": "false"}
 TYPE: Json = {"key": "cs-test", "name": {"en": "Test"}, "resourceTypeIds": ["order"]}
 RENAME = [{"action": "changeName", "name": {"en": "Other"}}]
-IMPATIENT = replace(QUICK, read_seconds=0.3)
+IMPATIENT = replace(QUICK, read_seconds=1.0)
 
 
 def ids(pages: Any) -> list[str]:
@@ -186,8 +186,8 @@ def test_a_refused_draft_says_why(sandbox: SandboxServer) -> None:
         pytest.param({"kind": Kind.ERROR, "when": "after", "status": 500}, id="made, 500"),
         pytest.param({"kind": Kind.ERROR, "when": "after", "status": 503}, id="made, 503"),
         pytest.param({"kind": Kind.ERROR, "when": "before", "status": 500}, id="not made, 500"),
-        pytest.param({"kind": Kind.TIMEOUT, "when": "after", "delay": 0.6}, id="made, timeout"),
-        pytest.param({"kind": Kind.SLOW, "delay": 0.6}, id="made, too slow"),
+        pytest.param({"kind": Kind.TIMEOUT, "when": "after", "delay": 2.0}, id="made, timeout"),
+        pytest.param({"kind": Kind.SLOW, "delay": 2.0}, id="made, too slow"),
     ],
 )
 def test_ensure_never_creates_twice(start: Start, fault: Json) -> None:
@@ -263,6 +263,36 @@ def test_a_login_that_stays_down_is_no_fault_of_the_connection(start: Start) -> 
     server = start(FaultPlan(rules=(Rule(kind=Kind.ERROR, api="auth", status=503),)))
     with pytest.raises(TargetUnavailable, match="authorization server"):
         shop(server, replace(QUICK, attempts=2)).project()
+
+
+def test_who_waits_for_a_login_that_fails_does_not_try_it_again_in_turn(start: Start) -> None:
+    slow = Rule(kind=Kind.TIMEOUT, api="auth", delay=2)
+    server = start(FaultPlan(rules=(slow,)))
+    begin = threading.Barrier(6, timeout=10)
+
+    def read(_: int) -> None:
+        begin.wait()
+        with pytest.raises(TargetUnavailable):
+            shop(server, replace(QUICK, attempts=1)).project()
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(read, range(6)))
+    assert server.counters()["requests"] == {"auth.token": 1}
+    server.set_faults(FaultPlan())
+    assert shop(server).project()["key"] == "sandbox"
+
+
+def test_nobody_waits_for_a_login_longer_than_for_the_answer(start: Start) -> None:
+    server = start(FaultPlan(rules=(Rule(kind=Kind.SLOW, api="auth", delay=4, limit=1),)))
+    patient, hasty = shop(server), shop(server, replace(QUICK, attempts=1, total_seconds=0.2))
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(patient.project)
+        while not server.counters()["requests"]:
+            time.sleep(0.01)
+        with pytest.raises(TargetUnavailable, match="not answered in time"):
+            hasty.project()
+        assert not answer.done()
+        assert answer.result()["key"] == "sandbox"
 
 
 # Removing

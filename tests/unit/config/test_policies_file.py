@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
+from unittest.mock import Mock
 
 import jsonschema
 import pytest
@@ -13,6 +14,7 @@ import yaml
 from cogent_ops.config import SHIPPED, json_schemas, load_policies, policies_in_force
 from cogent_ops.domain.exceptions import Kind, Owner
 from cogent_ops.errors import ConfigError
+from cogent_ops.yaml_file import YamlFile
 
 ROOT = Path(__file__).parents[3]
 RELEASED = load_policies(SHIPPED.parent)
@@ -76,6 +78,18 @@ def test_a_change_counts_at_once(include: Path) -> None:
     assert load_policies().kind("oversell").deadline_minutes == 6
     file.unlink()
     assert load_policies() == RELEASED
+
+
+def test_a_mistake_is_looked_for_once(include: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(include, "kinds: {oversell: {deadline_minutes: soon}}")
+    read = Mock(wraps=YamlFile)
+    monkeypatch.setattr("cogent_ops.config.YamlFile", read)
+    for _ in range(3):
+        with pytest.raises(ConfigError, match="deadline_minutes"):
+            load_policies()
+    assert read.call_count == 2, "the released file and the business's own"
+    written(include, "kinds: {oversell: {deadline_minutes: 7}}")
+    assert load_policies().kind("oversell").deadline_minutes == 7
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from cogent_ops.errors import (
     BudgetExhausted,
@@ -182,9 +182,7 @@ class LiveCache(Generic[Value]):
         entry.reading = asyncio.get_running_loop().create_future()
         self._waiting[key] = entry
         if len(self._tasks) < self.bounds.readers:
-            task = asyncio.get_running_loop().create_task(self._drain())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks.add(asyncio.get_running_loop().create_task(self._reader()))
 
     def _best(self, entry: _Entry[Value], oldest: float) -> Known[Value]:
         if entry.read_at is not None:
@@ -197,8 +195,16 @@ class LiveCache(Generic[Value]):
 
     # Reading
 
+    async def _reader(self) -> None:
+        """Read until nothing waits."""
+        try:
+            await self._drain()
+        finally:
+            # In the same step: until a callback of the task ran, a new key would wait for a reader that has gone.
+            self._tasks.remove(cast("asyncio.Task[None]", asyncio.current_task()))
+
     async def _drain(self) -> None:
-        """A reader: as long as keys wait, read as many of them as a read may hold."""
+        """As long as keys wait, read as many of them as a read may hold."""
         while self._waiting:
             while wait := self._pace():
                 await asyncio.sleep(wait)

@@ -93,12 +93,15 @@ class Answer:
     age: float
 
 
-def hasty(rules: LiveStockRules) -> Tuning:
-    """How clients work for somebody who waits: two tries at most, and a target that is down is soon left alone."""
+def hasty(rules: LiveStockRules, links: int) -> Tuning:
+    """How clients work for somebody who waits: two tries at most, and a target that is down is soon left alone.
+
+    :param links: that may share the connections: all whose systems have the same address do.
+    """
     return Tuning(
         connect_seconds=min(1.0, rules.timeout_seconds),
         read_seconds=rules.timeout_seconds,
-        connections=READERS + 2,
+        connections=(READERS + 2) * links,
         attempts=2,
         backoff_seconds=0.1,
         longest_backoff_seconds=0.2,

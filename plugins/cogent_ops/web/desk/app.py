@@ -38,11 +38,12 @@ def create_app() -> FastAPI:
     def static(name: str) -> Response:
         return desk.static(name)
 
-    async def refused(request: Request, error: Exception) -> Response:
+    # No coroutines: a page reads files and is rendered, which must not hold up everything else of the API server.
+    def refused(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
         return desk.refusal(request, status, str(getattr(error, "detail", "")))
 
-    async def failed(request: Request, error: Exception) -> Response:
+    def failed(request: Request, error: Exception) -> Response:
         if isinstance(error, NotFound):
             return desk.refusal(request, 404, str(error))
         log.error("The desk cannot show %s: %s", request.url.path, error)
