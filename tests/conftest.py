@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,14 @@ if TYPE_CHECKING:
 
     from cogent_ops.store import Store
 
-# How fast examples come tells of the machine, and not of the code.
-settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How fast examples come tells of the machine, and not of the code. They are always the same, so that a change fails for
+# what it did and not for its luck; ``COGENT_OPS_NEW_EXAMPLES=1`` looks for new ones.
+settings.register_profile(
+    "tests",
+    deadline=None,
+    derandomize="COGENT_OPS_NEW_EXAMPLES" not in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("tests")
 
 

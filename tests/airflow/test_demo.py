@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("demo")]
+pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("demo"), pytest.mark.timeout(600)]
 
 
 def test_the_demo_ends_well_and_leaves_no_process(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def store(include: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 def test_a_run_writes_the_month_that_it_is_asked_for(store: Store, tmp_path: Path) -> None:
     raise_(store, HELD)
-    month = f"{datetime.now(UTC):%Y-%m}"
+    month = Runtime("default").months().of(datetime.now(UTC))
     done = run("governance_report", month=month)
     assert states(done) == {"report": "success"}
     page = tmp_path / "root" / "governance" / "default" / month / "index.html"

@@ -37,12 +37,19 @@ ROOT = Path(__file__).parents[2]
 LINK = "default"
 SHOP, KIOSK = "commercetools_default", "cloudshelf_default"
 QUEUE = {"type": "SQS", "queueUrl": "https://queue.example.com/1", "region": "eu-west-1"}
-#: Gives up at once, for what is out of reach.
-HASTY = Tuning(connect_seconds=2, read_seconds=5, attempts=2, total_seconds=3, backoff_seconds=0.01)
+#: Gives up soon where nobody answers, and lets a sandbox on a busy machine take its time.
+PATIENT = Tuning(connect_seconds=10, read_seconds=20, attempts=2, total_seconds=20, backoff_seconds=0.01)
+
+
+def _noon() -> str:
+    """A time zone in which it is about noon, so that no day ends amid a test."""
+    return f"Etc/GMT{datetime.now(UTC).hour - 12:+d}"
 
 
 class AlwaysOpen(BusinessHours):
     """Somebody works at any hour."""
+
+    timezone: str = _noon()
 
     def is_open(self, moment: datetime) -> bool:
         return True
@@ -85,7 +92,7 @@ class Outskirts:
 
     def looks(self) -> dict[str, Look[Any]]:
         """Every look by a short name."""
-        to_shop, to_kiosk = partial(shop, self.server, HASTY), partial(kiosk, self.server, HASTY)
+        to_shop, to_kiosk = partial(shop, self.server, PATIENT), partial(kiosk, self.server, PATIENT)
         rules, zone = self.config.health, ZoneInfo("Europe/Berlin")
         return {
             "shop": CommercetoolsAccess(LINK, self.store, SHOP, to_shop),

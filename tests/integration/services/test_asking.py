@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from tests.integration.clients.helpers import QUICK
 from tests.support.captures import coats
 from tests.support.kiosks import ulid
 from tests.support.reviewing import Reviewing
 
-from cogent_ops.clients.transport import Tuning, close_sessions
+from cogent_ops.clients.transport import close_sessions
 from cogent_ops.domain.exceptions import Kind, NewException, Owner, Status
 from cogent_ops.errors import RetryableError
 from cogent_ops.sandbox.faults import FaultPlan, Rule
@@ -257,11 +259,12 @@ def test_what_was_out_of_reach_goes_on_where_it_stopped(world: Reviewing) -> Non
     question = the_question(world)
     failing = Rule(kind=Fault.ERROR, api="commercetools", operation="channels.*", skip=1)
     world.server.set_faults(FaultPlan(seed=1, rules=(failing,)))
-    world.tuning = Tuning(read_seconds=2, attempts=1, total_seconds=2, backoff_seconds=0.01)
+    world.tuning = replace(QUICK, attempts=1)
     with pytest.raises(RetryableError, match="1 of 2 must wait"):
         answer(world, question, "Replay", corrections="location=berlin")
     assert sorted(world.one(order).status for order in orders) == [Status.IN_PROGRESS, Status.NEW]
     world.server.set_faults(FaultPlan(seed=1, rules=()))
+    world.tuning = QUICK
     assert answer(world, question, "Replay", corrections="location=berlin")["done"] == 1
     assert {world.one(order).replays for order in orders} == {1}
     assert world.finish().imported == 2

@@ -181,7 +181,7 @@ def with_messages(data: Dataset, *, enabled: bool = True) -> Dataset:
 
 
 def test_messages_tell_of_orders_within_seconds(shelve: Shelve, clean: Dataset, store: Store) -> None:
-    lagging = Behaviour(order_lag_seconds=8, order_touches_entry=False)
+    lagging = Behaviour(order_lag_seconds=300, order_touches_entry=False)
     link = shelve(with_messages(clean), store, sandbox={"behaviour": lagging})
     sku = a_sku(clean)
     channel = a_store(link, sku)
@@ -189,7 +189,7 @@ def test_messages_tell_of_orders_within_seconds(shelve: Shelve, clean: Dataset, 
     link.settle()
     link.sell("web-1", sku, 2, channel)
     assert link.once().told == 0, "the order does not show yet"
-    link.carrier.server.state.clock.advance(10)
+    link.carrier.server.state.clock.advance(302)
     link.ahead += timedelta(seconds=availability.ORDER_SECONDS)
     assert link.once().told == 1
     assert link.level(sku, channel) == [7, True]

@@ -31,7 +31,7 @@ Start = Callable[..., Carrier]
 pytestmark = pytest.mark.usefixtures("quick_gate")
 
 #: A change reaches the kiosks within a run or two; so long after it, it must be there. Of the platforms: a moment.
-LATE, LAG = timedelta(seconds=30), timedelta(seconds=1)
+LATE, LAG = timedelta(minutes=2), timedelta(seconds=5)
 
 
 @pytest.fixture(autouse=True)
@@ -126,7 +126,7 @@ def test_nothing_is_invented_while_the_flow_is_under_way_and_what_is_wrong_is_fo
     traffic = Traffic(link, busy, random.Random(3))
     with traffic.going():
         nights = count()
-        while (number := next(nights)) < 3 or traffic.runs < 3:
+        while (number := next(nights)) < 3 or traffic.runs < 3 or traffic.edits <= 20:
             assert number < 100, "the flow does not get on"
             assert [one.message for one in night(link, tmp_path, f"quiet-{number}")] == []
         spoilt = quiet[0]
@@ -139,7 +139,6 @@ def test_nothing_is_invented_while_the_flow_is_under_way_and_what_is_wrong_is_fo
             )
             state.revision["Product"] += 1
         found = night(link, tmp_path, "spoilt")
-    assert traffic.edits > 20
     causes = {one.subject: one.cause for one in found}
     if not causes:
         # A run has just sent it again.

@@ -326,7 +326,7 @@ def test_young_orders_show_late_and_are_no_riddle(world: NightWorld) -> None:
     (place,) = world.places(1)
     world.move(place, -1)
     world.server.state.commercetools.behaviour = replace(
-        world.server.state.commercetools.behaviour, order_lag_seconds=5.0
+        world.server.state.commercetools.behaviour, order_lag_seconds=600.0
     )
     world.sell_online(place, 2)
     told = story(world, place)

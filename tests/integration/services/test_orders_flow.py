@@ -132,8 +132,9 @@ def test_it_is_woken_for_what_is_due_and_for_news_and_not_while_it_runs(world: C
     world.set_status(order, "PAID")
     world.poll()
     assert watch.has_work(world.now)
-    note_alive(world, ALIVE, world.now)
-    assert not watch.has_work(world.now)
+    now = world.now
+    note_alive(world, ALIVE, now)
+    assert not watch.has_work(now)
     assert watch.has_work(world.now + MINUTE)
     world.finish()
     assert watch.has_work(world.now + MINUTE), "Cloudshelf is to be told"

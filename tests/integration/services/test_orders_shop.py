@@ -131,7 +131,8 @@ def test_what_the_kiosk_says_first_is_not_said_back(world: Landed, said: str) ->
     assert world.row(order).told_status is None
 
 
-def test_a_look_costs_two_requests_and_only_where_it_is_time(world: Landed) -> None:
+def test_a_look_costs_two_requests_and_only_where_it_is_time(begin: Begin) -> None:
+    world = begin(orders_settings={"shop_poll_seconds": 600.0})
     order = world.land()
     watch = world.watch()
     watch.look(world.now)
@@ -139,7 +140,7 @@ def test_a_look_costs_two_requests_and_only_where_it_is_time(world: Landed) -> N
     world.cancel(order)
     assert watch.look(world.now) == ShopCounts(), "it has looked a moment ago"
     assert world.all_requests() == {}
-    watch._looked_at -= 2
+    watch._looked_at -= 601
     assert watch.look(world.now) == ShopCounts(read=1, changed=1)
     assert world.all_requests() == {"commercetools.orders.query": 1, "commercetools.payments.query": 1}
 

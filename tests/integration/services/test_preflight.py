@@ -426,10 +426,13 @@ def _absent(conn_id: str) -> Callable[[], Any]:
     return absent
 
 
+#: Taken, so that nobody else is given it, and nobody listens.
+_DEAF = socket.socket()
+_DEAF.bind(("127.0.0.1", 0))
+
+
 def _closed_port() -> str:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{one.getsockname()[1]}"
+    return f"http://127.0.0.1:{_DEAF.getsockname()[1]}"
 
 
 def test_without_commercetools_cloudshelf_is_checked(link: LinkUnderTest) -> None:

@@ -515,7 +515,10 @@ def test_changes_by_others_in_between_are_read_and_kept(make: Make) -> None:
     assert sum(world.server.counters()["faults"].values()) == 5
 
 
-def test_a_storm_of_changes_ends_the_round_and_not_the_movement(make: Make) -> None:
+def test_a_storm_of_changes_ends_the_round_and_not_the_movement(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cogent_ops.services.stock.drain.BUSY_SECONDS", 60.0)
     conflict = Rule(kind="conflict", operation="inventory.update", rate=1, limit=TRIES + 2)
     world = make(FaultPlan(rules=(conflict,)))
     world.add(world.movement(HAT, -2))

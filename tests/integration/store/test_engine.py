@@ -361,8 +361,8 @@ def _terminate(url: URL, pid: int) -> None:
 
 
 @pytest.fixture
-def unused_port() -> int:
-    """A port where nothing listens."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        port: int = server.getsockname()[1]
-    return port
+def unused_port() -> Iterator[int]:
+    """A port where nothing listens, and that nobody else is given meanwhile."""
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]

@@ -116,7 +116,7 @@ def test_what_is_no_sale_is_never_due(store: Store) -> None:
 
 
 def test_an_order_that_waits_is_due_at_its_time(store: Store) -> None:
-    queue(store, order("o1", due_at=NOW + timedelta(hours=1)))
+    queue(store, order("o1", due_at=datetime.now(UTC) + timedelta(hours=1)))
     assert claim(store) == []
     later = datetime.now(UTC) + timedelta(hours=2)
     assert store.captures.has_due(LINK, later)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from tests.support.trouble import HELD, raise_
@@ -21,7 +22,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_report_of_a_month_is_written_and_found(run: Run, store: Store, home: Path) -> None:
     raise_(store, HELD)
-    month = f"{datetime.now(UTC):%Y-%m}"
+    month = f"{datetime.now(ZoneInfo('Europe/London')):%Y-%m}"
     code, out, _ = run("report", month)
     assert code == 0
     assert ", so far, link 'default'" in out

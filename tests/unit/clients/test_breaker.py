@@ -10,7 +10,7 @@ import pytest
 from cogent_ops.clients.breaker import Breaker
 from cogent_ops.errors import CircuitOpen
 
-SECONDS = 0.2
+SECONDS = 1.0
 
 
 def opened(failures: int = 3) -> Breaker:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from datetime import UTC, datetime
@@ -181,13 +182,16 @@ def test_thread_runs_in_real_time_and_stops() -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_stop_says_what_the_thread_died_of() -> None:
+    tried = threading.Event()
+
     class Broken(Shop):
         def place_kiosk_order(self, order: KioskOrder) -> str:
+            tried.set()
             raise KeyError("state is broken")
 
     running = Traffic(ARTICLES, seed=1, kiosk=Broken(), kiosk_per_second=1000)
     running.start()
-    time.sleep(0.3)
+    assert tried.wait(20)
     with pytest.raises(KeyError, match="state is broken"):
         running.stop()
 

@@ -52,12 +52,12 @@ def test_what_one_step_finds_wakes_the_others_before_their_pause_is_over() -> No
         inbox.clear()
         return count
 
-    assert relay(Step("poll", poll), Step("drain", drain)).run() == {"poll": 2, "drain": 2}
+    assert relay(Step("poll", poll), Step("drain", drain), linger=0.5).run() == {"poll": 2, "drain": 2}
 
 
 def test_a_step_that_costs_others_rests_between_its_turns_and_still_ends_at_once() -> None:
     costly, free = Step("costly", lambda: 1, rest_seconds=NEVER), Step("free", lambda: 1)
-    done = relay(costly, free, longest=0.1).run()
+    done = relay(costly, free, longest=1.0).run()
     assert done["costly"] == 1
     assert done["free"] > 1
 
@@ -73,7 +73,7 @@ def test_trouble_that_lasts_until_the_end_is_raised_with_its_delay() -> None:
         raise RetryableError("down", retry_after=0.01)
 
     with pytest.raises(RetryableError, match="down") as raised:
-        relay(Step("poll", down), Step("drain", scripted(1)), longest=0.3).run()
+        relay(Step("poll", down), Step("drain", scripted(1)), longest=1.0).run()
     assert raised.value.retry_after == pytest.approx(0.01)
 
 
@@ -97,11 +97,11 @@ def test_what_a_person_must_mend_is_raised_before_what_may_pass(first: str) -> N
 
     steps = [Step("a", down), Step("b", scripted(PermanentError("mend me")))]
     with pytest.raises(PermanentError, match="mend me"):
-        relay(*(steps if first == "a" else steps[::-1]), longest=0.2).run()
+        relay(*(steps if first == "a" else steps[::-1]), longest=1.0).run()
 
 
 def test_it_ends_in_time_although_there_is_always_work() -> None:
-    assert relay(Step("a", lambda: 1), longest=0.1).run()["a"] > 0
+    assert relay(Step("a", lambda: 1), longest=1.0).run()["a"] > 0
 
 
 def test_it_shows_that_it_is_alive() -> None:
@@ -117,4 +117,4 @@ def test_an_interrupted_run_stops_its_steps() -> None:
     running: Sequence[threading.Thread] = threading.enumerate()
     with pytest.raises(KeyboardInterrupt):
         Relay([Step("a", lambda: 1)], 0.01, 0.05, FOREVER, beat).run()
-    assert threading.enumerate() == running
+    assert set(threading.enumerate()) <= set(running)
