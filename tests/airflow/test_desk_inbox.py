@@ -536,8 +536,34 @@ def test_a_cause_is_silenced_with_a_reason_and_told_of_again(visitor: Visitors, 
     assert timedelta(hours=23) < silence.until - datetime.now(UTC) <= timedelta(hours=24)
     assert "stocktaking" in text(who.get(case(one.id)))
     for _ in range(2):
-        assert sent(who, one.id, "lift").status_code == 303
+        assert sent(who, one.id, "lift", silence=str(silence.id)).status_code == 303
     assert desk_store.alerts.silences("default", datetime.now(UTC)) == []
+
+
+@pytest.mark.parametrize("form", [{"hours": "168"}, {"hours": "4", "whole_kind": "1"}])
+def test_a_silence_that_somebody_else_was_faster_with_is_not_taken_for_ones_own(
+    visitor: Visitors, desk_store: Store, form: dict[str, str]
+) -> None:
+    (one,) = raised(desk_store, ORDER)
+    sent(visitor("uma"), one.id, "silence", hours="4", reason="the store is counting")
+    refused = sent(visitor("ada"), one.id, "silence", reason="the kiosk is being moved", **form)
+    assert refused.status_code == 422
+    assert "uma has silenced it already" in text(refused)
+    (silence,) = desk_store.alerts.silences("default", datetime.now(UTC))
+    assert (silence.actor, silence.reason) == ("uma", "the store is counting")
+
+
+def test_only_the_silence_that_was_looked_at_is_lifted(visitor: Visitors, desk_store: Store) -> None:
+    (one,) = raised(desk_store, ORDER)
+    ada, uma = visitor("ada"), visitor("uma")
+    sent(ada, one.id, "silence", hours="4", reason="stocktaking")
+    looked_at = field(ada.get(case(one.id)), "silence")
+    sent(ada, one.id, "lift", silence=looked_at)
+    sent(uma, one.id, "silence", hours="4", reason="the store is counting")
+    refused = sent(ada, one.id, "lift", silence=looked_at)
+    assert refused.status_code == 422
+    assert "another silence, which uma has set" in text(refused)
+    assert len(desk_store.alerts.silences("default", datetime.now(UTC))) == 1
 
 
 # The customer's address
@@ -611,6 +637,43 @@ def test_a_whole_cause_gets_one_deed(visitor: Visitors, world: Reviewing) -> Non
     assert {world.ct_order(order)["store"]["key"] for order in orders} == {"store-berlin"}
 
 
+def held_of_one_cause(store: Store, *records: str) -> list[StoredException]:
+    some = [replace(HELD, cause_key=f"{one}/gtin", record=one, group="gtin") for one in records]
+    return raised(store, *some)
+
+
+def test_all_of_a_cause_are_those_that_the_list_shows(visitor: Visitors, desk_store: Store) -> None:
+    coat, jacket, rug = held_of_one_cause(desk_store, "COAT-1", "COAT-2", "RUG-1")
+    who = visitor("ada")
+    page = who.get("/exceptions", q="COAT", owner="")
+    assert "2 of one cause" in text(page)
+    (late,) = held_of_one_cause(desk_store, "COAT-3")
+    form = {name: field(page, name) for name in ("cause_of", "seen", "shown_at")}
+    answer = who.post(
+        "/exceptions/default/bulk?q=COAT&owner=",
+        {**form, "deed": "expected", "note": "sold as they are"},
+        page="/exceptions",
+    )
+    assert "Expected: 2 of 2 done" in text(answer)
+    found = {one.record: one.status for one in desk_store.exceptions.find("default", EVERYTHING)}
+    assert found == {
+        coat.record: Status.EXPECTED,
+        jacket.record: Status.EXPECTED,
+        rug.record: Status.NEW,
+        late.record: Status.NEW,
+    }
+
+
+def test_what_was_ticked_stays_ticked_when_a_deed_is_refused(visitor: Visitors, desk_store: Store) -> None:
+    stock, held = raised(desk_store, ORDER, HELD)
+    (coat, _) = held_of_one_cause(desk_store, "COAT-1", "COAT-2")
+    answer = bulk(visitor("ada"), id=[str(stock.id)], cause_of=[str(coat.id)], deed="expected", note="")
+    assert answer.status_code == 422
+    ticked = re.findall(r'name="(id|cause_of)" value="(\d+)" form="bulk" checked', answer.text)
+    assert sorted(ticked) == [("cause_of", str(coat.id)), ("id", str(stock.id))]
+    assert held.id != stock.id
+
+
 def test_many_at_once_twice_is_once(visitor: Visitors, desk_store: Store) -> None:
     some = raised(desk_store, ORDER, HELD)
     who = visitor("ada")
@@ -658,9 +721,27 @@ def test_what_takes_too_long_is_left_and_can_be_gone_on_with(
         hurried.setattr("cogent_ops.web.desk.inbox.BULK_SECONDS", -1.0)
         answer = bulk(who, id=[str(one.id) for one in some], deed="start")
     assert "2 were not begun" in text(answer)
+    assert not any(history(desk_store, one.id) for one in some)
     going_on = {name: field(answer, name) for name in ("deed", "note", "ids", "seen")}
     assert "Start: 2 of 2 done" in text(bulk(who, **going_on))
     assert [history(desk_store, one.id) for one in some] == [[("ada", "start")]] * 2
+
+
+def test_what_others_did_before_somebody_goes_on_is_not_overwritten(
+    visitor: Visitors, desk_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = raised(desk_store, ORDER, HELD)
+    ada = visitor("ada")
+    seen = field(ada.get("/exceptions"), "seen")
+    sent(visitor("uma"), some[0].id, "hold", note="the store is counting")
+    with monkeypatch.context() as hurried:
+        hurried.setattr("cogent_ops.web.desk.inbox.BULK_SECONDS", -1.0)
+        answer = bulk(ada, id=[str(one.id) for one in some], deed="start", seen=seen)
+    going_on = {name: field(answer, name) for name in ("deed", "note", "ids", "seen")}
+    shown = text(bulk(ada, **going_on))
+    assert "Start: 1 of 2 done" in shown
+    assert "uma was faster" in shown
+    assert history(desk_store, some[0].id) == [("uma", "hold")]
 
 
 # Configuration that cannot be used

@@ -226,6 +226,7 @@ class Inbox:
     :param causes: causes of all pages; ``None``: it is not grouped.
     :param totals: in numbers, whatever is chosen of deadlines and money.
     :param seen: id of the youngest entry of the audit log, see :class:`cogent_ops.services.review.Decision`.
+    :param shown_at: what was opened later is not in it.
     """
 
     view: View
@@ -238,6 +239,7 @@ class Inbox:
     kinds: tuple[Choice, ...]
     stores: tuple[Choice, ...]
     seen: int
+    shown_at: datetime
 
 
 @dataclass(frozen=True)
@@ -277,9 +279,10 @@ class InboxLists:
         pages = max(1, -(-(count if causes is None else causes) // PAGE))
         view = replace(view, page=min(view.page, pages))
         wide = replace(wanted, overdue_at=None, due_from=None, has_money=False)
+        groups = self._groups(view, wanted, now)
         return Inbox(
             view=view,
-            groups=self._groups(view, wanted, now),
+            groups=groups,
             count=count,
             causes=causes,
             pages=pages,
@@ -292,6 +295,8 @@ class InboxLists:
             ),
             stores=_choices(listing.by("place", link, replace(wanted, place=None)), view.store),
             seen=seen,
+            # Another machine's clock may be a little ahead.
+            shown_at=max([now, *(one.one.opened_at or now for group in groups for one in group.rows)]),
         )
 
     def _groups(self, view: View, wanted: Filter, now: datetime) -> tuple[Group, ...]:

@@ -125,13 +125,16 @@ class Review:
         """The same by cause, the largest first."""
         return sorted(by_cause(self.find(wanted)), key=lambda cause: -len(cause.exceptions))
 
-    def ids_of_cause(self, exception_id: int) -> list[int]:
+    def ids_of_cause(self, exception_id: int, within: Filter | None = None) -> list[int]:
         """The open exceptions with the cause of this one, the oldest first.
 
+        :param within: only those of this list.
         :raises PermanentError: when the link has no such exception.
         """
-        found = self.store.exceptions.get(self.link, exception_id)
-        return self.store.exceptions.ids(self.link, _same_cause(found))
+        same = _same_cause(self.store.exceptions.get(self.link, exception_id))
+        if within is not None:
+            same = replace(within, kind=same.kind, cause_group=same.cause_group)
+        return self.store.exceptions.ids(self.link, same)
 
     def show(self, exception_id: int) -> Shown:
         """All about one exception.

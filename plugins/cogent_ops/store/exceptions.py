@@ -129,6 +129,7 @@ class Filter:
         case; or is the number of an exception.
     :param overdue_at: only those whose owner should have acted before this moment.
     :param due_from: only those whose owner need not have acted before this moment.
+    :param opened_until: only those that were there at this moment.
     :param place: the store, as people name it.
     :param has_money: only those on which money depends.
     :param drills: only drills, or none of them; ``None``: both.
@@ -141,6 +142,7 @@ class Filter:
     text: str = ""
     overdue_at: datetime | None = None
     due_from: datetime | None = None
+    opened_until: datetime | None = None
     place: str | None = None
     has_money: bool = False
     drills: bool | None = False
@@ -396,6 +398,8 @@ def narrowed(wanted: Filter) -> list[ColumnElement[bool]]:
         conditions.append(e.deadline < wanted.overdue_at)
     if wanted.due_from is not None:
         conditions.append(e.deadline >= wanted.due_from)
+    if wanted.opened_until is not None:
+        conditions.append(func.coalesce(e.opened_at, e.first_seen) <= wanted.opened_until)
     if wanted.has_money:
         conditions.append(e.amount > 0)
     if wanted.drills is not None:

@@ -141,6 +141,8 @@ class Listing:
                 tuple(some[row.kind, row.cause_group]),
             )
             for row in rows
+            # Between the two statements a flow may have closed the last one.
+            if some[row.kind, row.cause_group]
         ]
 
     def _first_of(

@@ -168,6 +168,20 @@ def test_a_cause_adds_up_money_of_one_currency_only(store: Store) -> None:
     ]
 
 
+def test_a_cause_that_is_cured_while_the_list_is_read_is_not_in_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some(store, 40)
+    first = store.listing._first_of
+    (lost, *others) = store.listing.causes("default", Filter(), Sort.URGENCY, NOW, limit=100, first=1)
+
+    def late(*given: Any) -> Any:
+        return {**first(*given), (lost.kind, lost.cause_group): []}
+
+    monkeypatch.setattr(store.listing, "_first_of", late)
+    assert store.listing.causes("default", Filter(), Sort.URGENCY, NOW, limit=100, first=1) == others
+
+
 def test_totals_say_what_is_late_and_what_money_depends_on_it(store: Store) -> None:
     here = [one for one in some(store, 120) if one.is_open]
     found = store.listing.totals("default", Filter(), NOW, soon=2 * HOUR)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
@@ -29,6 +29,8 @@ from cogent_ops.services.inbox import Due, InboxLists, View
 from cogent_ops.services.playbook import words
 from cogent_ops.services.review import NEEDS_NOTE, Decision, Done, Review
 from cogent_ops.store import StoredException
+from cogent_ops.store.alerts import Silence
+from cogent_ops.store.exceptions import Filter
 from cogent_ops.store.listing import Sort
 from cogent_ops.web.desk.access import Visit, visit_of
 from cogent_ops.web.desk.frame import NotFound
@@ -46,6 +48,8 @@ _BEFORE = "before"
 _EDIT = "edit."
 #: As long a form about many exceptions works at most; what is left is a click away.
 BULK_SECONDS = 20.0
+#: A form that is sent twice is sent so soon again.
+SENT_TWICE = timedelta(minutes=5)
 #: Deeds that can be done to many at once. A dry run asks commercetools about each, and a link is about one order.
 BULK = tuple(
     one
@@ -147,6 +151,7 @@ class _Pages:
             cause_edits=[name for name in policy.editable if name in BULK_EDITS] if policy else [],
             deeds=_bulk_deeds(review, kinds, is_closed=view.is_closed),
             failed=failed,
+            ticked=lambda name, number: " checked" if str(number) in visit.form.getlist(name) else "",
         )
 
     def _narrowed(self, request: Request, view: View) -> Response:
@@ -182,7 +187,8 @@ class _Pages:
         form = visit.form
         name = str(form.get("deed") or "")
         action = next((one for one in BULK if one.value == name), None)
-        ids = _chosen(review, visit)
+        shown = _view(request).filter(visit.now, self._number_prefix(review.link))
+        ids = _chosen(review, visit, replace(shown, opened_until=_moment(form.get("shown_at"))))
         if action is None or not ids:
             what = "Choose what to do." if ids else "Tick the exceptions, or a cause, that it is about."
             return self.inbox(request, Failed("bulk", what, _typed(visit)))
@@ -200,7 +206,6 @@ class _Pages:
             part="exceptions",
             done=done,
             left=left,
-            seen=review.store.audit_log.newest(),
             decision=decision,
             back=query_of(view),
             query=lambda **changes: query_of(view, **changes),
@@ -291,22 +296,15 @@ class _Pages:
         return self._back(request, number, told, view, **more)
 
     def _silence(self, request: Request, review: Review, number: int, deed: str) -> Response:
-        visit = visit_of(request)
-        view = _view(request)
+        visit, view = visit_of(request), _view(request)
         silence = review.show(number).silence
         try:
             if deed == "lift":
-                if silence is not None:
-                    review.lift(silence.id, actor=visit.name)
+                _lift(review, silence, visit)
                 return self._back(request, number, "People are told of it again.", view)
-            if silence is None:
-                review.silence(
-                    number,
-                    actor=visit.name,
-                    reason=str(visit.form.get("reason") or ""),
-                    until=visit.now + timedelta(hours=_hours(visit)),
-                    whole_kind=visit.form.get("whole_kind") == "1",
-                )
+            _keep_silent(review, number, silence, visit)
+        except _Otherwise as error:
+            return self.exception(request, number, Failed("lift", str(error), _typed(visit)), 422)
         except PermanentError as error:
             return self.exception(request, number, Failed(deed, str(error), _typed(visit)), 422)
         return self._back(request, number, "Nobody is told of it for as long as you have said.", view)
@@ -314,6 +312,37 @@ class _Pages:
     def _back(self, request: Request, number: int, told: str, view: View, **more: Any) -> Response:
         path = f"/exceptions/{visit_of(request).link}/{number}"
         return self.desk.redirect(request, path, told=told, **query_of(view), **more)
+
+
+# Silence
+
+
+class _Otherwise(PermanentError):
+    """Somebody else has set another silence meanwhile; it stands on the page now."""
+
+
+def _lift(review: Review, silence: Silence | None, visit: Visit) -> None:
+    if silence is None:
+        return
+    if silence.id != _number(str(visit.form.get("silence") or "")):
+        raise _Otherwise(
+            f"Nothing was done: this is another silence, which {silence.actor} has set meanwhile."
+        )
+    review.lift(silence.id, actor=visit.name)
+
+
+def _keep_silent(review: Review, number: int, silence: Silence | None, visit: Visit) -> None:
+    until, is_kind = visit.now + timedelta(hours=_hours(visit)), visit.form.get("whole_kind") == "1"
+    if silence is None:
+        reason = str(visit.form.get("reason") or "")
+        review.silence(number, actor=visit.name, reason=reason, until=until, whole_kind=is_kind)
+        return
+    is_same = silence.actor == visit.name and is_kind == (not silence.cause_group)
+    if not is_same or abs(until - silence.until) > SENT_TWICE:
+        raise _Otherwise(
+            f"Nothing was done: {silence.actor} has silenced it already, as it stands here. Tell people again first if "
+            "it should be another time, or the whole kind."
+        )
 
 
 # Lists and addresses
@@ -466,18 +495,29 @@ def _bulk_deeds(review: Review, kinds: set[Kind], *, is_closed: bool) -> list[tu
     ]
 
 
-def _chosen(review: Review, visit: Visit) -> list[int]:
-    """The exceptions that a form is about: single ones, and all of causes."""
+def _chosen(review: Review, visit: Visit, shown: Filter) -> list[int]:
+    """The exceptions that a form is about: single ones, and all of causes, as far as the list has shown them.
+
+    :param shown: the list.
+    """
     named = [*visit.form.getlist("id"), *str(visit.form.get("ids") or "").split(",")]
     found = {number: None for value in named if (number := _number(str(value)))}
     for value in visit.form.getlist("cause_of"):
         number = _number(str(value))
         if number:
             try:
-                found.update((one, None) for one in review.ids_of_cause(number))
+                found.update((one, None) for one in review.ids_of_cause(number, shown))
             except PermanentError as error:
                 raise NotFound(str(error)) from error
     return list(found)
+
+
+def _moment(value: Any) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return found if found.tzinfo else None
 
 
 def _carry_out(review: Review, decision: Decision, ids: list[int]) -> tuple[list[Done], list[int]]:
