@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, text
 from sqlalchemy.sql import FromClause
 
-from cogent_ops.domain.exceptions import HELD_ORDERS, OPEN, Kind, Status
+from cogent_ops.domain.exceptions import DECIDED, HELD_ORDERS, OPEN, Kind, Status, order_cause
 from cogent_ops.domain.health.freshness import Arrived, Waiting
 from cogent_ops.domain.health.model import Queue
 from cogent_ops.domain.money import Money
@@ -120,8 +120,8 @@ class Measures:
     def availability_waiting(self, link: str) -> Waiting:
         """Levels and flags that kiosks were told otherwise, or not at all."""
         with self._database.read() as conn:
-            levels = _unlike(conn, _L.refusals, _L.wanted_at, _L.link == link, LEVEL_DUE)
-            flags = _unlike(conn, _F.refusals, _F.wanted_at, _F.link == link, FLAG_DUE)
+            levels = _untold(conn, stock_level, _L.refusals > 0, _L.wanted_at, _L.link == link, LEVEL_DUE)
+            flags = _untold(conn, variant_flag, _F.refusals > 0, _F.wanted_at, _F.link == link, FLAG_DUE)
         return Waiting(
             waiting=levels.waiting + flags.waiting,
             refused=levels.refused + flags.refused,
@@ -176,15 +176,27 @@ class Measures:
         return self._arrived(order_capture, _C.confirmed_at, _C.captured_at, lately, *captured)
 
     def status_waiting(self, link: str) -> Waiting:
-        """Captured orders of which Cloudshelf is to be told something."""
+        """Captured orders of which Cloudshelf is to be told something, those that it refuses apart.
+
+        What a person has decided to leave as it is waits for nobody, although it is still tried now and then.
+        """
         # Whoever takes one up moves its time on, so one that was tried waits at least since it was changed last.
         since = case((_C.tell_attempts > 0, _C.updated_at), else_=_C.tell_at)
-        query = select(func.count(), func.min(since)).where(
-            _C.link == link, _C.tell_at.is_not(None), _C.ct_order_id.is_not(None)
+        # Attempts do not tell: a call that fails as a whole counts as one for each order in it.
+        refusal = and_(
+            _E.link == _C.link,
+            _E.kind == Kind.STATUS_REFUSED,
+            _E.cause_key == order_cause("") + _C.order_id,
+        )
+        due = (
+            _C.link == link,
+            _C.tell_at.is_not(None),
+            _C.ct_order_id.is_not(None),
+            or_(_E.status.is_(None), _E.status.not_in(DECIDED)),
         )
         with self._database.read() as conn:
-            count, oldest = conn.execute(query).one()
-            return Waiting(waiting=count, oldest=oldest)
+            joined = order_capture.outerjoin(exception, refusal)
+            return _untold(conn, joined, _E.status.in_(OPEN), since, *due)
 
     # Catalogue
 
@@ -300,19 +312,21 @@ class Measures:
             return self._database.epoch(conn), read_buckets(conn, targets)
 
 
-def _unlike(
+def _untold(
     conn: Connection,
-    refusals: ColumnElement[int],
-    wanted_at: ColumnElement[datetime],
+    source: FromClause,
+    refused: ColumnElement[bool],
+    since: ColumnElement[Any],
     *due: ColumnElement[bool],
 ) -> Waiting:
-    refused = refusals > 0
-    query = select(
+    """What is still to be told; what the other side refuses apart."""
+    columns = (
         func.count(),
         func.count(case((refused, 1))),
-        func.min(case((refused, None), else_=wanted_at)),
-        func.min(case((refused, wanted_at))),
-    ).where(*due)
+        func.min(case((refused, None), else_=since)),
+        func.min(case((refused, since))),
+    )
+    query = select(*columns).select_from(source).where(*due)
     count, no, oldest, oldest_refused = conn.execute(query).one()
     return Waiting(waiting=count, refused=no, oldest=oldest, oldest_refused=oldest_refused)
 

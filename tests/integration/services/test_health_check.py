@@ -21,6 +21,8 @@ from cogent_ops.domain.health.model import AtRisk, Check, Flow, Snapshot, State
 from cogent_ops.domain.health.silence import Quiet
 from cogent_ops.domain.priorities import Priority
 from cogent_ops.errors import StoreUnavailable, TargetUnavailable
+from cogent_ops.sandbox.faults import FaultPlan, Rule
+from cogent_ops.sandbox.faults import Kind as FaultKind
 from cogent_ops.sandbox.server import SandboxServer
 from cogent_ops.services.beat import COLLECTED, POLLED, SHOP_LOOKED, WATCHED
 from cogent_ops.services.health.changes import PACKAGE, fingerprints
@@ -267,6 +269,23 @@ def test_a_persons_word_about_a_late_flow_stays(world: Monitored) -> None:
         )
     world.check(timedelta(minutes=11))
     assert found.cause_key not in world.raised(Kind.FLOW_STALLED)
+
+
+def test_an_order_that_cloudshelf_refuses_makes_its_flow_late_and_hides_no_stop(world: Monitored) -> None:
+    order = sell(world)
+    gone = Rule(kind=FaultKind.REFUSE, operation="upsertOrders", ids=order, code="ENTITY_NOT_FOUND")
+    world.server.set_faults(FaultPlan(seed=1, rules=(gone,)))
+    world.carry()
+    later = timedelta(hours=2)
+    world.look(datetime.now(UTC) + later)
+    for _ in range(2):
+        status = world.check(later).flow(Flow.STATUS)
+        assert (status.state, status.waiting, status.review) == (State.LATE, 1, 0)
+    assert "1 are refused by the other side" in status.cause
+    assert list(world.raised(Kind.STATUS_REFUSED)) == [f"order/{order}"]
+    assert "status" not in world.raised(Kind.FLOW_STALLED), "it has called somebody already"
+    world.check(later + timedelta(hours=1))
+    assert "status" in world.raised(Kind.FLOW_STALLED), "nobody has looked for an hour"
 
 
 def test_a_new_link_is_unknown_and_not_bad(world: Monitored) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cogent_ops.domain.exceptions import Kind, NewException, Owner
+from cogent_ops.domain.exceptions import Action, Kind, NewException, Owner, Status, order_cause
 from cogent_ops.domain.health.freshness import Arrived, Waiting
 from cogent_ops.domain.health.model import Flow, Freshness, Snapshot, State
 from cogent_ops.domain.money import Money
@@ -342,21 +342,37 @@ def test_captures_are_measured_where_their_time_was_ours(store: Store) -> None:
     assert found.p95 == pytest.approx(6.0, abs=0.01)
 
 
-def test_what_cloudshelf_is_to_be_told_waits(store: Store) -> None:
-    stand(
+def test_what_cloudshelf_is_to_be_told_waits_and_what_it_refuses_is_counted_apart(store: Store) -> None:
+    def untold(minutes: int, **more: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """It was tried, and is tried again later."""
+        later = {"tell_at": NOW + HOUR, "tell_attempts": 3, "updated_at": ago(minutes=minutes)}
+        return order("captured", ago(days=1), ct_order_id="a", **{**later, **more})
+
+    ids = stand(
         store,
-        order("captured", ago(days=1), tell_at=ago(minutes=4), ct_order_id="a"),
-        order(
-            "captured",
-            ago(days=1),
-            tell_at=NOW + HOUR,
-            tell_attempts=3,
-            updated_at=ago(minutes=40),
-            ct_order_id="b",
-        ),
-        order("captured", ago(days=1), ct_order_id="c"),
+        untold(0, tell_at=ago(minutes=4), tell_attempts=0),
+        untold(5),
+        untold(40),
+        untold(90),
+        untold(120),
+        untold(0, tell_at=None),
     )
-    assert store.measures.status_waiting(LINK) == Waiting(waiting=2, oldest=ago(minutes=40))
+    assert store.measures.status_waiting(LINK) == Waiting(waiting=5, oldest=ago(minutes=120)), (
+        "calls that failed as a whole are refusals of no order"
+    )
+    refused, left, mended = ids[2:5]
+    raised = [
+        NewException(Kind.STATUS_REFUSED, order_cause(id_), "1", "f", "r", "m", "c", Owner.PLATFORM)
+        for id_ in (refused, left, mended)
+    ]
+    with store.begin() as conn:
+        store.exceptions.raise_many(conn, LINK, raised, "run")
+        store.exceptions.resolve(conn, LINK, Kind.STATUS_REFUSED, [order_cause(mended)], "run")
+        number = store.exceptions.number(conn, LINK, Kind.STATUS_REFUSED, order_cause(left))
+        store.exceptions.decide(conn, LINK, number, Action.EXPECTED, Status.EXPECTED, actor="ada", detail={})
+    assert store.measures.status_waiting(LINK) == Waiting(
+        waiting=4, refused=1, oldest=ago(minutes=120), oldest_refused=ago(minutes=40)
+    )
 
 
 # Exceptions and budgets

@@ -126,11 +126,9 @@ class Readings:
         )
 
     def _status(self, marks: Mapping[str, datetime]) -> _Measured:
-        refused = self.store.measures.open_by_kind(self.link, (Kind.STATUS_REFUSED,))
-        waiting = self.store.measures.status_waiting(self.link)
         return _Measured(
             _earlier(marks.get(SHOP_LOOKED), marks.get(ORDERS_ALIVE)),
-            Waiting(waiting=waiting.waiting, review=refused.total(), oldest=waiting.oldest),
+            self.store.measures.status_waiting(self.link),
         )
 
     def _drift(self) -> _Measured:
