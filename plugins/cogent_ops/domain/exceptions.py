@@ -92,7 +92,7 @@ FOLLOWS: Mapping[Status, frozenset[Status]] = {
     Status.IN_PROGRESS: frozenset({Status.ACKNOWLEDGED}) | _CLOSED,
     # By itself when the cause comes back, or by a person.
     Status.FIXED: frozenset({Status.NEW}),
-    # Only by a person who takes the decision back.
+    # Only by a person who takes the decision back; where causes recur, a check that sees the end of it closes it.
     Status.EXPECTED: frozenset({Status.NEW}),
     Status.REJECTED: frozenset({Status.NEW}),
 }

@@ -55,7 +55,8 @@ MEANINGS: Mapping[Action, str] = {
     Action.REPLAY: "Keep the corrections, and try again. An order keeps its number, so it cannot be sent twice.",
     Action.LINK: "Somebody entered the order by hand: it is taken for this one, and Cloudshelf is told of it.",
     Action.REJECT: "Nothing becomes of it. What an order took from stock is given back.",
-    Action.EXPECTED: "It may stay as it is. Nobody hears of it again, however often it is seen.",
+    Action.EXPECTED: "It may stay as it is. Nobody hears of it again, however often it is seen. Of a flow that is "
+    "late, or units at risk, that holds until it is over.",
     Action.FIXED: "You have mended it. Should the cause come back, so does this.",
 }
 #: The deeds that say who has taken it up, and those that are decisions with forms of their own.

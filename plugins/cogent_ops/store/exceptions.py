@@ -226,15 +226,34 @@ class Exceptions:
         query = select(e.id).where(e.link == link, e.kind == kind, e.cause_key == cause_key)
         return int(conn.execute(query).scalar_one())
 
-    def resolve(self, conn: Connection, link: str, kind: str, cause_keys: Iterable[str], run_key: str) -> int:
-        """Close open exceptions whose cause was verified to be gone; returns how many were open."""
+    def resolve(
+        self,
+        conn: Connection,
+        link: str,
+        kind: str,
+        cause_keys: Iterable[str],
+        run_key: str,
+        *,
+        decided: bool = False,
+    ) -> int:
+        """Close exceptions whose cause was verified to be gone; returns how many it closed.
+
+        :param decided: also those that a person has decided to leave as they are, so that the cause opens them again
+            should it come back. When they were closed stays as it is.
+        """
         e = exception.c
-        closed = 0
-        fixed = {"status": Status.FIXED, "resolved_at": now(), "run_key": run_key}
+        closed, moment = 0, now()
+        decision = e.status.in_(DECIDED)
+        fixed = {
+            "status": Status.FIXED,
+            "resolved_at": case((decision, e.resolved_at), else_=literal(moment, e.resolved_at.type)),
+            "run_key": run_key,
+        }
         for chunk in chunks(sorted(set(cause_keys))):
-            still_open = and_(e.link == link, e.kind == kind, e.status.in_(OPEN))
-            locked = lock(conn, e.cause_key, chunk, still_open)
-            closing = update(exception).where(still_open, e.cause_key.in_(locked)).values(fixed)
+            closable = e.status.in_((*OPEN, *DECIDED) if decided else OPEN)
+            mine = and_(e.link == link, e.kind == kind, closable)
+            locked = lock(conn, e.cause_key, chunk, mine)
+            closing = update(exception).where(mine, e.cause_key.in_(locked)).values(fixed)
             closed += conn.execute(closing).rowcount
         return closed
 

@@ -28,6 +28,7 @@ from cogent_ops.services.beat import COLLECTED, POLLED, SHOP_LOOKED, WATCHED
 from cogent_ops.services.health.changes import PACKAGE, fingerprints
 from cogent_ops.services.health.check import HealthCheck, HealthParts
 from cogent_ops.services.health.looking import OutsideReport
+from cogent_ops.services.health.raising import RISK_CAUSE
 from cogent_ops.services.orders.flow import ALIVE as ORDERS_ALIVE
 from cogent_ops.services.orders.tell import OrderTelling
 from cogent_ops.services.stock.flow import ALIVE as STOCK_ALIVE
@@ -258,17 +259,24 @@ def test_a_little_late_calls_somebody_at_the_second_check(world: Monitored) -> N
     assert "stock" in world.raised(Kind.FLOW_STALLED)
 
 
-def test_a_persons_word_about_a_late_flow_stays(world: Monitored) -> None:
-    world.check(timedelta(minutes=10))
-    world.look(datetime.now(UTC))
-    world.check(timedelta(minutes=10))
-    found = world.store.exceptions.open(LINK, Kind.FLOW_STALLED)[0]
+def expect(world: Monitored, kind: Kind, cause: str) -> None:
+    """Somebody says that this is expected."""
+    (found,) = (one for one in world.store.exceptions.open(LINK, kind) if one.cause_key == cause)
     with world.store.begin() as conn:
         world.store.exceptions.decide(
             conn, LINK, found.id, Action.EXPECTED, Status.EXPECTED, actor="ada", detail={}
         )
+
+
+def test_a_persons_word_about_a_late_flow_stays_and_holds_for_no_later_stop(world: Monitored) -> None:
+    world.carry()
+    world.check(timedelta(minutes=10))
+    expect(world, Kind.FLOW_STALLED, "stock")
     world.check(timedelta(minutes=11))
-    assert found.cause_key not in world.raised(Kind.FLOW_STALLED)
+    assert "stock" not in world.raised(Kind.FLOW_STALLED), "it was said of this stop"
+    assert world.stands(Flow.STOCK) is State.GOOD
+    world.check(timedelta(minutes=12))
+    assert "stock" in world.raised(Kind.FLOW_STALLED), "and not of the next one"
 
 
 def test_an_order_that_cloudshelf_refuses_makes_its_flow_late_and_hides_no_stop(world: Monitored) -> None:
@@ -381,6 +389,15 @@ def test_units_at_risk_are_raised_as_one_and_closed_when_there_are_none(world: M
     assert world.raised(Kind.STOCK_AT_RISK), "nobody knows, so it stays"
     world.check()
     assert world.raised(Kind.STOCK_AT_RISK) == {}
+
+
+def test_units_at_risk_that_are_expected_are_so_until_nothing_is_late(world: Monitored) -> None:
+    for _ in range(2):
+        world.check(at_risk=lambda now: [RISK])
+        expect(world, Kind.STOCK_AT_RISK, RISK_CAUSE)
+        world.check(at_risk=lambda now: [RISK])
+        assert world.raised(Kind.STOCK_AT_RISK) == {}
+        world.check()
 
 
 def test_budget_use_is_the_share_sent_since_the_check_before(world: Monitored) -> None:

@@ -36,7 +36,14 @@ from cogent_ops.services.health.accounting import Accounted, Accounting
 from cogent_ops.services.health.changes import Changes
 from cogent_ops.services.health.freshness import Readings
 from cogent_ops.services.health.looking import OutsideReport
-from cogent_ops.services.health.raising import Outcome, of_accounts, of_flows, of_risks, orders_named
+from cogent_ops.services.health.raising import (
+    RECURRING,
+    Outcome,
+    of_accounts,
+    of_flows,
+    of_risks,
+    orders_named,
+)
 from cogent_ops.store import Store
 from cogent_ops.store.bucket import Limit
 
@@ -229,7 +236,7 @@ class HealthCheck:
             exceptions.raise_many(conn, self.link, [new for one in outcomes for new in one.found], run)
             for outcome in outcomes:
                 for kind, causes in outcome.gone.items():
-                    exceptions.resolve(conn, self.link, kind, causes, run)
+                    exceptions.resolve(conn, self.link, kind, causes, run, decided=kind in RECURRING)
 
     def _tell(self) -> None:
         """Tell people here and now: the task that usually does may have run before this one found anything."""

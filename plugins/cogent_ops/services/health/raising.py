@@ -16,6 +16,8 @@ from cogent_ops.services.health.freshness import DAGS
 from cogent_ops.store.exceptions import StoredException
 
 RISK_CAUSE = "stock_at_risk"
+#: Kinds whose cause is the same each time. What a person says of one holds until it is over, and not for the next time.
+RECURRING = frozenset({Kind.FLOW_STALLED, Kind.STOCK_AT_RISK})
 #: So many orders an exception names, and looks at again before it closes.
 NAMED = 200
 _SHOWN = 5
