@@ -554,6 +554,23 @@ def test_a_store_from_which_nothing_comes_is_missed(world: Outskirts) -> None:
     assert world.open(Kind.STORE_SILENT) == []
 
 
+def test_a_silence_lasts_until_the_next_order_however_long(world: Outskirts) -> None:
+    """After weeks, what was usual lies too far back to be looked at, and the store is as silent as before."""
+    stores = world.look("silence").stores
+    (place, name), *_ = sorted(stores.items())
+    sold_for_weeks(world, name, world.now - 3 * HOUR)
+    world.look("silence")
+    assert len(world.open(Kind.STORE_SILENT)) == 1
+    later = world.look("silence", later=30 * DAY)
+    assert not later.quiet[place].is_silent, "nothing is usual any more"
+    assert len(world.open(Kind.STORE_SILENT)) == 1
+    assert place not in world.look("silence", later=40 * DAY).quiet
+    assert len(world.open(Kind.STORE_SILENT)) == 1
+    arrive(world.store, [Sold(name, world.now + 40 * DAY)], link=LINK)
+    world.look("silence", later=40 * DAY)
+    assert world.open(Kind.STORE_SILENT) == []
+
+
 def test_a_holiday_may_be_expected_and_the_next_silence_may_not(small: Outskirts) -> None:
     stores = small.look("silence").stores
     (_, name), *_ = sorted(stores.items())

@@ -104,13 +104,18 @@ class Silence:
     def _over(
         self, stores: Mapping[str, str], judged: Mapping[str, Quiet], found: Iterable[NewException]
     ) -> tuple[Cause, ...]:
-        """Silences that are over: the store has sold something since, or is no store any more."""
+        """Silences that are over: the store has sold something since, or is no store any more.
+
+        That it is not silent by now proves nothing: after weeks without orders, none are usual.
+        """
         ended = over(self.store, self.link, Kind.STORE_SILENT, "", found)
-        return tuple(
-            (kind, cause)
-            for kind, cause in ended
-            if (parts := cause.split("/"))[1:2] == [ORDERS] and (parts[0] in judged or parts[0] not in stores)
-        )
+        over_ = []
+        for kind, cause in ended:
+            place, what, last = (*cause.split("/", 2), "", "")[:3]
+            has_sold = place in judged and _text(judged[place].last_order) != last
+            if what == ORDERS and (has_sold or place not in stores):
+                over_.append((kind, cause))
+        return tuple(over_)
 
 
 #: What is missed, in the cause key of a silent store: ``<Channel key>/orders/<its last order>``.
@@ -129,7 +134,7 @@ def store_group(place: str) -> str:
 
 
 def _silent(place: str, name: str, one: Quiet, now: datetime) -> NewException:
-    last = one.last_order.isoformat(timespec="seconds")
+    last = _text(one.last_order)
     return NewException(
         kind=Kind.STORE_SILENT,
         # Each silence is a case of its own: a person may say of one that it is expected, and of no other.
@@ -144,3 +149,7 @@ def _silent(place: str, name: str, one: Quiet, now: datetime) -> NewException:
         group=store_group(place),
         place=name,
     )
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")
