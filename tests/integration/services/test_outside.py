@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -511,6 +512,26 @@ def test_at_night_kiosks_may_be_off(small: Outskirts) -> None:
     found = small.look("kiosks")
     assert one(found, "Kiosks").state is GOOD
     assert "1 more not in use" in one(found, "Kiosks").message
+
+
+def test_a_store_that_stays_dark_for_a_week_is_not_mended_by_that(begin: Begin, store: Store) -> None:
+    world = begin(store, kiosk=KioskBehaviour(kiosks_per_store=1))
+    first, second, *_ = some_stores(world)
+    for place in (first, second):
+        world.change("kiosk", channel=place, on=False)
+    for days in (1, 8):
+        world.server.state.clock.advance(days * 24 * 3600)
+        world.ahead += days * DAY
+        world.look("kiosks")
+        assert len(world.open(Kind.STORE_SILENT)) == 2
+    world.change("kiosk", channel=first, on=True)
+    world.look("kiosks")
+    (left,) = store.exceptions.open(LINK, Kind.STORE_SILENT)
+    assert left.payload["place"] == second
+    state = world.server.state.cloudshelf
+    state.behaviour = replace(state.behaviour, kiosks_per_store=0)
+    world.look("kiosks")
+    assert world.open(Kind.STORE_SILENT) == [], "there is nothing left to come back"
 
 
 def test_without_the_right_to_see_kiosks_the_check_says_so(begin: Begin, local: Store) -> None:

@@ -76,7 +76,7 @@ class Kiosks:
         return OutsideReport(
             checks=(self._check(kiosks, off, now),),
             found=found,
-            gone=self._over(found) if should_be_on else (),
+            gone=self._over(kiosks, found) if should_be_on else (),
             kiosks={place: tuple(some) for place, some in kiosks.items()},
             reasons={
                 place: (self._words(kiosks[place], some, now),)
@@ -94,11 +94,7 @@ class Kiosks:
         return timedelta(minutes=self.rules.kiosk_minutes)
 
     def _in_use(self, kiosks: Iterable[Kiosk], now: datetime) -> list[Kiosk]:
-        return [
-            one
-            for one in kiosks
-            if one.status != NOT_SET_UP and one.last_seen is not None and now - one.last_seen < STORED_AWAY
-        ]
+        return [one for one in _set_up(kiosks) if now - _newest([one]) < STORED_AWAY]
 
     def _off(self, kiosks: Iterable[Kiosk], now: datetime) -> list[Kiosk]:
         return [
@@ -143,10 +139,25 @@ class Kiosks:
         which = "all kiosks" if len(off) == len(used) else f"{len(off)} of {counted(len(used), 'kiosk')}"
         return f"{which} off, seen {span((now - _newest(off)).total_seconds())} ago last"
 
-    def _over(self, found: Iterable[NewException]) -> tuple[Cause, ...]:
-        """Stores of which a kiosk was seen again, or that have none any more."""
-        ended = over(self.store, self.link, Kind.STORE_SILENT, "", found)
-        return tuple((kind, cause) for kind, cause in ended if cause.split("/")[1:2] == [KIOSKS])
+    def _over(
+        self, kiosks: Mapping[str, Sequence[Kiosk]], found: Sequence[NewException]
+    ) -> tuple[Cause, ...]:
+        """Stores of which a kiosk was seen again, or that have none any more.
+
+        Those that were not seen for so long that they count as stored away have not come back.
+        """
+        anew = {one.payload["place"] for one in found}
+        over_ = []
+        for kind, cause in over(self.store, self.link, Kind.STORE_SILENT, "", found):
+            place, what, since = (*cause.split("/", 2), "", "")[:3]
+            if what != KIOSKS:
+                continue
+            left = _set_up(kiosks.get(place, ()))
+            is_back = bool(left) and _newest(left).replace(microsecond=0) > datetime.fromisoformat(since)
+            # What is raised anew, with another time, takes the place of this.
+            if is_back or not left or place in anew:
+                over_.append((kind, cause))
+        return tuple(over_)
 
     def _dark(self, place: str, name: str, off: Sequence[Kiosk]) -> NewException:
         newest = _newest(off)
@@ -166,6 +177,11 @@ class Kiosks:
             group=store_group(place),
             place=name,
         )
+
+
+def _set_up(kiosks: Iterable[Kiosk]) -> list[Kiosk]:
+    """Those that were on at some time, and still are kiosks."""
+    return [one for one in kiosks if one.status != NOT_SET_UP and one.last_seen is not None]
 
 
 def _newest(kiosks: Iterable[Kiosk]) -> datetime:
