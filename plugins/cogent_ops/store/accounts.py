@@ -173,4 +173,8 @@ def _should(s: Any, rules: MovementRules) -> ColumnElement[int]:
     """What an order should have done to stock, by its state; where that leaves things as they are, what it has done."""
     taken, kept = -s.units, case((s.effect == 0, 0), else_=-s.units)
     gone = (*rules.give_back, OrderStatus.DRAFT_BASKET)
-    return case((s.status.in_(rules.deduct), taken), (s.status.in_(gone), 0), else_=kept)
+    # An order without any record has no place. First met after a partial refund it counts as sold.
+    is_met_late = and_(s.status == OrderStatus.PARTIALLY_REFUNDED, s.channel.is_(None))
+    return case(
+        (s.status.in_(rules.deduct), taken), (s.status.in_(gone), 0), (is_met_late, taken), else_=kept
+    )

@@ -184,25 +184,33 @@ def test_lost_units_show_at_once_alarm_when_they_stay_and_close_when_they_are_ba
     assert (found.units.unexplained, world.raised(Kind.UNACCOUNTED)) == (0, {})
 
 
-@pytest.mark.parametrize("what", ["twice", "not recorded", "not given back"])
+@pytest.mark.parametrize(
+    "what", ["twice", "not recorded", "not recorded of a partial refund", "not given back"]
+)
 def test_each_way_to_lose_units_is_found(world: Monitored, what: str) -> None:
     order = sell(world)
     sell(world, ("coat-m", 1), store="hamburg")
     world.carry()
-    void = {**world.orders()[order].content, "status": "VOIDED"}
+    void, part = (
+        {**world.orders()[order].content, "status": one} for one in ("VOIDED", "PARTIALLY_REFUNDED")
+    )
     with world.store.begin() as conn:
         if what == "twice":
             row = dict(conn.execute(sa.select(movement).where(movement.c.sku == "coat-s")).one()._mapping)
             again = {"id": 10_000, "source_id": row["source_id"].replace("/1", "/9")}
             conn.execute(movement.insert(), {**row, **again})
-        elif what == "not recorded":
+        elif what.startswith("not recorded"):
             mine = order_effect.c.order_id == order
             conn.execute(sa.delete(order_effect).where(mine))
             conn.execute(sa.delete(movement).where(movement.c.sku == "coat-s"))
-        else:
+        content = {"not given back": void, "not recorded of a partial refund": part}.get(what)
+        if content is not None:
             for table in (kiosk_order, order_capture):
-                conn.execute(sa.update(table).where(table.c.order_id == order).values(status="VOIDED"))
-            conn.execute(sa.update(kiosk_order).where(kiosk_order.c.order_id == order).values(content=void))
+                become = sa.update(table).where(table.c.order_id == order)
+                conn.execute(become.values(status=content["status"]))
+            conn.execute(
+                sa.update(kiosk_order).where(kiosk_order.c.order_id == order).values(content=content)
+            )
     found = world.check()
     assert {store.name: store.units.unexplained for store in found.stores} == {"Berlin": 2, "Hamburg": 0}
     assert found.orders.unexplained == 0
