@@ -25,6 +25,7 @@ from cogent_ops.sandbox.faults import FaultPlan, Rule
 from cogent_ops.sandbox.faults import Kind as FaultKind
 from cogent_ops.sandbox.server import SandboxServer
 from cogent_ops.services.beat import COLLECTED, POLLED, SHOP_LOOKED, WATCHED
+from cogent_ops.services.health import accounting, raising
 from cogent_ops.services.health.changes import PACKAGE, fingerprints
 from cogent_ops.services.health.check import HealthCheck, HealthParts
 from cogent_ops.services.health.looking import OutsideReport
@@ -233,6 +234,34 @@ def test_an_order_that_nobody_looks_at_is_found_however_old_it_grows(world: Moni
     world.carry()
     world.check(tomorrow)
     assert world.raised(Kind.UNACCOUNTED) == {}
+
+
+def test_all_that_is_looked_at_is_named_and_what_is_not_closes_by_no_check(
+    world: Monitored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert raising.NAMED >= accounting.MOST
+    monkeypatch.setattr(raising, "NAMED", 2)
+    for _ in range(3):
+        sell(world)
+    world.poll()
+    due = sa.update(order_capture)
+    with world.store.begin() as conn:
+        conn.execute(due.values(due_at=None))
+    for _ in range(2):
+        world.check()
+    (message,) = world.raised(Kind.UNACCOUNTED).values()
+    assert message.startswith("3 orders of ")
+    assert "1 were too many to be named" in message
+    (found,) = world.store.exceptions.open(LINK, Kind.UNACCOUNTED)
+    assert (len(found.payload["orders"]), found.payload["unnamed"]) == (2, 1)
+    tomorrow = timedelta(days=2)
+    world.check(tomorrow)
+    with world.store.begin() as conn:
+        named = order_capture.c.order_id.in_(found.payload["orders"])
+        conn.execute(due.where(named).values(due_at=datetime.now(UTC)))
+    world.carry()
+    world.check(tomorrow)
+    assert world.raised(Kind.UNACCOUNTED), "the third is out of sight, and as stuck as before"
 
 
 # How old data is

@@ -12,14 +12,17 @@ from cogent_ops.domain.health.freshness import Verdict
 from cogent_ops.domain.health.model import AtRisk, Snapshot, State
 from cogent_ops.domain.health.sentence import CARRIES
 from cogent_ops.domain.text import counted, listed, span
+from cogent_ops.services.health.accounting import MOST
 from cogent_ops.services.health.freshness import DAGS
 from cogent_ops.store.exceptions import StoredException
 
 RISK_CAUSE = "stock_at_risk"
 #: Kinds whose cause is the same each time. What a person says of one holds until it is over, and not for the next time.
 RECURRING = frozenset({Kind.FLOW_STALLED, Kind.STOCK_AT_RISK})
-#: So many orders an exception names, and looks at again before it closes.
-NAMED = 200
+#: So many orders an exception names, and looks at again before it closes: all that are looked at one by one.
+NAMED = MOST
+#: In the payload, orders that were too many to be named.
+_UNNAMED = "unnamed"
 _SHOWN = 5
 
 
@@ -81,9 +84,12 @@ def of_accounts(
     faults: Iterable[tuple[str, Fault]],
     names: Mapping[str, str],
     before: Snapshot | None,
-    open_: Iterable[StoredException],
+    open_: Sequence[StoredException],
 ) -> Outcome:
     """Stores of which not everything is accounted for, now and at the check before.
+
+    Orders that were too many to be named are out of sight after a day, and nobody can say that they are accounted for.
+    So what has any closes by a person's word only.
 
     :param faults: what is wrong, with the place.
     :param names: of the stores, by place.
@@ -94,12 +100,13 @@ def of_accounts(
     for place, fault in faults:
         by_cause.setdefault(f"{fault.what}/{place}", []).append((place, fault))
     known = _known(before)
+    unnamed = {one.cause_key: int(one.payload.get(_UNNAMED, 0)) for one in open_}
     found = [
-        _unaccounted(cause, some[0][0], [fault for _, fault in some], names)
+        _unaccounted(cause, some[0][0], [fault for _, fault in some], names, unnamed.get(cause, 0))
         for cause, some in sorted(by_cause.items())
-        if cause in known or any(one.cause_key == cause for one in open_)
+        if cause in known or cause in unnamed
     ]
-    gone = [one.cause_key for one in open_ if one.cause_key not in by_cause]
+    gone = [cause for cause, more in unnamed.items() if cause not in by_cause and not more]
     return Outcome(found, {Kind.UNACCOUNTED: gone})
 
 
@@ -118,7 +125,13 @@ def _known(before: Snapshot | None) -> set[str]:
     }
 
 
-def _unaccounted(cause: str, place: str, faults: Sequence[Fault], names: Mapping[str, str]) -> NewException:
+def _unaccounted(
+    cause: str, place: str, faults: Sequence[Fault], names: Mapping[str, str], unnamed: int
+) -> NewException:
+    """The exception of a store.
+
+    :param unnamed: orders that it did not name before.
+    """
     what, store = faults[0].what, names.get(place, place) or "no store that is known"
     shown = "; ".join(f"order {one.ulid}: {one.message}" for one in faults[:_SHOWN])
     more = f"; and {len(faults) - _SHOWN:,} more" if len(faults) > _SHOWN else ""
@@ -127,17 +140,23 @@ def _unaccounted(cause: str, place: str, faults: Sequence[Fault], names: Mapping
         if what is What.ORDERS
         else counted(sum(one.units for one in faults), "unit")
     )
+    unnamed = max(unnamed, len(faults) - NAMED, 0)
+    too_many = f" {unnamed:,} were too many to be named, so a person has to close this." if unnamed else ""
     return NewException(
         kind=Kind.UNACCOUNTED,
         cause_key=cause,
         record=store,
         field=what.value,
         rule="seen = done + waiting + review + excluded",
-        message=f"{count} of {store} unaccounted for: {shown}{more}.",
+        message=f"{count} of {store} unaccounted for: {shown}{more}.{too_many}",
         cure="See what is known of an order with cogent-ops orders show <order>, and give both to the people who look "
         "after this package. It closes by itself when the order is accounted for.",
         owner=Owner.PLATFORM,
-        payload={"orders": [one.order_id for one in faults[:NAMED]], "count": len(faults)},
+        payload={
+            "orders": [one.order_id for one in faults[:NAMED]],
+            "count": len(faults),
+            _UNNAMED: unnamed,
+        },
         group=f"unaccounted/{place}",
         place=names.get(place, ""),
     )
