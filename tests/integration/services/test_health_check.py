@@ -525,6 +525,23 @@ def test_what_people_did_is_laid_beside_the_curves(world: Monitored) -> None:
     ]
 
 
+def test_a_gap_that_was_left_unread_is_not_said_to_be_read(world: Monitored) -> None:
+    gaps, now = world.store.gaps, datetime.now(UTC)
+    with world.store.begin() as conn:
+        for name in ("crm", "erp"):
+            gaps.begin(conn, LINK, "subscription", name, now - timedelta(hours=2), {})
+        gaps.give_up(conn, LINK, "subscription", "crm", "somebody decided that it may be gone", now)
+    erp = gaps.ongoing(LINK, "subscription", "erp")
+    assert erp is not None
+    with world.store.begin() as conn:
+        gaps.close(conn, erp, now)
+    said = {one.what for one in world.check().changes if one.at == now}
+    assert said == {
+        "Subscription crm: the gap was left unread: somebody decided that it may be gone",
+        "Subscription erp: the gap was read again and compared",
+    }
+
+
 def test_every_check_measures_every_flow(world: Monitored) -> None:
     world.check()
     world.check(timedelta(minutes=5))

@@ -84,8 +84,9 @@ class Changes:
             what = "commercetools' Messages" if gap.source == "messages" else f"Subscription {gap.name}"
             yield Change(at=gap.began_at, actor="commercetools", what=f"{what}: told us nothing from here on")
             if gap.reconciled_at is not None:
-                text = f"{what}: the gap was read again and compared"
-                yield Change(at=gap.reconciled_at, actor=ACTOR, what=text)
+                given_up = gap.detail.get("given_up")
+                how = f"was left unread: {given_up}" if given_up else "was read again and compared"
+                yield Change(at=gap.reconciled_at, actor=ACTOR, what=f"{what}: the gap {how}")
 
 
 def told(deeds: Iterable[LogEntry]) -> Iterator[Change]:
