@@ -144,12 +144,12 @@ class NightWorld:
         """A movement from a store's system that is carried."""
         self._carry(self.stock.movement(place, delta))
 
-    def count_shelf(self, place: Place, units: int) -> None:
-        """Somebody counts, and the count is carried."""
-        self._carry(self.stock.movement(place, counted=units))
+    def count_shelf(self, place: Place, units: int, at: datetime | None = None) -> None:
+        """Somebody counts, or has counted at a moment, and the count is carried."""
+        self._carry(self.stock.movement(place, counted=units), at)
 
-    def _carry(self, one: NewMovement) -> None:
-        self.stock.add(replace(one, occurred_at=datetime.now(UTC)))
+    def _carry(self, one: NewMovement, at: datetime | None = None) -> None:
+        self.stock.add(replace(one, occurred_at=at or datetime.now(UTC)))
         mine = sa.select(movement.c.state).where(movement.c.source_id == one.source_id)
         for _ in range(500):
             self.stock.finish()

@@ -138,7 +138,10 @@ def differences(desired: Mapping[Place, int], recorded: Mapping[Place, int]) -> 
 
 @dataclass(frozen=True)
 class Claimed:
-    """A movement that a batch holds."""
+    """A movement that a batch holds.
+
+    :param corrects: it puts the number of commercetools right, and nothing has happened on the shelf.
+    """
 
     id: int
     occurred_at: datetime
@@ -146,6 +149,7 @@ class Claimed:
     counted: int | None
     source: str = ""
     reference: str = ""
+    corrects: bool = False
 
 
 @dataclass(frozen=True)
@@ -170,7 +174,8 @@ def plan_count(claimed: Sequence[Claimed], count: Claimed, applied_since: int) -
     """The plan of a batch that holds a count.
 
     A count has seen everything that happened before it, so earlier movements of the batch have no effect any more,
-    whether they arrived in time or late; what happened after it comes on top.
+    whether they arrived in time or late; what happened after it comes on top. A number that was to be put right is
+    replaced by the count, whenever the shelf was counted.
 
     :param count: the one that decides, see :func:`newest_count`.
     :param applied_since: sum of the effects that are younger than the count and in commercetools already.
@@ -182,6 +187,8 @@ def plan_count(claimed: Sequence[Claimed], count: Claimed, applied_since: int) -
             continue
         if one.delta is None:
             excluded[one.id] = f"a later count was taken ({count.reference})"
+        elif one.corrects:
+            excluded[one.id] = f"the count of {count.occurred_at:%Y-%m-%d %H:%M:%S} UTC settles it"
         elif one.occurred_at <= count.occurred_at:
             excluded[one.id] = f"the count of {count.occurred_at:%Y-%m-%d %H:%M:%S} UTC has seen it"
         else:

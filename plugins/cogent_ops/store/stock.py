@@ -430,8 +430,9 @@ class Stock:
         ids = [str(row["id"]) for row in rows]
         seen: Values = {"state": MovementState.EXCLUDED, "batch_id": None, "reason": IN_COUNT}
         for chunk in chunks(ids):
-            counted = and_(_M.batch_id.in_(chunk), was_counted())
-            conn.execute(update(movement).where(counted).values(**seen, settled_at=moment))
+            for settled in (was_counted(), was_put_right()):
+                counted = and_(_M.batch_id.in_(chunk), settled)
+                conn.execute(update(movement).where(counted).values(**seen, settled_at=moment))
         self._sum_up(conn, ids)
         return ids
 
@@ -468,6 +469,7 @@ class Stock:
                         _M.counted,
                         _M.source,
                         _M.reference,
+                        corrects(),
                     )
                     .where(_M.batch_id.in_(chunk), _M.state != MovementState.EXCLUDED)
                     .order_by(_M.id)
@@ -492,7 +494,10 @@ class Stock:
         return found
 
     def applied_since(self, project: str, moments: Mapping[Place, datetime]) -> dict[Place, int]:
-        """By place, the sum of the changes that happened after a moment and are in commercetools."""
+        """By place, the sum of the changes that happened after a moment and are in commercetools.
+
+        What only put a number of commercetools right has not happened on the shelf.
+        """
         found: dict[Place, int] = {}
         with self._database.read() as conn:
             for place, moment in moments.items():
@@ -501,6 +506,7 @@ class Stock:
                     _at(place),
                     _M.occurred_at > moment,
                     _M.state == MovementState.APPLIED,
+                    ~corrects(),
                 )
                 found[place] = int(conn.execute(query).scalar_one())
         return found
@@ -733,10 +739,32 @@ def _at(place: Place) -> ColumnElement[bool]:
     return and_(_M.sku == place.sku, _M.channel == place.channel)
 
 
+def corrects() -> ColumnElement[bool]:
+    """Whether a movement puts a number of commercetools right, and is nothing that has happened on the shelf.
+
+    So does a heal that makes up for no order: its key begins with the night that found the difference.
+    """
+    return and_(_M.source == Source.HEAL, _M.source_id.like("____-__-__%"))
+
+
 def was_counted() -> ColumnElement[bool]:
     """Whether the count that the entry's stock rests on is younger than the movement."""
     seen = or_(_P.counted_at > _M.occurred_at, and_(_P.counted_at == _M.occurred_at, _M.counted.is_(None)))
     return exists().where(_P.project == _M.project, _P.sku == _M.sku, _P.channel == _M.channel, seen)
+
+
+def was_put_right() -> ColumnElement[bool]:
+    """Whether a count, whenever taken, was carried after what the movement puts right was found."""
+    count = movement.alias().c
+    carried = exists().where(
+        count.project == _M.project,
+        count.sku == _M.sku,
+        count.channel == _M.channel,
+        count.counted.is_not(None),
+        count.state == MovementState.APPLIED,
+        count.settled_at > _M.occurred_at,
+    )
+    return and_(corrects(), carried)
 
 
 def _batches(conn: Connection, ids: Sequence[str]) -> list[Batch]:

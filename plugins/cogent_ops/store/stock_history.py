@@ -253,6 +253,21 @@ class StockHistory:
             found.update(Place(*row) for row in conn.execute(query))
         return found
 
+    def counted_since(self, project: str, places: Iterable[Place], since: datetime) -> set[Place]:
+        """Those of the places of which a count was carried to commercetools since a moment, whenever it was taken."""
+        found: set[Place] = set()
+        with self._database.read() as conn:
+            for chunk in chunks(places, PLACES_PER_STATEMENT):
+                query = select(_M.sku, _M.channel).where(
+                    _M.project == project,
+                    _M.counted.is_not(None),
+                    _M.state == MovementState.APPLIED,
+                    _M.settled_at >= since,
+                    tuple_(_M.sku, _M.channel).in_(chunk),
+                )
+                found.update(Place(*row) for row in conn.execute(query))
+        return found
+
     def moved_since(self, link: str, order_ids: Iterable[str], since: datetime) -> set[str]:
         """Those of the orders that have moved stock since a moment, or were mended."""
         found: set[str] = set()

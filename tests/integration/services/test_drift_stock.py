@@ -174,6 +174,52 @@ def test_a_count_begins_anew_and_tells_what_it_found(make: Make) -> None:
     assert world.night() == []
 
 
+def counted_in_the_evening(world: NightWorld) -> tuple[Place, datetime]:
+    """A place with 18 units on the shelf and 16 in commercetools, and when somebody counted who tells it later."""
+    (place,) = world.places(1)
+    world.night()
+    world.move(place, -2)
+    world.duplicate_last(place, -2)
+    evening = datetime.now(UTC)
+    assert causes(world.night()) == {str(place): "duplicated"}
+    return place, evening
+
+
+def test_a_count_that_comes_while_a_person_is_asked_settles_it(make: Make) -> None:
+    world = make(heal="ask")
+    place, evening = counted_in_the_evening(world)
+    asked = world.nights.proposals()
+    world.count_shelf(place, 18, evening)
+    assert world.stock.on_stock(place) == 18
+    decided = world.nights.decide(asked.until, "Approve", "ada")
+    assert (decided["healed"], decided["overtaken"]) == (0, 1)
+    world.carry()
+    assert world.stock.on_stock(place) == 18
+    assert world.states() == {str(place): FindingState.OVERTAKEN}
+
+
+@pytest.mark.parametrize("healed_first", [True, False])
+def test_a_count_that_comes_after_its_heal_is_not_raised_by_it(make: Make, healed_first: bool) -> None:
+    world = make(heal="small", heal_value=1e6)
+    place, evening = counted_in_the_evening(world)
+    assert world.states() == {str(place): FindingState.HEALING}
+    if healed_first:
+        world.carry()
+    world.count_shelf(place, 18, evening)
+    assert world.stock.on_stock(place) == 18
+
+
+def test_what_an_order_should_have_moved_comes_on_top_of_an_earlier_count(make: Make) -> None:
+    world = make(heal="small", heal_value=1e6)
+    (place,) = world.places(1)
+    world.night()
+    evening = datetime.now(UTC) - timedelta(hours=1)
+    order = world.sell_and_lose(place, 2)
+    assert [one.reference for one in world.night()] == [order]
+    world.count_shelf(place, 20, evening)
+    assert world.stock.on_stock(place) == 18
+
+
 def test_movements_that_wait_are_late_only_when_they_are_old(make: Make) -> None:
     world = make()
     (place,) = world.places(1)

@@ -394,6 +394,37 @@ def test_what_a_count_has_seen_has_no_effect_when_it_comes_late(store: Store) ->
     assert store.stock.applied_since(PROJECT, {HAT: count.occurred_at, CAP: NOON}) == {HAT: -3, CAP: 0}
 
 
+@pytest.mark.parametrize("night", ["2026-11-21", "2026-11-21T013000"])
+def test_a_heal_is_settled_by_a_count_that_was_taken_before_and_carried_since(
+    store: Store, night: str
+) -> None:
+    """Unless it makes up for an order, which has moved the shelf after all."""
+    heals = (
+        moved(HAT, 2, f"{night}/HAT@berlin", minute=9, source=Source.HEAL),
+        moved(HAT, -3, f"order-1/HAT@berlin/{night}", minute=9, source=Source.HEAL),
+    )
+    add(store, moved(HAT, None, "1", counted=10, minute=5))
+    batch = only(store, "a")
+    (count,) = store.stock.movements_of([batch.id])[batch.id]
+    settle(store, Applied(batch.id, at(HAT, 10), count=count))
+    add(store, *heals)
+    batch = only(store, "a")
+    assert batch.delta == -3
+    assert states(store)[f"{night}/HAT@berlin"] == "excluded"
+
+
+def test_a_heal_is_nothing_that_happened_after_a_count(store: Store) -> None:
+    add(
+        store,
+        moved(HAT, 2, "2026-11-21/HAT@berlin", minute=9, source=Source.HEAL),
+        moved(HAT, -3, "order-1/HAT@berlin/2026-11-21", minute=9, source=Source.HEAL),
+    )
+    batch = only(store, "a")
+    assert [one.corrects for one in store.stock.movements_of([batch.id])[batch.id]] == [True, False]
+    settle(store, Applied(batch.id, at(HAT, 9)))
+    assert store.stock.applied_since(PROJECT, {HAT: NOON}) == {HAT: -3}
+
+
 def test_a_count_stays_known_when_changes_follow(store: Store, store_url: URL) -> None:
     add(store, moved(HAT, None, "1", counted=10, minute=5))
     batch = only(store, "a")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -139,6 +140,14 @@ def test_a_plan_counts_what_came_after_and_names_why_the_rest_does_not() -> None
         2: "the count of 2026-11-20 12:05:00 UTC has seen it",
         3: "a later count was taken (c4)",
     }
+
+
+def test_a_count_settles_what_was_to_be_put_right_whenever_it_was_taken() -> None:
+    decisive = count(1, 8, 0)
+    heal = replace(change(2, 2, 9), corrects=True)
+    plan = plan_count([decisive, heal, change(3, -1, 9)], decisive, applied_since=0)
+    assert plan.target == 7
+    assert plan.excluded == {2: "the count of 2026-11-20 12:00:00 UTC settles it"}
 
 
 EVENTS = st.lists(

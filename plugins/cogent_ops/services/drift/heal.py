@@ -3,7 +3,8 @@
 A heal is a change, never a quantity. It goes through the inbox, so that it is sent once, with the version just read,
 and within the rate budget. It happens at the time of the snapshot that found the difference, and what an order should
 have moved at the time of the order: a count that was taken since has seen the shelf, and the drain lets it overrule the
-heal.
+heal. So does a count that was taken before and carried since, unless the heal makes up for an order: what puts a number
+right has not happened on the shelf, and the count has made the number right.
 
 Links that share a project find the same differences, by snapshots of their own; whoever mends first mends for both.
 
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 #: What shows that a place is not as expected, whatever the reason.
 OFF = frozenset({Cause.LOST, Cause.DUPLICATED, Cause.UNEXPLAINED, Cause.MANUAL_EDIT, Cause.MISSING_ENTRY})
 LATER = "a later night found something else there"
+COUNTED = "a count of the shelf was carried after the snapshot, and has settled it"
 CHANGED = "something else has happened to it since the snapshot; it is looked at again"
 GONE = "the snapshot that found it is not archived any more"
 OTHERS = "it was mended for another link of the same project"
@@ -99,6 +101,11 @@ class Healer:
             later = self.drift.at(self.link, [one.finding.subject for one in here], name)
             orders = [one.finding.reference for one in here if one.finding.reference]
             moved = self.parts.store.stock_history.moved_since(self.link, orders, taken.began)
+            plain = {one.id: place_of(one.finding) for one in here if not one.finding.reference}
+            counted = self.parts.store.stock_history.counted_since(
+                self.parts.project, plain.values(), taken.began
+            )
+            reasons |= {id_: COUNTED for id_, place in plain.items() if place in counted}
             for one in here:
                 if one.finding.subject in later or one.finding.reference in moved:
                     reasons[one.id] = LATER
