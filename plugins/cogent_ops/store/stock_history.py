@@ -13,7 +13,7 @@ from cogent_ops.domain.stock import MovementState, Place, Source
 from cogent_ops.store.engine import Database
 from cogent_ops.store.schema import kiosk_order, movement, order_effect, stock_batch, stock_position
 from cogent_ops.store.sql import chunks, pages
-from cogent_ops.store.stock import PLACES_PER_STATEMENT, Position, StoredOrder
+from cogent_ops.store.stock import PLACES_PER_STATEMENT, Position, StoredOrder, corrects
 
 _M, _B, _P, _O, _E = movement.c, stock_batch.c, stock_position.c, kiosk_order.c, order_effect.c
 #: States of movements that commercetools does not have yet.
@@ -229,27 +229,23 @@ class StockHistory:
             ]
 
     def healed_since(
-        self,
-        conn: Connection,
-        project: str,
-        places: Iterable[Place],
-        since: datetime,
-        without: str | None = None,
+        self, conn: Connection, project: str, places: Iterable[Place], since: datetime, without: str
     ) -> set[Place]:
-        """Those of the places that links have mended since a moment, whatever has come of it.
+        """Those of the places whose numbers links have put right since a moment, whatever has come of it.
 
-        :param without: the link whose own heals do not count; ``None``: all count.
+        What makes up for an order puts no number right: the order is missing besides.
+
+        :param without: the link whose own heals do not count.
         """
         found: set[Place] = set()
         for chunk in chunks(places, PLACES_PER_STATEMENT):
             query = select(_M.sku, _M.channel).where(
                 _M.project == project,
-                _M.source == Source.HEAL,
+                corrects(),
+                _M.link != without,
                 _M.recorded_at >= since,
                 tuple_(_M.sku, _M.channel).in_(chunk),
             )
-            if without is not None:
-                query = query.where(_M.link != without)
             found.update(Place(*row) for row in conn.execute(query))
         return found
 

@@ -268,6 +268,22 @@ def test_an_order_that_no_movement_carries_is_mended_once(make: Make) -> None:
     assert world.stock.on_stock(place) == 20
 
 
+def test_an_order_that_is_mended_settles_nothing_else_at_its_place(make: Make) -> None:
+    world = make(heal="small", heal_value=1e6, heal_units=5)
+    (place,) = world.places(1)
+    world.night()
+    world.move(place, -6)
+    world.duplicate_last(place, -6)
+    world.sell_and_lose(place, 1)
+    assert {one.units for one in world.night()} == {-6, 1}
+    asked = world.nights.proposals()
+    assert asked.count == 1
+    world.carry()
+    assert world.nights.decide(asked.until, "Approve", "ada")["healed"] == 1
+    world.carry()
+    assert world.stock.on_stock(place) == 13
+
+
 def test_what_is_read_again_is_as_if_all_had_been_read_again(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -145,9 +145,10 @@ class Healer:
     def _mended_elsewhere(
         self, conn: Connection, found: Sequence[StoredFinding], moments: Mapping[str, datetime]
     ) -> set[int]:
-        """Findings whose places were mended since their snapshots, or for another link since the snapshots before.
+        """Findings whose places were mended for another link since the snapshots before theirs.
 
-        Another link may have mended a place before our snapshot was taken, and the entry not have had it yet.
+        Another link may have mended a place before our snapshot was taken, and the entry not have had it yet. What this
+        link has mended there is another finding: each night begins with what the entry said the night before.
         """
         plain = [one for one in found if not one.finding.reference]
         history, project, done = self.parts.store.stock_history, self.parts.project, set[int]()
@@ -155,8 +156,7 @@ class Healer:
             here = {one.id: place_of(one.finding) for one in plain if one.finding.night == name}
             previous = self.archive.previous(self.archive.night(name))
             before = previous.taken.began if previous and previous.taken else began
-            places = history.healed_since(conn, project, here.values(), began)
-            places |= history.healed_since(conn, project, here.values(), before, without=self.link)
+            places = history.healed_since(conn, project, here.values(), before, without=self.link)
             done |= {id_ for id_, place in here.items() if place in places}
         return done
 
