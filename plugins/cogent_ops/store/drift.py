@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Select, and_, delete, exists, func, select, update
+from sqlalchemy import Connection, Select, and_, delete, exists, func, or_, select, update
 from sqlalchemy.engine import Row
 
 from cogent_ops.domain.drift.model import Area, Cause, Finding
@@ -44,6 +44,10 @@ class FindingState(StrEnum):
 _UNDECIDED = (FindingState.REPORTED, FindingState.PROPOSED)
 #: States in which something is still to come of a finding.
 _OPEN = (FindingState.PROPOSED, FindingState.HEALING)
+
+#: Causes by which a quantity was settled anew, or may have been. Each night begins with what entries said the night
+#: before, so what was lost or is there twice comes on top of what was found before, and what waits says nothing of it.
+SETTLING = (Cause.COUNT_DIFFERENCE, Cause.MANUAL_EDIT, Cause.MISSING_ENTRY, Cause.UNEXPLAINED)
 
 
 @dataclass(frozen=True)
@@ -174,12 +178,16 @@ class Drift:
             return [_stored(row) for row in conn.execute(query.order_by(_F.id))]
 
     def at(self, link: str, subjects: Iterable[str], after: str) -> set[str]:
-        """Those of the stock subjects that a later night than ``after`` found something about."""
+        """Those of the stock subjects of which a later night than ``after`` found what settles what was found before.
+
+        What an order should have moved is settled by any later finding about it, which says the same anew.
+        """
+        settles = or_(_F.reference != "", _F.cause.in_(SETTLING))
         found: set[str] = set()
         with self._database.read() as conn:
             for chunk in chunks(subjects):
                 query = select(_F.subject).where(
-                    _F.link == link, _F.area == Area.STOCK, _F.subject.in_(chunk), _F.night > after
+                    _F.link == link, _F.area == Area.STOCK, _F.subject.in_(chunk), _F.night > after, settles
                 )
                 found.update(conn.execute(query).scalars())
         return found

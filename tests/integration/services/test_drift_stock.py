@@ -284,6 +284,36 @@ def test_an_order_that_is_mended_settles_nothing_else_at_its_place(make: Make) -
     assert world.stock.on_stock(place) == 13
 
 
+def test_what_two_nights_find_at_a_place_is_mended_together(make: Make) -> None:
+    world = make(heal="ask")
+    (place,) = world.places(1)
+    world.night()
+    for units in (-2, -1):
+        world.move(place, units)
+        world.duplicate_last(place, units)
+        assert causes(world.night()) == {str(place): "duplicated"}
+    asked = world.nights.proposals()
+    assert world.nights.decide(asked.until, "Approve", "ada")["healed"] == 2
+    world.carry()
+    assert world.stock.on_stock(place) == 17
+    assert world.night() == []
+
+
+def test_what_a_person_approves_stays_right_after_a_later_night_has_mended_the_place(make: Make) -> None:
+    world = make(heal="small", heal_value=1e6, heal_units=5)
+    (place,) = world.places(1)
+    world.night()
+    for units in (-6, -1):
+        world.move(place, units)
+        world.duplicate_last(place, units)
+        assert causes(world.night()) == {str(place): "duplicated"}
+    world.carry()
+    asked = world.nights.proposals()
+    assert world.nights.decide(asked.until, "Approve", "ada")["healed"] == 1
+    world.carry()
+    assert world.stock.on_stock(place) == 13
+
+
 def test_what_is_read_again_is_as_if_all_had_been_read_again(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

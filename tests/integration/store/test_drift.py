@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 import sqlalchemy as sa
 from tests.unit.services.test_drift_report import NIGHT, finding
 
@@ -73,11 +74,33 @@ def test_the_trend_has_the_youngest_nights_and_the_totals_of_all_findings(store:
     assert store.drift.of_run(LINK, "another") is None
 
 
-def test_what_a_later_night_says_of_the_same_place(store: Store) -> None:
+@pytest.mark.parametrize(
+    ("cause", "settles"),
+    [
+        (Cause.COUNT_DIFFERENCE, True),
+        (Cause.MANUAL_EDIT, True),
+        (Cause.MISSING_ENTRY, True),
+        (Cause.UNEXPLAINED, True),
+        (Cause.DUPLICATED, False),
+        (Cause.LOST, False),
+        (Cause.LATE, False),
+    ],
+)
+def test_what_a_later_night_says_of_the_same_place(store: Store, cause: Cause, settles: bool) -> None:
     record(store, ("A", FindingState.PROPOSED), night="2026-11-01")
-    record(store, ("A", FindingState.REPORTED), night="2026-11-02")
-    assert store.drift.at(LINK, ["A", "B"], "2026-11-01") == {"A"}
+    later = replace(finding("A"), night="2026-11-02", cause=cause, reference="")
+    with store.begin() as conn:
+        store.drift.record(conn, LINK, later.night, [], [(later, FindingState.REPORTED)])
+    assert store.drift.at(LINK, ["A", "B"], "2026-11-01") == ({"A"} if settles else set())
     assert store.drift.at(LINK, ["A", "B"], "2026-11-02") == set()
+
+
+def test_what_a_later_night_says_of_the_same_order(store: Store) -> None:
+    for night in ("2026-11-01", "2026-11-02"):
+        lost = replace(finding("A (order 7)"), night=night, cause=Cause.LOST, reference="7")
+        with store.begin() as conn:
+            store.drift.record(conn, LINK, night, [], [(lost, FindingState.PROPOSED)])
+    assert store.drift.at(LINK, ["A (order 7)"], "2026-11-01") == {"A (order 7)"}
 
 
 def test_old_nights_go_with_what_they_found_unless_something_is_still_to_come_of_it(store: Store) -> None:

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 #: What shows that a place is not as expected, whatever the reason.
 OFF = frozenset({Cause.LOST, Cause.DUPLICATED, Cause.UNEXPLAINED, Cause.MANUAL_EDIT, Cause.MISSING_ENTRY})
-LATER = "a later night found something else there"
+LATER = "a later night found what settles it"
 COUNTED = "a count of the shelf was carried after the snapshot, and has settled it"
 CHANGED = "something else has happened to it since the snapshot; it is looked at again"
 GONE = "the snapshot that found it is not archived any more"
