@@ -163,17 +163,24 @@ class Drift:
             conn.execute(delete(drift_finding).where(_F.id.in_(chunk)))
 
     def findings(
-        self, link: str, night: str | None = None, states: Collection[FindingState] = ()
+        self,
+        link: str,
+        night: str | None = None,
+        states: Collection[FindingState] = (),
+        since: datetime | None = None,
     ) -> list[StoredFinding]:
         """Findings of a night, or of all, in the order in which they were stored.
 
         :param states: only those in one of these; none: all.
+        :param since: only those that came into their states since then; ``None``: whenever.
         """
         query = select(drift_finding).where(_F.link == link)
         if night is not None:
             query = query.where(_F.night == night)
         if states:
             query = query.where(_F.state.in_(states))
+        if since is not None:
+            query = query.where(_F.updated_at >= since)
         with self._database.read() as conn:
             return [_stored(row) for row in conn.execute(query.order_by(_F.id))]
 

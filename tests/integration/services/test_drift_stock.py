@@ -13,6 +13,7 @@ import pytest
 from tests.support.nights import NightWorld, causes
 
 from cogent_ops.clients.transport import close_sessions
+from cogent_ops.domain.exceptions import Kind
 from cogent_ops.domain.stock import Place
 from cogent_ops.sandbox.generator import generate
 from cogent_ops.sandbox.server import SandboxServer
@@ -297,6 +298,31 @@ def test_what_two_nights_find_at_a_place_is_mended_together(make: Make) -> None:
     world.carry()
     assert world.stock.on_stock(place) == 17
     assert world.night() == []
+
+
+@pytest.mark.parametrize("unanswered", [0, 2])
+def test_what_was_mended_and_is_wrong_again_is_raised_however_late_it_was_approved(
+    make: Make, unanswered: int
+) -> None:
+    world = make(heal="ask")
+    (place,) = world.places(1)
+    world.night()
+    world.move(place, -2)
+    world.duplicate_last(place, -2)
+    world.night()
+    found = world.last
+    for _ in range(unanswered):
+        assert world.night() == []
+    world.nights.decide(world.nights.proposals().until, "Approve", "ada")
+    world.carry()
+    world.move(place, -3)
+    world.duplicate_last(place, -3)
+    world.night()
+    assert world.states(found) == {str(place): FindingState.RETURNED}
+    exceptions = world.store.exceptions
+    assert "returned" in exceptions.open_causes("default", Kind.DRIFT_HEAL)
+    world.night()
+    assert "returned" not in exceptions.open_causes("default", Kind.DRIFT_HEAL)
 
 
 def test_what_a_person_approves_stays_right_after_a_later_night_has_mended_the_place(make: Make) -> None:

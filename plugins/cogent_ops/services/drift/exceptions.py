@@ -51,12 +51,15 @@ class Raise:
                 self.store.exceptions.resolve(conn, self.link, kind, over, self.parts.run_key)
 
     def heals(self) -> None:
-        """Raise what waits for a decision or came back, and close what does not any more."""
+        """Raise what waits for a decision or came back in the youngest night, and close what does not any more."""
         waiting = self.store.drift.findings(self.link, states=[FindingState.PROPOSED])
-        nights = [one.night for one in self.store.drift.nights(self.link, 2)]
-        states = [FindingState.RETURNED]
+        # However old the finding is: the answer may have come days later, and only the night after it can say so.
         back = [
-            one for night in sorted(nights) for one in self.store.drift.findings(self.link, night, states)
+            one
+            for night in self.store.drift.nights(self.link, 1)
+            for one in self.store.drift.findings(
+                self.link, states=[FindingState.RETURNED], since=night.started_at
+            )
         ]
         found = [_heal(key, some) for key, some in ((WAITING, waiting), (RETURNED, back)) if some]
         over = {WAITING, RETURNED} - {one.cause_key for one in found}
