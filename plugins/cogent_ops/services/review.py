@@ -7,7 +7,7 @@ refused with a sentence that says what is possible. What needs an answer of comm
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -236,25 +236,33 @@ class Review:
     def _carry_out(self, decision: Decision, found: StoredException) -> str:
         """Do it; returns what came of it."""
         self._check(decision, found)
+        steps = [decision]
         if decision.edits and decision.action in _KEEPS_EDITS:
-            edit = Decision(Action.EDIT, decision.actor, edits=decision.edits, seen=decision.seen)
-            self._carry_out(edit, found)
-            decision = replace(decision, seen=None)
-        prepared = self._prepare(decision, found)
+            # What was done since the person looked is the deed's matter; with it the corrections stand or fall.
+            steps.insert(0, Decision(Action.EDIT, decision.actor, edits=decision.edits))
+            self._check(steps[0], found)
+        prepared = [self._prepare(step, found) for step in steps]
         with self.store.begin() as conn:
-            prepared.deed(conn)
-            after = self.store.exceptions.decide(
-                conn,
-                self.link,
-                found.id,
-                decision.action,
-                LEADS_TO.get(decision.action),
-                actor=decision.actor,
-                detail=_without_blanks({"note": _masked(decision.note), **prepared.detail}),
-                outcome=prepared.outcome,
-                seen=decision.seen,
-            )
-        return prepared.outcome or f"{found.record} is {after.status.replace('_', ' ')}."
+            for each in prepared:
+                each.deed(conn)
+            *_, after = [self._noted(conn, *both, found) for both in zip(steps, prepared, strict=True)]
+        return prepared[-1].outcome or f"{found.record} is {after.status.replace('_', ' ')}."
+
+    def _noted(
+        self, conn: Connection, decision: Decision, prepared: _Prepared, found: StoredException
+    ) -> StoredException:
+        """Note it in its transaction; the exception as it is then."""
+        return self.store.exceptions.decide(
+            conn,
+            self.link,
+            found.id,
+            decision.action,
+            LEADS_TO.get(decision.action),
+            actor=decision.actor,
+            detail=_without_blanks({"note": _masked(decision.note), **prepared.detail}),
+            outcome=prepared.outcome,
+            seen=decision.seen,
+        )
 
     def _check(self, decision: Decision, found: StoredException) -> None:
         action = decision.action

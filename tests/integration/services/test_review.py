@@ -21,6 +21,7 @@ from cogent_ops.sandbox.faults import Kind as Fault
 from cogent_ops.sandbox.server import SandboxServer
 from cogent_ops.services.case import case_of
 from cogent_ops.services.orders.capture import RECHECK
+from cogent_ops.services.orders.desk import OrderDesk
 from cogent_ops.store import Filter, Store
 from cogent_ops.store.orders import CaptureState, Origin
 
@@ -112,6 +113,64 @@ def test_a_replay_may_bring_its_corrections_along(world: Reviewing) -> None:
     world.finish()
     assert world.ct_order(order)["store"]["key"] == "store-berlin"
     assert history(world, number) == [("ann", "edit"), ("ann", "replay")]
+
+
+def seen(world: Reviewing) -> int:
+    """What a person has seen who looks now."""
+    return world.store.audit_log.newest()
+
+
+def test_a_replay_with_corrections_that_its_person_keeps_elsewhere_is_carried_out(world: Reviewing) -> None:
+    (order,) = world.nowhere()
+    number, before = world.one(order).id, seen(world)
+    edits = {"location": "berlin"}
+    assert world.do(Action.EDIT, [number], edits=edits, seen=before)[0].is_done
+    (done,) = world.do(Action.REPLAY, [number], edits=edits, seen=before)
+    assert (done.is_done, done.message.startswith("Tried again")) == (True, True)
+    assert world.one(order).replays == 1
+    assert world.finish().imported == 1
+
+
+def test_the_corrections_of_the_form_that_is_sent_last_are_those_that_count(world: Reviewing) -> None:
+    (order,) = world.nowhere()
+    number, before = world.one(order).id, seen(world)
+    for location in ("berlin", "hamburg"):
+        assert world.do(Action.EDIT, [number], edits={"location": location}, seen=before)[0].is_done
+    assert world.do(Action.REPLAY, [number], edits={"location": "berlin"}, seen=before)[0].is_done
+    world.finish()
+    assert world.ct_order(order)["store"]["key"] == "store-berlin"
+
+
+def test_a_replay_with_corrections_that_is_sent_twice_is_carried_out_once(world: Reviewing) -> None:
+    (order,) = world.nowhere()
+    number, before = world.one(order).id, seen(world)
+    first, second = (
+        world.do(Action.REPLAY, [number], edits={"location": "berlin"}, seen=before)[0] for _ in range(2)
+    )
+    assert (first.is_done, second.is_done) == (True, True)
+    assert second.message.startswith("That was done already (replay, ")
+    assert world.one(order).replays == 1
+    assert history(world, number) == [("ann", "edit"), ("ann", "replay")]
+
+
+@pytest.mark.parametrize("overtaken", [False, True])
+def test_a_deed_that_is_refused_keeps_none_of_its_corrections(
+    world: Reviewing, monkeypatch: pytest.MonkeyPatch, overtaken: bool
+) -> None:
+    (order,) = world.nowhere()
+    number, before = world.one(order).id, seen(world)
+    if overtaken:
+        world.do(Action.HOLD, [number], actor="bob")
+    else:
+
+        def refuse(*_: Any) -> None:
+            raise PermanentError("It is being worked on.")
+
+        monkeypatch.setattr(OrderDesk, "replay", refuse)
+    untouched = world.row(order), world.one(order), world.moved()
+    (done,) = world.do(Action.REPLAY, [number], edits={"location": "berlin"}, seen=before)
+    assert not done.is_done
+    assert (world.row(order), world.one(order), world.moved()) == untouched
 
 
 def test_a_replay_that_changes_nothing_leaves_it_open_and_counted(world: Reviewing) -> None:
