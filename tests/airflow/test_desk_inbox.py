@@ -511,6 +511,47 @@ def test_two_people_do_not_decide_over_one_another(visitor: Visitors, desk_store
     assert sent(ada, one.id, "fixed", note="done").status_code == 303
 
 
+def test_a_form_that_is_not_there_any_more_says_why_it_was_refused(
+    visitor: Visitors, desk_store: Store
+) -> None:
+    (one,) = raised(desk_store, ORDER)
+    who = visitor("ada")
+    seen = field(who.get(case(one.id)), "seen")
+    with desk_store.begin() as conn:
+        desk_store.exceptions.resolve(conn, "default", one.kind, [one.cause_key], "r2")
+    for deed in ("start", "fixed", "replay"):
+        answer = who.post(case(one.id, deed), {"seen": seen, "note": "n"}, page=case(one.id))
+        assert answer.status_code == 422
+        assert answer.text.count('role="alert"') == 1
+    answer = who.post(case(one.id, "start"), {"seen": seen}, page=case(one.id))
+    assert "coat@leeds is fixed already. Reopen it first if that is not so." in text(answer)
+
+
+@pytest.mark.parametrize("deed", ["acknowledge", "fixed", "note", "silence"])
+def test_a_form_that_is_there_says_once_why_it_was_refused(
+    visitor: Visitors, desk_store: Store, deed: str
+) -> None:
+    (one,) = raised(desk_store, ORDER)
+    ada = visitor("ada")
+    seen = field(ada.get(case(one.id)), "seen")
+    sent(visitor("uma"), one.id, "hold")
+    answer = ada.post(case(one.id, deed), {"seen": seen}, page=case(one.id))
+    assert answer.status_code == 422
+    assert answer.text.count('role="alert"') == 1
+
+
+@pytest.mark.parametrize("deed", ["fixed", "reject"])
+def test_closing_and_reopening_twice_is_once(visitor: Visitors, desk_store: Store, deed: str) -> None:
+    (one,) = raised(desk_store, replace(ORDER, kind=Kind.BAD_MOVEMENT))
+    who = visitor("ada")
+    for name in (deed, "reopen"):
+        form = {"seen": field(who.get(case(one.id)), "seen"), "note": "counted"}
+        answers = [who.post(case(one.id, name), form, page=case(one.id)) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [303, 303]
+        assert f"That was done already ({name}, " in text(who.raw.get(answers[-1].headers["location"]))
+    assert history(desk_store, one.id) == [("ada", deed), ("ada", "reopen")]
+
+
 def test_what_looks_personal_in_a_note_is_masked(visitor: Visitors, desk_store: Store) -> None:
     (one,) = raised(desk_store, ORDER)
     who = visitor("ada")

@@ -268,6 +268,7 @@ class Review:
         action = decision.action
         refusal = self._refusal(found, action)
         if refusal is not None:
+            self._require_unchanged(decision, found)
             raise PermanentError(refusal)
         if action in NEEDS_NOTE and not decision.note.strip():
             raise PermanentError(f"Say in the note {NEEDS_NOTE[action]}.")
@@ -282,6 +283,24 @@ class Review:
             if not policy.may_edit(name):
                 possible = ", ".join(policy.editable) or "nothing"
                 raise PermanentError(f"{policy.title}: '{name}' cannot be corrected here, but {possible}.")
+
+    def _require_unchanged(self, decision: Decision, found: StoredException) -> None:
+        """See that it is not for what was done since the person looked that something is not possible.
+
+        :raises Overtaken: when it is: a form that is sent twice is no mistake of its person.
+        """
+        if decision.seen is None:
+            return
+        said = {"note": _masked(decision.note), "order_number": decision.order_number.strip()}
+        with self.store.read() as conn:
+            self.store.exceptions.require_unchanged(
+                conn,
+                found.id,
+                decision.action,
+                actor=decision.actor,
+                detail=_without_blanks(said),
+                seen=decision.seen,
+            )
 
     def _refusal(self, found: StoredException, action: Action) -> str | None:
         """Why an action is not possible; ``None``: it is."""

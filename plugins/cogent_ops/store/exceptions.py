@@ -285,7 +285,7 @@ class Exceptions:
         query = select(exception).where(e.link == link, e.id == exception_id).with_for_update()
         found = _found(link, exception_id, conn.execute(query).one_or_none())
         if seen is not None:
-            self._require_unchanged(conn, exception_id, action, actor, detail, seen)
+            self.require_unchanged(conn, exception_id, action, actor=actor, detail=detail, seen=seen)
         changes = _decided(found, action, status)
         if found.resolved_at is not None and changes.get("status") is Status.NEW:
             _keep_life(conn, e.id == exception_id)
@@ -297,10 +297,21 @@ class Exceptions:
         self._log.write(actor, action, subject(exception_id), said, link=link, conn=conn)
         return _found(link, exception_id, conn.execute(query).one_or_none())
 
-    def _require_unchanged(
-        self, conn: Connection, id_: int, action: Action, actor: str, detail: Mapping[str, Any], seen: int
+    def require_unchanged(
+        self,
+        conn: Connection,
+        exception_id: int,
+        action: Action,
+        *,
+        actor: str,
+        detail: Mapping[str, Any],
+        seen: int,
     ) -> None:
-        since = self._log.since(conn, subject(id_), seen)
+        """See that nobody has decided about an exception since a person looked; see :meth:`decide`.
+
+        :raises Overtaken: when somebody has, or the person themselves has done this very thing.
+        """
+        since = self._log.since(conn, subject(exception_id), seen)
         same = [one for one in since if (one.actor, one.action) == (actor, action) and _says(one, detail)]
         if same:
             raise Overtaken(same[0], is_same=True)

@@ -409,6 +409,48 @@ def test_what_was_closed_can_be_reopened_and_nothing_else_be_done_about_it(world
 
 
 @pytest.mark.parametrize(
+    ("kind", "deeds"),
+    [
+        (Kind.BAD_MOVEMENT, (Action.REJECT, Action.REOPEN)),
+        (Kind.BAD_MOVEMENT, (Action.FIXED, Action.REOPEN)),
+        (Kind.PRODUCT_HELD, (Action.EXPECTED, Action.REOPEN)),
+    ],
+)
+def test_an_ending_and_a_reopening_that_are_sent_twice_are_carried_out_once(
+    world: Reviewing, kind: Kind, deeds: tuple[Action, ...]
+) -> None:
+    number = raised(world, kind)
+    for deed in deeds:
+        before = seen(world)
+        first, second = (world.do(deed, [number], note="because", seen=before)[0] for _ in range(2))
+        assert (first.is_done, second.is_done) == (True, True)
+        assert second.message.startswith(f"That was done already ({deed}, ")
+    assert history(world, number) == [("ann", deed) for deed in deeds]
+
+
+def test_a_link_that_is_sent_twice_is_made_once(world: Reviewing) -> None:
+    (order,) = world.nowhere()
+    world.by_hand("BY-HAND")
+    number, before = world.one(order).id, seen(world)
+    for _ in range(2):
+        (done,) = world.do(Action.LINK, [number], order_number=" BY-HAND ", seen=before)
+        assert done.is_done
+    assert done.message.startswith("That was done already (link, ")
+    assert history(world, number) == [("ann", "link")]
+
+
+def test_who_has_closed_it_meanwhile_is_named(world: Reviewing) -> None:
+    number = raised(world, Kind.PRODUCT_HELD)
+    before = seen(world)
+    world.do(Action.EXPECTED, [number], actor="bob", note="sold as is")
+    (done,) = world.do(Action.START, [number], seen=before)
+    assert not done.is_done
+    assert done.message.startswith("Nothing was done: bob was faster (expected, ")
+    (another,) = world.do(Action.EXPECTED, [number], actor="bob", note="another reason", seen=before)
+    assert another.message == "REC-1 is expected already. Reopen it first if that is not so."
+
+
+@pytest.mark.parametrize(
     ("kind", "action", "more", "told"),
     [
         (Kind.PRODUCT_HELD, Action.APPROVE, {}, "'approve' is not possible, but acknowledge"),
