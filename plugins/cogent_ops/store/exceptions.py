@@ -273,6 +273,7 @@ class Exceptions:
         """Note what a person did about an exception, with an entry in the audit log; gives it as it is then.
 
         Call it last in a transaction: flows, too, lock the record that an exception is about before the exception.
+        What is opened again gets a new deadline, as in :meth:`raise_many`.
 
         :param status: what it becomes; ``None``: it stays.
         :param detail: for the audit log; no personal data.
@@ -289,6 +290,8 @@ class Exceptions:
         changes = _decided(found, action, status)
         if found.resolved_at is not None and changes.get("status") is Status.NEW:
             _keep_life(conn, e.id == exception_id)
+        if changes.get("status") is Status.NEW and not found.is_open:
+            changes["deadline"] = self._policies().deadline(found.kind, changes["opened_at"])
         if outcome is not None:
             changes["outcome"] = outcome
         if changes:

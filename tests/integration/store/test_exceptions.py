@@ -182,6 +182,23 @@ def test_what_comes_back_is_nobodys_yet_and_due_anew(store: Store) -> None:
     assert again.deadline == load_policies().deadline(HELD.kind, again.opened_at)
 
 
+@pytest.mark.parametrize("status", [Status.FIXED, Status.EXPECTED, Status.REJECTED])
+def test_what_a_person_opens_again_is_due_anew(store: Store, status: Status) -> None:
+    _raise(store, HELD, run="r1", deadline=NOON)
+    _decide(store, HELD, status)
+    assert store.exceptions.get("de", 1).deadline == NOON
+    _decide(store, HELD, Status.NEW)
+    again = _only(store)
+    assert again.opened_at
+    assert again.deadline == load_policies().deadline(HELD.kind, again.opened_at)
+
+
+def test_to_confirm_that_it_is_new_leaves_its_deadline(store: Store) -> None:
+    _raise(store, HELD, run="r1", deadline=NOON)
+    _decide(store, HELD, Status.NEW)
+    assert _only(store).deadline == NOON
+
+
 @pytest.mark.parametrize("status", [Status.ACKNOWLEDGED, Status.IN_PROGRESS])
 def test_somebodys_work_is_not_new_again_with_a_repeat(store: Store, status: Status) -> None:
     _raise(store, HELD, run="r1")
