@@ -24,6 +24,7 @@ from cogent_ops.domain.drills import drill, drill_cause
 from cogent_ops.domain.exceptions import ALWAYS, Action, Kind, NewException, Owner, Status, possible
 from cogent_ops.sandbox.faults import FaultPlan, Rule
 from cogent_ops.sandbox.faults import Kind as Fault
+from cogent_ops.services.notes import LONGEST_NOTE
 from cogent_ops.services.review import Decision
 from cogent_ops.store import Filter, StoredException
 from cogent_ops.store.exceptions import subject
@@ -559,6 +560,21 @@ def test_what_looks_personal_in_a_note_is_masked(visitor: Visitors, desk_store: 
     shown = who.get(case(one.id)).text
     assert EMAIL not in shown
     assert "Ask ***." in shown
+
+
+def test_a_note_that_is_too_long_comes_back_in_full_with_the_reason(
+    visitor: Visitors, desk_store: Store
+) -> None:
+    (one,) = raised(desk_store, ORDER)
+    who, note = visitor("ada"), "x" * LONGEST_NOTE
+    answer = sent(who, one.id, "note", note=f"{note}y")
+    assert answer.status_code == 422
+    assert "1,000 are kept" in text(answer)
+    assert f"{note}y" in answer.text
+    assert sent(who, one.id, "note", note=note).status_code == 303
+    assert note in who.get(case(one.id)).text
+    for page in (case(one.id), "/exceptions"):
+        assert f'name="note" maxlength="{LONGEST_NOTE}"' in re.sub(' rows="."', "", who.get(page).text)
 
 
 # Silence

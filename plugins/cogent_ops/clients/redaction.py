@@ -42,8 +42,13 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         """The text without secrets and personal data, and not longer than a reader can use."""
+        text = self.masked(text)
+        return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "…"
+
+    def masked(self, text: str) -> str:
+        """The whole text without secrets and personal data."""
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, MASK)
         for pattern, replacement in _PATTERNS:
             text = pattern.sub(replacement, text)
-        return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "…"
+        return text

@@ -12,12 +12,12 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from cogent_ops.clients.redaction import Redactor
 from cogent_ops.domain.drills import drill, drill_cause
 from cogent_ops.domain.exceptions import LEADS_TO, Kind, Owner, Status
 from cogent_ops.domain.policies import Policies
 from cogent_ops.errors import PermanentError
 from cogent_ops.services.alerts import first_told
+from cogent_ops.services.notes import kept_note
 from cogent_ops.store import Filter, LogEntry, Store, StoredException
 from cogent_ops.store.alerts import Alert, AlertState
 from cogent_ops.store.exceptions import subject
@@ -121,11 +121,11 @@ class Drills:
 
         :param owner: who shall practise, where the kind's policy leaves open who must act.
         :param note: what it is for; everybody may read it.
-        :raises PermanentError: when somebody else owns the kind, or nobody would hear of it.
+        :raises PermanentError: when somebody else owns the kind, nobody would hear of it, or the note is too long.
         """
         self._check(kind, owner)
         cause = drill_cause(self._clock())
-        detail = {"kind": kind, **({"note": Redactor()(note.strip())} if note.strip() else {})}
+        detail = {"kind": kind, **({"note": kept_note(note)} if note.strip() else {})}
         with self.store.begin() as conn:
             self.store.exceptions.raise_(conn, self.link, drill(kind, cause, owner), RUN_KEY)
             number = self.store.exceptions.number(conn, self.link, kind, cause)

@@ -12,7 +12,6 @@ from functools import partial
 
 from upath import UPath
 
-from cogent_ops.clients.redaction import Redactor
 from cogent_ops.config import LinkConfig
 from cogent_ops.domain.business_hours import BusinessHours
 from cogent_ops.domain.exceptions import Kind, Owner
@@ -25,6 +24,7 @@ from cogent_ops.errors import CogentOpsError, PermanentError
 from cogent_ops.services.checks import Check, Outcome
 from cogent_ops.services.drill import Drills
 from cogent_ops.services.governance.months import month_names
+from cogent_ops.services.notes import kept_note
 from cogent_ops.services.retention import PURGED
 from cogent_ops.store import Filter, LogEntry, Store
 from cogent_ops.store.governance import Window
@@ -105,12 +105,12 @@ class Handover:
         """Record what a person answers.
 
         :param note: what they answer; everybody may read it.
-        :raises PermanentError: when there is no such question, or no answer.
+        :raises PermanentError: when there is no such question, or no answer, or one that is too long.
         """
         question = self._answerable(key)
         if not note.strip():
             raise PermanentError(f"Say in the note what the answer is: {question.text}")
-        detail = {"question": question.text, "note": Redactor()(note.strip())}
+        detail = {"question": question.text, "note": kept_note(note)}
         self.store.audit_log.write(actor, CONFIRM, _subject(key), detail, link=self.link)
         return _asked(question, self._answers().get(key), self._clock())
 

@@ -18,6 +18,7 @@ from cogent_ops.domain.policies import KindPolicy, Policies
 from cogent_ops.domain.stock import Place
 from cogent_ops.errors import PermanentError, RetryableError
 from cogent_ops.services.alert_text import local_time
+from cogent_ops.services.notes import kept_note
 from cogent_ops.store import Cause, Filter, LogEntry, Store, StoredException
 from cogent_ops.store.exceptions import REVEAL, Overtaken, by_cause, subject
 
@@ -47,7 +48,7 @@ class Decision:
     """What a person wants done.
 
     :param actor: who.
-    :param note: why; personal data in it is masked.
+    :param note: why; personal data in it is masked, and one that is too long is refused.
     :param edits: corrections to the order by field, such as ``price.2``; an e-mail address is personal data. A dry
         run counts with them and keeps none.
     :param order_number: for a link: the order in commercetools.
@@ -259,18 +260,18 @@ class Review:
             decision.action,
             LEADS_TO.get(decision.action),
             actor=decision.actor,
-            detail=_without_blanks({"note": _masked(decision.note), **prepared.detail}),
+            detail=_without_blanks({"note": kept_note(decision.note), **prepared.detail}),
             outcome=prepared.outcome,
             seen=decision.seen,
         )
 
     def _check(self, decision: Decision, found: StoredException) -> None:
-        action = decision.action
+        action, note = decision.action, kept_note(decision.note)
         refusal = self._refusal(found, action)
         if refusal is not None:
             self._require_unchanged(decision, found)
             raise PermanentError(refusal)
-        if action in NEEDS_NOTE and not decision.note.strip():
+        if action in NEEDS_NOTE and not note:
             raise PermanentError(f"Say in the note {NEEDS_NOTE[action]}.")
         if action is Action.LINK and not decision.order_number.strip():
             raise PermanentError("Give the number of the order in commercetools to link to.")
@@ -291,7 +292,7 @@ class Review:
         """
         if decision.seen is None:
             return
-        said = {"note": _masked(decision.note), "order_number": decision.order_number.strip()}
+        said = {"note": kept_note(decision.note), "order_number": decision.order_number.strip()}
         with self.store.read() as conn:
             self.store.exceptions.require_unchanged(
                 conn,
@@ -351,7 +352,7 @@ class Review:
                     detail={"order_number": decision.order_number.strip()},
                 )
             case _:
-                reason = _masked(decision.note)
+                reason = kept_note(decision.note)
                 return _Prepared(lambda conn: desk.reject(conn, order_id, reason, actor, kind=found.kind))
 
     def _unpark(self, conn: Connection, project: str, place: Place) -> None:
@@ -383,11 +384,6 @@ def order_with_contact(found: StoredException) -> str | None:
 
 def _same_cause(found: StoredException) -> Filter:
     return Filter(kind=found.kind, cause_group=found.cause_group, drills=None)
-
-
-def _masked(text: str) -> str:
-    """A note as it may be kept: it is shown to many and never deleted."""
-    return Redactor()(text.strip())
 
 
 def _without_blanks(detail: Mapping[str, Any]) -> dict[str, Any]:

@@ -306,6 +306,19 @@ def test_a_rejected_order_is_excluded_by_name_and_stays_so(world: Reviewing) -> 
     assert EMAIL not in str(world.store.audit_log.entries())
 
 
+def test_a_note_is_kept_in_full_or_refused(world: Reviewing) -> None:
+    (order,) = world.nowhere()
+    number, note = world.one(order).id, "x" * 985 + " Do NOT refund."
+    (refused,) = world.do(Action.REJECT, [number], note=f"{note}!")
+    assert not refused.is_done
+    assert "1,000 are kept" in refused.message
+    assert (history(world, number), world.row(order).state) == ([], CaptureState.REVIEW)
+    assert world.do(Action.REJECT, [number], note=note)[0].is_done
+    (entry,) = world.review().show(number).history
+    assert entry.detail["note"] == note
+    assert world.row(order).reason == f"rejected by a person: {note}"
+
+
 def test_a_rejection_can_be_taken_back(world: Reviewing) -> None:
     (order,) = world.nowhere()
     number = world.one(order).id

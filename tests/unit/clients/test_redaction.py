@@ -60,6 +60,11 @@ def test_cuts_a_web_page() -> None:
     assert len(Redactor()("<p>" * 10_000)) <= LONGEST_TEXT + 1
 
 
+def test_what_is_only_masked_keeps_its_length() -> None:
+    text = "<p>" * 10_000
+    assert Redactor("secret").masked(f"{text}secret{text}") == f"{text}{MASK}{text}"
+
+
 @given(
     secret=st.text(st.characters(codec="ascii", exclude_categories=("C", "Z")), min_size=8), around=st.text()
 )

@@ -45,6 +45,7 @@ from cogent_ops.domain.orders import KioskOrder, read_order
 from cogent_ops.domain.rules import LocationOverride, OrderStatus
 from cogent_ops.domain.stock import Place
 from cogent_ops.errors import PermanentError
+from cogent_ops.services.notes import LONGEST_NOTE
 from cogent_ops.services.orders.described import TAKEN_BACK, described, lacking
 from cogent_ops.services.orders.shop import payment_ids, together
 from cogent_ops.services.stock.entries import known_skus
@@ -58,7 +59,6 @@ Raw = Mapping[str, Any]
 
 GIVEN = "(given)"
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_LONGEST_REASON = 500
 #: Keys of stores that a refusal names at most.
 _SUGGESTED = 5
 #: Why a movement stays in review although its location has become known.
@@ -350,7 +350,7 @@ class OrderDesk:
         :param kind: see :meth:`link`.
         :raises PermanentError: without a reason, or when it is in commercetools already or may be.
         """
-        reason = " ".join(reason.split())[:_LONGEST_REASON]
+        reason = " ".join(reason.split())[:LONGEST_NOTE]
         if not reason:
             raise Refused("Say why the order is rejected; the reason stays with it.")
         order = self._locked(conn, order_id)
