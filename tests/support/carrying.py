@@ -206,7 +206,7 @@ def content(store: Store, *without: str) -> dict[str, list[tuple[Any, ...]]]:
 class Memory:
     """What a Cloudshelf organisation held at a moment, to return to it."""
 
-    _FIXED = ("clock", "behaviour", "lock", "refuse")
+    _FIXED = ("clock", "behaviour", "lock", "refuse", "blemish")
 
     def __init__(self, organisation: CloudshelfState) -> None:
         self._organisation = organisation

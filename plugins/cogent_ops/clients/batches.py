@@ -44,11 +44,15 @@ class Reply:
 
 @dataclass(frozen=True)
 class RecordFailure:
-    """A record that was not applied, and what the API says about it."""
+    """A record that was not applied, or not as a whole, and what the API says about it.
+
+    :param returned: the API has listed it as created or updated nevertheless, so it is there.
+    """
 
     id: str
     code: str
     message: str
+    returned: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,7 @@ class Settling(Generic[Record]):
     tuning: Tuning
     _calls: int = 0
     _piecewise: bool = False
+    _returned: set[str] = field(default_factory=set)
     _failed: dict[str, RecordFailure] = field(default_factory=dict)
 
     def run(self) -> BatchOutcome:
@@ -169,6 +174,7 @@ class Settling(Generic[Record]):
         self._calls += 1
         reply = self.send({id_: self.records[id_] for id_ in ids})
         missing = [id_ for id_ in ids if id_ not in reply.confirmed]
+        self._returned.update(set(ids).difference(missing))
         self._piecewise = self._piecewise or 0 < len(missing) < len(ids)
         if len(reply.problems) > len(missing):
             # Some error belongs to a record that was returned nevertheless, e.g. for one of its images.
@@ -176,7 +182,9 @@ class Settling(Generic[Record]):
         return _Answer(ids, missing, reply.problems)
 
     def _fail(self, ids: Sequence[str], problem: Problem) -> None:
-        self._failed.update({id_: RecordFailure(id_, problem.code, problem.message) for id_ in ids})
+        self._failed.update(
+            {id_: RecordFailure(id_, problem.code, problem.message, id_ in self._returned) for id_ in ids}
+        )
 
     def _fail_together(self, ids: Sequence[str], told: Sequence[Problem]) -> None:
         first = (tuple(told) or (UNCONFIRMED,))[0]

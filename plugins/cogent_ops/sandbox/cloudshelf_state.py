@@ -24,7 +24,7 @@ from cogent_ops.sandbox.collection import Clock
 KINDS = ("Product", "ProductVariant", "ProductGroup", "Location", "Order", "Session")
 
 Refuse = Callable[[str, Sequence[str]], Mapping[int, str]]
-"""Which records of a batch are refused for no fault of their own: (operation, ids) -> index -> error code."""
+"""Which records of a batch meet an error for no fault of their own: (operation, ids) -> index -> error code."""
 
 _REQUIRED = {
     "Product": ("displayName",),
@@ -160,6 +160,7 @@ class CloudshelfState:
         self.clock, self.behaviour = clock, behaviour
         self.lock = threading.RLock()
         self.refuse: Refuse = lambda operation, ids: {}
+        self.blemish: Refuse = lambda operation, ids: {}
         self._seed = seed
         self.reset()
 
@@ -287,7 +288,8 @@ class CloudshelfState:
         return outcome
 
     def _batch(self, operation: str, inputs: Sequence[Json], apply: Callable[[Json], Json]) -> Outcome:
-        refused = self.refuse(operation, [str(one.get("id") or "") for one in inputs])
+        ids = [str(one.get("id") or "") for one in inputs]
+        refused, blemished = self.refuse(operation, ids), self.blemish(operation, ids)
         outcome = Outcome()
         applied: dict[str, Json] = {}
         for index, one in enumerate(inputs):
@@ -299,6 +301,8 @@ class CloudshelfState:
                 outcome.refuse(error.code, str(error))
             else:
                 applied[made["id"]] = made
+                if index in blemished:
+                    outcome.refuse(blemished[index], "A part of the record could not be processed.")
         outcome.entities = list(applied.values())
         if applied:
             self.last_ingestion = self.clock.stamp()

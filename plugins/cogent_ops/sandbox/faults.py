@@ -16,6 +16,7 @@ A plan as a file (every part is optional)::
       - {kind: throttle, api: cloudshelf, every: 100, length: 5, retry_after: 2}
       - {kind: refuse, operation: "upsert*", rate: 0.02}
       - {kind: refuse, ids: "*BROKEN*", code: ENTITY_INVALID_FIELD}
+      - {kind: blemish, ids: "*DEAD-IMAGE*", code: IMAGE_UPLOAD_ERROR}
 """
 
 from __future__ import annotations
@@ -58,8 +59,14 @@ class Kind(StrEnum):
     """Somebody else changes the resource just before, so that the sent version is stale (409)."""
     REFUSE = "refuse"
     """Single records of a Cloudshelf batch are refused although they are fine."""
+    BLEMISH = "blemish"
+    """Single records of a Cloudshelf batch are taken and listed, with a user error beside them."""
     STOP_MESSAGES = "stop_messages"
     """No Message is written any more."""
+
+
+#: Kinds that strike records and not whole requests.
+OF_RECORDS = frozenset({Kind.REFUSE, Kind.BLEMISH})
 
 
 class _Strict(BaseModel):
@@ -97,7 +104,7 @@ class Rule(_Strict):
     :param kind: what goes wrong.
     :param api: which API; ``*`` = all.
     :param operation: pattern over operation names: ``inventory.update``, ``*.query``, ``upsert*``, ``token``.
-    :param rate: share of the matching requests (for ``refuse``: records) that are hit.
+    :param rate: share of the matching requests (for ``refuse`` and ``blemish``: records) that are hit.
     :param every: strike in storms instead: of every so many matching requests …
     :param length: … the first so many are hit.
     :param skip: leave the first so many matching requests alone.
@@ -106,8 +113,8 @@ class Rule(_Strict):
     :param status: HTTP status of ``error``.
     :param retry_after: seconds that 429 asks to wait, and 503 where it is given; 0 leaves the header out.
     :param delay: seconds of ``slow`` and ``timeout``.
-    :param ids: ``refuse``: pattern of record ids that are refused for ever.
-    :param code: ``refuse``: code of the user error.
+    :param ids: ``refuse`` and ``blemish``: pattern of record ids that are hit for ever.
+    :param code: ``refuse`` and ``blemish``: code of the user error.
     """
 
     kind: Kind
@@ -127,8 +134,8 @@ class Rule(_Strict):
 
     @model_validator(mode="after")
     def _only_where_it_means_something(self) -> Rule:
-        if self.ids is not None and self.kind is not Kind.REFUSE:
-            raise ValueError("'ids' belongs to kind 'refuse'")
+        if self.ids is not None and self.kind not in OF_RECORDS:
+            raise ValueError("'ids' belongs to kinds 'refuse' and 'blemish'")
         return self
 
     def concerns(self, api: str, operation: str) -> bool:
@@ -231,7 +238,7 @@ class FaultEngine:
         :param content: what makes the request this request: method, path, query and body.
         :param versioned: whether it addresses a version of something, so that it can meet a conflict.
         """
-        impossible = {Kind.REFUSE, Kind.STOP_MESSAGES} | (set() if versioned else {Kind.CONFLICT})
+        impossible = OF_RECORDS | {Kind.STOP_MESSAGES} | (set() if versioned else {Kind.CONFLICT})
         with self._lock:
             return next(self._striking(api, operation, content, impossible), None)
 
@@ -268,16 +275,23 @@ class FaultEngine:
 
     def refuse(self, operation: str, ids: Sequence[str]) -> Mapping[int, str]:
         """Which records of a Cloudshelf batch are refused: index -> code of the user error."""
-        refused: dict[int, str] = {}
+        return self._hit(Kind.REFUSE, operation, ids)
+
+    def blemish(self, operation: str, ids: Sequence[str]) -> Mapping[int, str]:
+        """Which records of a Cloudshelf batch are taken with an error beside them: index -> its code."""
+        return self._hit(Kind.BLEMISH, operation, ids)
+
+    def _hit(self, kind: Kind, operation: str, ids: Sequence[str]) -> Mapping[int, str]:
+        hit: dict[int, str] = {}
         with self._lock:
             for index, rule in enumerate(self.plan.rules):
-                if rule.kind is Kind.REFUSE and rule.concerns("cloudshelf", operation):
-                    for at in self._refused(index, rule, ids):
-                        refused.setdefault(at, rule.code)
-            self.applied["cloudshelf.refuse"] += len(refused)
-        return refused
+                if rule.kind is kind and rule.concerns("cloudshelf", operation):
+                    for at in self._struck_of(index, rule, ids):
+                        hit.setdefault(at, rule.code)
+            self.applied[f"cloudshelf.{kind.value}"] += len(hit)
+        return hit
 
-    def _refused(self, index: int, rule: Rule, ids: Sequence[str]) -> Iterator[int]:
+    def _struck_of(self, index: int, rule: Rule, ids: Sequence[str]) -> Iterator[int]:
         for at, gid in enumerate(ids):
             if rule.ids is not None:
                 struck = fnmatchcase(gid, rule.ids)

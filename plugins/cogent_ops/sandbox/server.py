@@ -149,7 +149,7 @@ class SandboxApp:
         self.cloudshelf = CloudshelfApi(state.cloudshelf, self.faults.spend)
         self.find_transport: Callable[[Any], asyncio.Transport | None] = lambda client: None
         state.commercetools.messages_stopped = self.faults.messages_stopped
-        state.cloudshelf.refuse = self.faults.refuse
+        state.cloudshelf.refuse, state.cloudshelf.blemish = self.faults.refuse, self.faults.blemish
         self._observer = observer
         self._control = Control(self)
         self._request_ids = Ids(plan.seed + 2)

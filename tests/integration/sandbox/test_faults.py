@@ -136,6 +136,13 @@ def test_single_records_are_refused(kiosk: Kiosk) -> None:
     assert names(kiosk.products(*batch)["products"]) == ["one", "two"], "bad ones are refused for ever"
 
 
+def test_single_records_are_taken_with_an_error_beside_them(kiosk: Kiosk) -> None:
+    use(kiosk.server, {"kind": "blemish", "ids": "*/odd", "code": "IMAGE_UPLOAD_ERROR"})
+    answer = kiosk.products(product("one"), product("odd"))
+    assert names(answer["products"]) == ["one", "odd"]
+    assert codes(answer) == ["IMAGE_UPLOAD_ERROR"]
+
+
 def test_a_group_of_a_batch_is_refused(kiosk: Kiosk) -> None:
     kiosk.products(product("a"))
     kiosk.groups({"id": "gid://external/G/g", "displayName": "G"})

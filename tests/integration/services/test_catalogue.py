@@ -654,6 +654,33 @@ def test_a_new_record_that_is_refused_is_not_taken_for_one_on_the_kiosk(
     assert link.held("record_refused") == []
 
 
+def test_a_new_record_that_is_taken_with_an_error_beside_it_is_on_the_kiosk(
+    begin: Start, local: Store, clean: Dataset
+) -> None:
+    product = first_with(clean, 2)
+    *stay, last = product["variants"]
+    gid = variant_gid(last["sku"])
+    link = begin(clean, local)
+    link.edit(product["id"], variants=stay)
+    link.clear()
+    link.sync()
+    link.server.set_faults(FaultPlan(rules=(Rule(kind="blemish", ids=gid, code="IMAGE_UPLOAD_ERROR"),)))
+    link.edit(product["id"], variants=product["variants"])
+    for _ in range(2):
+        assert link.sync()["variants_refused"] == 1, "it is sent until nothing is beside it"
+        assert [one.record for one in link.held("record_refused")] == [gid]
+        assert last["sku"] in local.catalogue.states("default", [product["id"]])[product["id"]].skus
+        assert local.availability.shown("default", [last["sku"]]) == {last["sku"]}
+    link.server.set_faults(FaultPlan(rules=(Rule(kind="refuse", ids=gid, code="ENTITY_INVALID_FIELD"),)))
+    link.sync()
+    assert last["sku"] in local.catalogue.states("default", [product["id"]])[product["id"]].skus
+    link.server.set_faults(None)
+    link.edit(product["id"], variants=stay)
+    link.sync()
+    assert not link.shown(product["id"])["variants"][gid]["availableToPurchase"], "it is taken off sale"
+    assert link.held("record_refused") == []
+
+
 def test_a_variant_that_cannot_be_taken_off_sale_is_tried_again(link: Carrier, clean: Dataset) -> None:
     product = first_with(clean, 2)
     *stay, gone = product["variants"]

@@ -106,6 +106,18 @@ def test_an_error_beside_a_returned_record_is_not_ignored() -> None:
     assert failed(run(server, 100)) == {"7": "IMAGE_UPLOAD_ERROR"}
 
 
+def test_a_failure_tells_whether_the_record_was_returned() -> None:
+    outcome = run(Server(bad={"3": INVALID}, blemished={"7": IMAGE}), 20)
+    assert {failure.id: failure.returned for failure in outcome.failed} == {"3": False, "7": True}
+
+
+def test_what_was_returned_once_is_known_to_be_there_when_the_calls_are_used_up() -> None:
+    server = Server(blemished=dict.fromkeys(map(str, range(8)), IMAGE))
+    outcome = run(server, 8, Patience(calls=2))
+    assert len(outcome.failed) == 8
+    assert all(failure.returned for failure in outcome.failed)
+
+
 def test_a_silently_dropped_record_fails() -> None:
     server = Server(dropped={"3"})
     outcome = run(server, 50)

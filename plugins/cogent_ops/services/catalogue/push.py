@@ -93,14 +93,18 @@ class PushResult:
     preview: list[Raw] = field(default_factory=list)
 
     def applied(self, kind: str, changes: list[Change], outcome: BatchOutcome) -> dict[str, str]:
-        """Count a batch's outcome; returns gid and fingerprint of what Cloudshelf confirmed."""
+        """Count a batch's outcome.
+
+        :return: by gid, the fingerprint of what Cloudshelf confirmed, and a mark of what it has with an error beside.
+        """
         refused, applied = self.refused(outcome), set(outcome.applied)
-        self.absent.update(change.id for change in changes if change.is_new and change.id in refused)
+        there = {failure.id for failure in outcome.failed if failure.returned}
+        self.absent.update(change.id for change in changes if change.is_new and change.id in refused - there)
         done = [change for change in changes if change.id in applied]
         self.counts[f"{kind}s_created"] += sum(change.is_new for change in done)
         self.counts[f"{kind}s_updated"] += sum(not change.is_new for change in done)
         self.counts[f"{kind}s_refused"] += len(outcome.failed)
-        return {change.id: change.record.hash for change in done}
+        return {change.id: change.record.hash for change in done} | dict.fromkeys(there, UNSURE)
 
     def refused(self, outcome: BatchOutcome) -> set[str]:
         """Keep what was refused, and note what is no longer; returns the gids of what was refused."""
@@ -403,7 +407,7 @@ class Push:
         for batch, outcome in done:
             applied = self.result.applied(kind, batch, outcome)
             self.store.fingerprints.remember(self.config.name, kind, applied, self.run_key)
-            log.info("%s: %d confirmed, %d refused", kind, len(applied), len(outcome.failed))
+            log.info("%s: %d confirmed, %d refused", kind, len(outcome.applied), len(outcome.failed))
 
     def _changed(self, kind: str, records: Iterable[tuple[GatedRecord, str]]) -> Iterator[Change]:
         for chunk in batches(records, LOOKUP):
@@ -444,8 +448,10 @@ class Push:
         ]
         self._hold([one.sku for one in shown.values()])
         outcome = self.client.upsert_variants(entries)
-        told = [shown[id_] for id_ in outcome.applied]
-        refused = [shown[failure.id].sku for failure in outcome.failed]
+        # Cloudshelf has also what it returned with an error beside, e.g. for one of its images.
+        there = [*outcome.applied, *(failure.id for failure in outcome.failed if failure.returned)]
+        told = [shown[id_] for id_ in there]
+        refused = [shown[failure.id].sku for failure in outcome.failed if not failure.returned]
         self.store.availability.told_by_catalogue(self.config.name, HOLDER, told, refused)
         return outcome
 
