@@ -43,6 +43,8 @@ from cogent_ops.errors import (
 Json = dict[str, Any]
 
 NAME = "cloudshelf"
+#: Below 500, and yet no fault of the request: the server, or something before it, gave up waiting.
+GAVE_UP = frozenset({408, 499})
 KEY_FIELD = "password (API key)"
 INTERNAL = "INTERNAL_SERVER_ERROR"
 #: Codes of user errors that may pass by themselves.
@@ -214,7 +216,7 @@ class GraphqlApi:
         text = f"cloudshelf answered {operation} with {status} (request id {correlation_id(response)})"
         if status == httpx.codes.TOO_MANY_REQUESTS:
             raise RateLimited(text, retry_after=retry_after(response))
-        if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        if status >= httpx.codes.INTERNAL_SERVER_ERROR or status in GAVE_UP:
             raise AmbiguousOutcome(text, retry_after=retry_after(response))
         if status == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
             correlation = correlation_id(response)

@@ -531,6 +531,16 @@ def test_a_wrong_key(start: Start, refusal: Any, call: Callable[[CloudshelfClien
     assert sum(server.counters()["requests"].values()) == 1
 
 
+@pytest.mark.parametrize("status", [408, 499, 502, 503, 504])
+def test_whoever_gave_up_waiting_is_asked_again(status: int) -> None:
+    page = Reply(status, b"<html>Gave up</html>")
+    replies = iter([page, Reply(body={"data": {"reportCatalogStats": True}})])
+    with scripted(lambda _: next(replies)) as server:
+        server.kiosk().report_catalogue_stats(products=1, variants=1, groups=1, images=1)
+    with scripted(lambda _: page) as server, pytest.raises(TargetUnavailable, match=f"with {status}"):
+        server.kiosk().report_catalogue_stats(products=1, variants=1, groups=1, images=1)
+
+
 @pytest.mark.parametrize("status", [200, 404])
 def test_a_web_page_instead_of_the_api(status: int) -> None:
     with (
