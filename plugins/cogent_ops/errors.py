@@ -17,11 +17,13 @@ class RetryableError(CogentOpsError):
 
     :param message: what happened, for a person.
     :param retry_after: seconds to wait before the next try as the target asked for; ``None`` when it did not say.
+    :param under_way: the target has not answered a request that was sent, so it may still take effect later.
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, *, retry_after: float | None = None, under_way: bool = False) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.under_way = under_way
 
 
 class PermanentError(CogentOpsError):

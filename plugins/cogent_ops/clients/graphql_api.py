@@ -43,8 +43,9 @@ from cogent_ops.errors import (
 Json = dict[str, Any]
 
 NAME = "cloudshelf"
-#: Below 500, and yet no fault of the request: the server, or something before it, gave up waiting.
-GAVE_UP = frozenset({408, 499})
+#: Something before the API gave up waiting, so the request may still be under way. Some are below 500, and yet no
+#: fault of the request.
+GAVE_UP = frozenset({408, 499, 504})
 KEY_FIELD = "password (API key)"
 INTERNAL = "INTERNAL_SERVER_ERROR"
 #: Codes of user errors that may pass by themselves.
@@ -217,7 +218,7 @@ class GraphqlApi:
         if status == httpx.codes.TOO_MANY_REQUESTS:
             raise RateLimited(text, retry_after=retry_after(response))
         if status >= httpx.codes.INTERNAL_SERVER_ERROR or status in GAVE_UP:
-            raise AmbiguousOutcome(text, retry_after=retry_after(response))
+            raise AmbiguousOutcome(text, retry_after=retry_after(response), under_way=status in GAVE_UP)
         if status == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
             correlation = correlation_id(response)
             raise RequestTooLarge(NAME, "TOO_LARGE", "the request is too long", correlation_id=correlation)

@@ -196,11 +196,22 @@ class Transport:
     def call(self, call: Call[Result]) -> Result:
         """Send until it succeeds, is refused, or the patience ends.
 
-        :raises RetryableError: the last failure, when the attempts or the time are used up.
+        :raises RetryableError: the last failure, when the attempts or the time are used up; ``under_way`` when any of
+            the attempts may be.
         :raises PermanentError: when somebody must act first.
         """
         deadline = time.monotonic() + self.tuning.total_seconds
         too_late, failures = stop_before_delay(self.tuning.total_seconds), count(1)
+        under_way = False
+
+        def attempt() -> Result:
+            nonlocal under_way
+            try:
+                return self.once(call, deadline)
+            except RetryableError as error:
+                under_way = error.under_way = under_way or error.under_way
+                raise
+
         retrying = Retrying(
             retry=retry_if_exception(lambda error: _again(error, call.idempotent)),
             wait=self._pause,
@@ -209,11 +220,13 @@ class Transport:
             reraise=True,
         )
         try:
-            result: Result = retrying(self.once, call, deadline)
+            result: Result = retrying(attempt)
         except AmbiguousOutcome as error:
             if not call.idempotent:
                 raise
-            raise TargetUnavailable(str(error), retry_after=error.retry_after) from None
+            raise TargetUnavailable(
+                str(error), retry_after=error.retry_after, under_way=error.under_way
+            ) from None
         return result
 
     def once(self, call: Call[Result], deadline: float) -> Result:
@@ -253,7 +266,8 @@ class Transport:
                 f"'{self.target.field}' of connection '{self.target.conn_id}'."
             ) from None
         except httpx.RequestError as error:
-            raise AmbiguousOutcome(f"{self._what(call)} got no answer: {self._reason(error)}.") from None
+            what = f"{self._what(call)} got no answer: {self._reason(error)}."
+            raise AmbiguousOutcome(what, under_way=True) from None
         if log.isEnabledFor(logging.DEBUG):
             took = 1000 * (time.monotonic() - started)
             log.debug(

@@ -29,6 +29,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import chain, islice
@@ -48,7 +49,7 @@ from cogent_ops.domain.health.risk import Hold
 from cogent_ops.domain.identifiers import location_gid, product_gid, variant_gid
 from cogent_ops.domain.rules import LocationOverride
 from cogent_ops.domain.stock import Place
-from cogent_ops.errors import MissingScope, PermanentError
+from cogent_ops.errors import CogentOpsError, MissingScope, PermanentError, RetryableError
 from cogent_ops.services.beat import COLLECTED, Note
 from cogent_ops.services.counts import Counts, Tally
 from cogent_ops.services.pipeline import batches, ordered_map
@@ -416,18 +417,35 @@ class AvailabilityFlow:
         """
         due = by_our_clock()
         self._zero.look()
-        total = PushCounts()
-        for counts in ordered_map(
-            self._tell_levels, self._claims(due, limit), workers=self.config.concurrency
-        ):
-            total += counts
-        total += self._tell_flags(due)
+        total = self._push_levels(due, limit) + self._tell_flags(due)
         if not total.refused:
             self._close_refusals()
         return PushCounts(**{**vars(total), "more": self.store.availability.has_due(self.config.name, due)})
 
-    def _claims(self, due: datetime, limit: int | None) -> Iterator[tuple[str, list[Level]]]:
-        """Levels to tell, each call's under a name of its own."""
+    def _push_levels(self, due: datetime, limit: int | None) -> PushCounts:
+        """Tell levels. When it fails, those that cannot be told late by what was sent are free again at once."""
+        total, claimed = PushCounts(), dict[str, list[Level]]()
+        try:
+            for counts in ordered_map(
+                lambda batch: self._tell_levels(batch, claimed),
+                self._claims(due, limit, claimed),
+                workers=self.config.concurrency,
+            ):
+                total += counts
+        except Exception:
+            for batch, levels in claimed.items():
+                with _whatever_the_store_says():
+                    self.store.availability.postpone_levels(
+                        self.config.name, batch, levels, _after(0), refused=False
+                    )
+            raise
+        return total
+
+    def _claims(self, due: datetime, limit: int | None, claimed: dict[str, list[Level]]) -> Iterator[str]:
+        """Levels to tell, each call's under a name of its own.
+
+        :param claimed: where they are put, by that name.
+        """
         left = limit
         while left is None or left > 0:
             batch, size = uuid4().hex, self.rules.rows_per_call if left is None else left
@@ -437,18 +455,28 @@ class AvailabilityFlow:
             if not levels:
                 return
             left = None if left is None else left - len(levels)
-            yield batch, levels
+            claimed[batch] = levels
+            yield batch
 
-    def _tell_levels(self, claimed: tuple[str, list[Level]]) -> PushCounts:
-        """Tell one call's levels; runs in a worker thread."""
-        batch, levels = claimed
+    def _tell_levels(self, batch: str, claimed: dict[str, list[Level]]) -> PushCounts:
+        """Tell one call's levels; runs in a worker thread.
+
+        :param claimed: holds the call's levels as long as nothing that was sent can tell them any more.
+        """
+        levels = claimed[batch]
         link, available = self.config.name, self.store.availability
         ready, waiting, gone = self._locations.sorted(levels, self._stores(levels))
         available.drop_levels(link, batch, gone)
         available.postpone_levels(link, batch, waiting, _after(WAIT_SECONDS), refused=False)
+        del claimed[batch]
         if not ready:
             return PushCounts(waiting=len(waiting))
-        told, refused = self._sent(ready)
+        try:
+            told, refused = self._sent(ready)
+        except CogentOpsError as error:
+            if not _is_under_way(error):
+                claimed[batch] = ready
+            raise
         available.confirm_levels(link, batch, told)
         available.postpone_levels(link, batch, (level for level, _ in refused), _back_off, refused=True)
         self._raise_refusals([(f"{level.sku}@{level.channel}", level, failure) for level, failure in refused])
@@ -493,22 +521,22 @@ class AvailabilityFlow:
         claimed = available.claim_flags(link, holder, FLAGS, due=due, until=_hold_until())
         if not claimed:
             return PushCounts()
-        products = sorted({product_gid(flag.product_id) for flag in claimed})
-        read = ordered_map(
-            self.cloudshelf.variants_of, batches(products, PRODUCTS), workers=self.config.concurrency
-        )
-        there = {
-            f"{product}/{variant['id']}": variant
-            for part in read
-            for product, variants in part.items()
-            for variant in variants
-        }
+        try:
+            there = self._variants(claimed)
+        except Exception:
+            self._free_flags(holder, claimed)
+            raise
         waiting = [flag for flag in claimed if _key(flag) not in there]
         differing = [flag for flag in claimed if _key(flag) in there and not _says(there[_key(flag)], flag)]
         if time.monotonic() - began > HOLD_SECONDS / 2:
             available.postpone_flags(link, holder, claimed, _after(0), refused=False)
             return PushCounts()
-        failures = self._write_flags(differing, there)
+        try:
+            failures = self._write_flags(differing, there)
+        except CogentOpsError as error:
+            if not _is_under_way(error):
+                self._free_flags(holder, claimed)
+            raise
         refused = [(flag, failures[flag.sku]) for flag in differing if flag.sku in failures]
         told = [flag for flag in claimed if _key(flag) in there and flag.sku not in failures]
         lost = available.confirm_flags(link, holder, told)
@@ -519,6 +547,24 @@ class AvailabilityFlow:
         available.postpone_flags(link, holder, (flag for flag, _ in refused), _back_off, refused=True)
         self._raise_refusals([(flag.sku, flag, failure) for flag, failure in refused])
         return PushCounts(flags=len(told), refused=len(refused), waiting=len(waiting))
+
+    def _variants(self, flags: Iterable[Flag]) -> dict[str, Raw]:
+        """Variants of the products of these flags as Cloudshelf has them; for keys see :func:`_key`."""
+        products = sorted({product_gid(flag.product_id) for flag in flags})
+        read = ordered_map(
+            self.cloudshelf.variants_of, batches(products, PRODUCTS), workers=self.config.concurrency
+        )
+        return {
+            f"{product}/{variant['id']}": variant
+            for part in read
+            for product, variants in part.items()
+            for variant in variants
+        }
+
+    def _free_flags(self, holder: str, flags: Iterable[Flag]) -> None:
+        """Let go of flags that could not be told, so that the next push tells what is wanted then."""
+        with _whatever_the_store_says():
+            self.store.availability.postpone_flags(self.config.name, holder, flags, _after(0), refused=False)
 
     def _write_flags(self, flags: Iterable[Flag], there: Mapping[str, Raw]) -> dict[str, RecordFailure]:
         """Write variants back with other flags; returns what was refused, by SKU."""
@@ -799,6 +845,20 @@ def _modified(entry: Raw) -> datetime:
 
 def _hold_until() -> datetime:
     return by_our_clock() + timedelta(seconds=HOLD_SECONDS)
+
+
+def _is_under_way(error: CogentOpsError) -> bool:
+    """Whether something that was sent may still take effect, and later than what is sent next."""
+    return isinstance(error, RetryableError) and error.under_way
+
+
+@contextmanager
+def _whatever_the_store_says() -> Iterator[None]:
+    """Give back what can be given back; where the store is out of reach it is free after its hold."""
+    try:
+        yield
+    except RetryableError as error:
+        log.warning("what was not told is tried again in %.0f s: %s", HOLD_SECONDS, error)
 
 
 def _after(seconds: float) -> Callable[[object], datetime]:

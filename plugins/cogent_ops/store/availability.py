@@ -2,8 +2,8 @@
 
 The latest wish replaces older ones, so that however often stock moves, a row is told once. Before something is sent,
 what was told is forgotten: should the process die then, nobody can say what Cloudshelf has, and the row is told again.
-A row that is being told is nobody else's until its sender is done, or has been silent for too long; whoever then still
-comes with an answer finds the row under another name, and changes nothing.
+A row that is being told is nobody else's until its sender is done or has given it back, or has been silent for too
+long; whoever then still comes with an answer finds the row under another name, and changes nothing.
 
 Times in the store are the clocks of the machines that work on it; they order and delay work, and nothing else.
 """

@@ -24,7 +24,13 @@ from cogent_ops.clients.cloudshelf import (
 from cogent_ops.domain.identifiers import group_gid, location_gid, product_gid, variant_gid
 from cogent_ops.domain.kiosk import KioskLocation
 from cogent_ops.domain.rules import OrderStatus
-from cogent_ops.errors import ApiRejected, ConnectionConfigError, RateLimited, TargetUnavailable
+from cogent_ops.errors import (
+    ApiRejected,
+    ConnectionConfigError,
+    RateLimited,
+    RetryableError,
+    TargetUnavailable,
+)
 from cogent_ops.sandbox.cloudshelf_state import ALL_PERMISSIONS, KioskBehaviour
 from cogent_ops.sandbox.faults import Credits, FaultPlan, Kind, Rule
 from cogent_ops.sandbox.server import SandboxServer
@@ -539,6 +545,28 @@ def test_whoever_gave_up_waiting_is_asked_again(status: int) -> None:
         server.kiosk().report_catalogue_stats(products=1, variants=1, groups=1, images=1)
     with scripted(lambda _: page) as server, pytest.raises(TargetUnavailable, match=f"with {status}"):
         server.kiosk().report_catalogue_stats(products=1, variants=1, groups=1, images=1)
+
+
+@pytest.mark.parametrize(
+    ("replies", "under_way"),
+    [
+        ([Reply(503), Reply(500)], False),
+        ([Reply(503), Reply(504)], True),
+        ([Reply(reset=True), Reply(503)], True),
+        ([Reply(499), Reply(429)], True),
+    ],
+)
+def test_an_error_says_whether_something_sent_may_still_take_effect(
+    replies: list[Reply], under_way: bool
+) -> None:
+    left = iter(replies)
+    tuning = replace(QUICK, attempts=2, total_seconds=0.5)
+    with (
+        scripted(lambda _: next(left, replies[-1])) as server,
+        pytest.raises(RetryableError) as caught,
+    ):
+        server.kiosk(tuning).report_catalogue_stats(products=1, variants=1, groups=1, images=1)
+    assert caught.value.under_way is under_way
 
 
 @pytest.mark.parametrize("status", [200, 404])

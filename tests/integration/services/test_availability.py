@@ -10,11 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.integration.clients.helpers import QUICK
 from tests.support.carrying import Carrier
 from tests.support.shelves import Shelves
 
 from cogent_ops.domain.identifiers import location_gid, product_gid, variant_gid
 from cogent_ops.domain.rules import InventoryPolicy
+from cogent_ops.errors import TargetUnavailable
 from cogent_ops.sandbox.cloudshelf_state import ALL_PERMISSIONS, KioskBehaviour
 from cogent_ops.sandbox.dataset import Dataset, all_variants
 from cogent_ops.sandbox.faults import FaultPlan, Rule
@@ -567,8 +569,59 @@ def test_a_role_that_may_not_is_said(shelve: Shelve, clean: Dataset, local: Stor
     with pytest.raises(ConnectionConfigError, match="READ and MODIFY for CATALOGUE, LOCATIONS"):
         link.push()
     organisation.behaviour = replace(organisation.behaviour, permissions=ALL_PERMISSIONS)
-    link.let_time_pass()
+    link.push()
+    link.check()
+
+
+# Outages
+
+
+def sold_out(link: Shelves, *, concurrency: int) -> list[str]:
+    """All is told, then everything is sold out; told in calls of five by a client that gives up early."""
     link.settle()
+    rules = link.carrier.config.availability.model_copy(update={"rows_per_call": 5})
+    link.settings = {"availability": rules, "concurrency": concurrency}
+    link.tuning = replace(QUICK, attempts=2)
+    link.renewed()
+    skus = sorted(variant["sku"] for variant in link.variants().values())
+    for sku in skus:
+        link.empty(sku)
+    return skus
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+@pytest.mark.parametrize("operation", ["upsertStockLevels", "product+*", "upsertProductVariants"])
+def test_what_an_outage_kept_back_is_told_as_soon_as_it_is_over(
+    shelve: Shelve, clean: Dataset, local: Store, operation: str, status: int
+) -> None:
+    link = shelve(clean, local)
+    skus = sold_out(link, concurrency=4)
+    use(link, Rule(kind="error", api="cloudshelf", operation=operation, status=status))
+    with pytest.raises(TargetUnavailable):
+        link.once()
+    for sku in skus[::2]:
+        link.set(sku, 7, a_store(link, sku))
+    with pytest.raises(TargetUnavailable):
+        link.once()
+    use(link)
+    link.once()
+    link.check()
+
+
+def test_what_was_not_answered_is_not_told_anew_while_it_may_still_arrive(
+    shelve: Shelve, clean: Dataset, local: Store
+) -> None:
+    link = shelve(clean, local)
+    sold_out(link, concurrency=1)
+    use(link, Rule(kind="reset", api="cloudshelf", operation="upsertStockLevels", limit=2))
+    with pytest.raises(TargetUnavailable):
+        link.once()
+    link.once()
+    assert link.store.availability.backlog(link.link).levels == 5, (
+        "those of the call that was lost, and no others"
+    )
+    link.let_time_pass()
+    link.once()
     link.check()
 
 
