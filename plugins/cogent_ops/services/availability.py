@@ -186,6 +186,8 @@ class AvailabilityFlow:
         #: Entries that a SKU had in the last portion.
         self._per_sku = 10.0
         self._messages = _Messages(commercetools)
+        #: SKUs that Messages have named and that were not looked at since.
+        self._hinted: set[str] = set()
         self._zero = _Zero(config, store, cloudshelf, run_key)
         self._locations = _Locations(config.name, store, cloudshelf)
 
@@ -253,10 +255,13 @@ class AvailabilityFlow:
         overtaken = False
         try:
             self._read_changes(tally)
-            hinted = self._messages.news()
-            available.read_soon(link, hinted, AT_ONCE)
-            self._read_due(tally, due, None if full else SLICE_SECONDS)
-            available.read_soon(link, hinted, now + timedelta(seconds=ORDER_SECONDS))
+            # A Message is heard once, and this collection may end before it has looked: so hints outlive it.
+            self._hinted |= self._messages.news()
+            self._hinted = available.shown(link, self._hinted)
+            available.read_soon(link, self._hinted, AT_ONCE)
+            read = self._read_due(tally, due, None if full else SLICE_SECONDS)
+            available.read_soon(link, self._hinted & read, now + timedelta(seconds=ORDER_SECONDS))
+            self._hinted -= read
             self._collected(now)
         except Overtaken as error:
             log.warning("%s This one ends.", error)
@@ -341,14 +346,17 @@ class AvailabilityFlow:
             self.store.availability.read_all(conn, link)
             self.store.watermarks.set(conn, link, CHANGES, _modified(newest[0]))
 
-    def _read_due(self, tally: _Tally, due: datetime, seconds: float | None) -> None:
-        """Read variants whose time has come, those that wait longest first."""
+    def _read_due(self, tally: _Tally, due: datetime, seconds: float | None) -> set[str]:
+        """Read variants whose time has come, those that wait longest first; returns their SKUs."""
+        read: set[str] = set()
         began, portion = time.monotonic(), SKUS * self.config.concurrency
         while seconds is None or time.monotonic() - began < seconds:
             skus = self.store.availability.to_read(self.config.name, due, portion)
             if not skus:
-                return
+                break
             self._read(tally, skus)
+            read.update(skus)
+        return read
 
     def _read(self, tally: _Tally, skus: Iterable[str]) -> None:
         """Read all entries of some SKUs, and store what follows from them."""

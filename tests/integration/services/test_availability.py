@@ -200,6 +200,33 @@ def test_messages_tell_of_orders_within_seconds(shelve: Shelve, clean: Dataset, 
     assert link.carrier.asked().get("commercetools.inventory.query", 0) == 1, "each Message is heard once"
 
 
+@pytest.mark.parametrize("cause", ["commercetools fails", "no time is left"])
+def test_an_order_is_looked_at_twice_also_when_a_collection_ended_early(
+    shelve: Shelve, clean: Dataset, local: Store, monkeypatch: pytest.MonkeyPatch, cause: str
+) -> None:
+    lagging = Behaviour(order_lag_seconds=300, order_touches_entry=False)
+    link = shelve(with_messages(clean), local, sandbox={"behaviour": lagging})
+    sku = a_sku(clean)
+    channel = a_store(link, sku)
+    link.set(sku, 9, channel)
+    link.pass_overlap()
+    link.sell("web-1", sku, 2, channel)
+    if cause == "commercetools fails":
+        use(link, Rule(kind="error", api="commercetools", operation="inventory.query", skip=1))
+        with pytest.raises(TargetUnavailable):
+            link.collect()
+        use(link)
+    else:
+        with monkeypatch.context() as patched:
+            patched.setattr(availability, "SLICE_SECONDS", 0.0)
+            assert link.collect().unread
+    assert link.once().told == 0, "the order does not show yet"
+    link.carrier.server.state.clock.advance(302)
+    link.ahead += timedelta(seconds=availability.ORDER_SECONDS)
+    assert link.once().told == 1
+    assert link.level(sku, channel) == [7, True]
+
+
 def test_without_the_scope_messages_are_done_without(shelve: Shelve, clean: Dataset, local: Store) -> None:
     scopes = ("manage_products:sandbox", "view_project_settings:sandbox")
     link = shelve(clean, local)
