@@ -390,19 +390,21 @@ def test_a_look_under_way_leaves_the_watermark_where_it_was_moved(
     assert landed.store.watermarks.get(LINK, SHOP_FLOW) == back
 
 
+@pytest.mark.parametrize("wishes", [{}, {"full_refresh": True}], ids=["delta", "full pass"])
 def test_a_catalogue_run_under_way_leaves_the_watermark_where_it_was_moved(
-    make: Make, clean: Dataset, store: Store
+    make: Make, clean: Dataset, store: Store, wishes: dict[str, bool]
 ) -> None:
     world = make(clean, store)
     known = store.watermarks.get(LINK, CATALOGUE)
     assert known is not None
     back = known - HOUR
-    request = world.carrier.request()
+    request = world.carrier.request(**wishes)
     world.carrier.edit(clean.products[0]["id"], name={"de": "Neuer Name", "en": "New name"})
-    world.carrier.carry(request, ("extract", "gate", "push"))
+    world.carrier.carry(request, ("extract", "gate"))
     with store.begin() as conn:
         assert store.watermarks.move_back(conn, LINK, CATALOGUE, back)
-    world.carrier.carry(request, ("report",))
+    world.carrier.carry(request, ("push", "report"))
+    assert world.carrier.shown(clean.products[0]["id"])["displayName"] == "Neuer Name", "what it read is kept"
     assert store.watermarks.get(LINK, CATALOGUE) == back
     world.carrier.sync()
     after = store.watermarks.get(LINK, CATALOGUE)

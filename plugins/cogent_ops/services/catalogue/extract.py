@@ -56,12 +56,8 @@ class Extract:
         project = self.client.project()
         require_classic(project)
         link = self.config.name
-        chosen = plan(
-            request,
-            self.config,
-            self.store.watermarks.get(link, Flow.SYNC),
-            self.store.watermarks.get(link, FULL_PASS),
-        )
+        known = self.store.watermarks.get(link, Flow.SYNC)
+        chosen = plan(request, self.config, known, self.store.watermarks.get(link, FULL_PASS))
         self.store.runs.start(
             link,
             request.flow,
@@ -71,7 +67,7 @@ class Extract:
             params=request.wishes(),
         )
         self.folder.write_json("reference.json", {"project": project, **self.reader.reference()})
-        return self._read_products(request, chosen)
+        return self._read_products(request, chosen, known)
 
     def _require_clearance(self) -> None:
         if self.store.audits.clearance(self.config.name) is None:
@@ -83,7 +79,9 @@ class Extract:
                 "'cogent-ops audit accept'."
             )
 
-    def _read_products(self, request: CatalogueRequest, chosen: Plan) -> dict[str, int | str]:
+    def _read_products(
+        self, request: CatalogueRequest, chosen: Plan, known: datetime | None
+    ) -> dict[str, int | str]:
         self.folder.clear("extract")
         counts: Counter[str] = Counter()
         newest: str = ""
@@ -108,6 +106,7 @@ class Extract:
             "mode": chosen.mode.value,
             "since": chosen.since,
             "until": chosen.until,
+            "watermark": known,
             "started": request.now,
             "newest": _moment(newest),
             **counts,

@@ -147,22 +147,22 @@ class Finish:
     ) -> None:
         """Close what was verified as mended and move the watermark, once all that is wrong has been raised.
 
-        :param extract: the summary that the extract left, with ``started`` and ``newest``.
+        :param extract: the summary that the extract left, with ``started``, ``newest`` and the ``watermark`` before it.
         :param checked: ids of the products that this run judged or missed: only their exceptions can be closed by it.
         :param confirmed: gids, refused by Cloudshelf earlier, that it took in this run.
         """
         link = self.config.name
         mended = self._mended(checked, confirmed, full=plan.finds_removals)
         started = datetime.fromisoformat(extract["started"])
-        newest = datetime.fromisoformat(extract["newest"]) if extract["newest"] else None
-        known = self.store.watermarks.get(link, Flow.SYNC)
+        newest, known = _moment(extract["newest"]), _moment(extract.get("watermark"))
         moved = next_watermark(known, newest, started)
         last_full = self.store.watermarks.get(link, FULL_PASS)
         with self.store.begin() as conn:
             for kind, keys in mended.items():
                 self.store.exceptions.resolve(conn, link, kind, keys, self.run_key)
-            if plan.moves_watermark and moved is not None and not _was_moved_back(plan, known):
-                self.store.watermarks.set(conn, link, Flow.SYNC, moved)
+            if plan.moves_watermark and moved is not None:
+                # Somebody who wants more read again may have moved it back meanwhile; then that is read next.
+                self.store.watermarks.advance(conn, link, Flow.SYNC, known, moved)
             if plan.finds_removals:
                 self.store.watermarks.set(conn, link, FULL_PASS, max(started, last_full or started))
 
@@ -186,9 +186,8 @@ class Finish:
         }
 
 
-def _was_moved_back(plan: Plan, watermark: datetime | None) -> bool:
-    """Whether somebody who wants more read again has moved the watermark behind what this run has read."""
-    return plan.since is not None and watermark is not None and watermark < plan.since
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _product_id(cause_key: str) -> str:
