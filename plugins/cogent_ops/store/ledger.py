@@ -213,6 +213,14 @@ class Runs:
         with self._database.read() as conn:
             return [Run(**row._mapping) for row in conn.execute(query.order_by(sync_run.c.id))]
 
+    def since(self, link: str, flow: str, moment: datetime, *, status: str) -> list[Run]:
+        """All runs of a status that were started at a moment or later, the oldest first."""
+        r = sync_run.c
+        wanted = (r.link == link, r.flow == flow, r.status == status, r.started_at >= moment)
+        with self._database.read() as conn:
+            found = conn.execute(select(sync_run).where(*wanted).order_by(r.id))
+            return [Run(**row._mapping) for row in found]
+
     def recent(
         self,
         *,

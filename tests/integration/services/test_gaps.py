@@ -28,7 +28,7 @@ from cogent_ops.services.health.looking import OutsideReport
 from cogent_ops.services.orders.shop import SHOP_FLOW
 from cogent_ops.store import Store
 from cogent_ops.store.health_gaps import Gap
-from cogent_ops.store.schema import stock_level, variant_flag
+from cogent_ops.store.schema import stock_level, sync_run, variant_flag
 
 Begin = Callable[..., Carrier]
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -189,6 +189,42 @@ def replayed(world: Gapped) -> None:
     world.shelves.settle()
 
 
+def test_the_catalogue_was_read_again_however_many_runs_follow(
+    make: Make, clean: Dataset, store: Store
+) -> None:
+    world = make(clean, store)
+    world.stop()
+    world.go_on()
+    world.look()
+    world.carrier.sync()
+    for _ in range(6):
+        world.carrier.sync(skus=(a_sku(clean),))
+    waits = f"{len(world.shelves.variants())} articles whose stock availability_push has not read again yet"
+    world.look()
+    assert world.left() == [waits]
+    with store.begin() as conn:
+        conn.execute(sa.delete(sync_run))
+    world.look()
+    assert world.left() == [waits], "it is remembered, however long the rest takes"
+    world.shelves.settle()
+    world.look()
+    assert world.outside.open(STOPPED) == []
+
+
+def test_runs_that_read_a_part_or_change_nothing_do_not_count(
+    make: Make, clean: Dataset, local: Store
+) -> None:
+    world = make(clean, local)
+    world.stop()
+    world.go_on()
+    world.look()
+    world.carrier.sync(skus=(a_sku(clean),))
+    world.carrier.sync(full_refresh=True, dry_run=True)
+    world.shelves.settle()
+    world.look()
+    assert world.left() == ["catalogue_sync has not read the catalogue again since"]
+
+
 def test_stock_that_differs_keeps_it_open_and_is_named(make: Make, clean: Dataset, store: Store) -> None:
     world = make(clean, store)
     sku = a_sku(clean)
@@ -249,17 +285,25 @@ def test_what_changes_while_it_is_compared_is_on_its_way(make: Make, clean: Data
 
 def test_a_gap_that_begins_again_is_read_again(make: Make, clean: Dataset, local: Store) -> None:
     world = make(clean, local)
-    replayed(world)
+    world.stop()
+    world.go_on()
+    world.look()
+    world.carrier.sync()
+    world.look()
+    assert world.gap().detail["catalogue_read"]
+    world.shelves.settle()
     world.outside.change("subscription", subscription="erp", status="ManuallySuspended")
     world.look()
     gap = world.gap()
     assert (gap.ended_at, gap.replayed_at) == (None, None)
+    assert "catalogue_read" not in gap.detail
     (said,) = world.outside.open(STOPPED)
     assert "ManuallySuspended" in said
     world.outside.change("subscription", subscription="erp", status="Healthy")
     world.look(MINUTE)
     world.look(5 * MINUTE)
     assert world.store.availability.unread(LINK) == len(world.shelves.variants())
+    assert "catalogue_sync has not read the catalogue again since" in world.left()
 
 
 def test_its_messages_are_read_a_part_at_a_time(

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from cogent_ops.errors import PermanentError
 from cogent_ops.store import Store
+from cogent_ops.store.schema import sync_run
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -115,6 +117,20 @@ def test_a_failed_run_says_where_and_why_until_it_goes_on(store: Store) -> None:
     store.runs.finish("de", "catalogue_sync", "r1", status="done", counts={"products": 1})
     store.runs.resume("de", "catalogue_sync", "r1")
     assert store.runs.recent(link="de")[0].status == "done"
+
+
+def test_runs_since_a_moment_are_all_there_the_oldest_first(store: Store) -> None:
+    keys = [f"r{number:02}" for number in range(30)]
+    for key in keys:
+        store.runs.start("de", "catalogue_sync", key, "delta")
+        store.runs.finish("de", "catalogue_sync", key, status="done", counts={})
+    store.runs.start("de", "catalogue_sync", "running", "delta")
+    store.runs.start("at", "catalogue_sync", "other", "delta")
+    with store.begin() as conn:
+        for key, at in ((keys[0], NOON - timedelta(seconds=1)), (keys[1], NOON)):
+            conn.execute(sa.update(sync_run).where(sync_run.c.run_key == key).values(started_at=at))
+    found = store.runs.since("de", "catalogue_sync", NOON, status="done")
+    assert [run.run_key for run in found] == keys[1:]
 
 
 def test_a_run_that_never_started_cannot_finish(store: Store) -> None:

@@ -57,6 +57,8 @@ PAGE, PAGES = 500, 20
 SAMPLE = 200
 #: So many that are not read or told yet may be so in a moment; of more it is not looked again.
 MANY = 1000
+#: In a gap's detail: the catalogue was read again.
+CATALOGUE_READ = "catalogue_read"
 #: Differences that messages name.
 _SHOWN = 5
 #: What differs is read again after so long, so often: it may be on its way.
@@ -172,7 +174,7 @@ class Gaps:
     def _waits_for(self, gap: Gap) -> list[str]:
         """What the flows have not read or told yet since the gap was replayed, in words."""
         asked, left = gap.replayed_at or gap.began_at, list[str]()
-        left += self._catalogue_waits(gap.began_at - MARGIN, asked)
+        left += self._catalogue_waits(gap, asked)
         unread = self._unread()
         if unread:
             left.append(f"{counted(unread, 'article')} whose stock availability_push has not read again yet")
@@ -206,17 +208,32 @@ class Gaps:
             found = [one for one in found if one in again]
         return found
 
-    def _catalogue_waits(self, since: datetime, asked: datetime) -> list[str]:
+    def _catalogue_waits(self, gap: Gap, asked: datetime) -> list[str]:
         """Whether a run of the catalogue that began later has read the gap; a link without catalogue needs none."""
         if self.store.watermarks.get(self.link, CatalogueFlow.SYNC.value) is None:
             return []
-        runs = self.store.runs.recent(link=self.link, flow=CatalogueFlow.SYNC.value, status="done", limit=5)
-        for run in runs:
-            reads_all = run.mode == Mode.FULL
-            reads_gap = run.mode == Mode.DELTA and run.window_start is not None and run.window_start <= since
-            if run.started_at >= asked and (reads_all or reads_gap) and not run.params.get("dry_run"):
-                return []
+        if gap.detail.get(CATALOGUE_READ):
+            return []
+        if self._catalogue_read(gap.began_at - MARGIN, asked):
+            self._remember_catalogue(gap)
+            return []
         return ["catalogue_sync has not read the catalogue again since"]
+
+    def _catalogue_read(self, since: datetime, asked: datetime) -> bool:
+        """Whether a run that began after it was asked for has read everything, or everything since a moment."""
+        return any(
+            run.mode == Mode.FULL
+            or (run.mode == Mode.DELTA and run.window_start is not None and run.window_start <= since)
+            for run in self.store.runs.since(self.link, CatalogueFlow.SYNC.value, asked, status="done")
+            if not run.params.get("dry_run")
+        )
+
+    def _remember_catalogue(self, gap: Gap) -> None:
+        """So that later checks need not find the run again; a gap that began anew meanwhile is read anew."""
+        with self.store.begin() as conn:
+            known = self.store.gaps.ongoing(self.link, gap.source, gap.name, conn)
+            if known is not None and known.replayed_at == gap.replayed_at:
+                self.store.gaps.note(conn, known, {**known.detail, CATALOGUE_READ: True})
 
     # Comparing
 
