@@ -109,15 +109,18 @@ class Runtime:
         """Where runs keep what they hand from task to task, and their reports."""
         return data_root(self.config.data_root)
 
-    def commercetools(self, priority: Priority, workers: int | None = None) -> CommercetoolsClient:
+    def commercetools(
+        self, priority: Priority, workers: int | None = None, tuning: Tuning | None = None
+    ) -> CommercetoolsClient:
         """The link's commercetools client, within the project's shared rate budget.
 
         :param workers: threads that use it at the same time; ``None``: as many as the link's ``concurrency``.
+        :param tuning: how patient it is; ``None``: as a flow that nobody waits for.
         """
         hook = CommercetoolsHook(connection_id("commercetools", self.link))
         limit = self.config.limits.commercetools
         budget = self._budget(hook.account().budget_name, limit)
-        return hook.client(budget, priority, self._tuning(limit, workers))
+        return hook.client(budget, priority, tuning or self._tuning(limit, workers))
 
     def cloudshelf(self, priority: Priority) -> CloudshelfClient:
         """The link's Cloudshelf client, within the organisation's shared rate budget."""
@@ -516,6 +519,7 @@ class Runtime:
         from functools import partial
         from zoneinfo import ZoneInfo
 
+        from cogent_ops.clients.transport import Tuning
         from cogent_ops.config import policies_in_force
         from cogent_ops.services.health.credentials import CloudshelfAccess, CommercetoolsAccess, Expiry
         from cogent_ops.services.health.gaps import Gaps
@@ -532,6 +536,8 @@ class Runtime:
         # Made here: looks ask in threads, where Airflow does not give connections.
         shop = prepared(partial(hasty.commercetools, Priority.ORDERS))
         kiosk = prepared(partial(hasty.cloudshelf, Priority.ORDERS))
+        # Gaps read more at a time, one call after the other; people must hear of the check all the same.
+        bounded = Tuning(read_seconds=10.0, attempts=2, total_seconds=15.0)
         ends = self._ends()
         return Outside(
             [
@@ -549,7 +555,7 @@ class Runtime:
                 ),
                 Messages(link, rules, store, shop),
                 Subscriptions(link, rules, store, shop),
-                Gaps(config, store, partial(self.commercetools, Priority.CATALOGUE), places),
+                Gaps(config, store, partial(self.commercetools, Priority.CATALOGUE, tuning=bounded), places),
                 Kiosks(link, rules, store, kiosk, hours),
                 Silence(config, store, shop, places, ZoneInfo(hours.timezone)),
             ]

@@ -158,6 +158,15 @@ def test_everything_outside_is_looked_at_through_the_connections(
     assert (Kind.MONITOR_SILENT, "sync_health") in found.gone
 
 
+def test_no_call_that_a_gap_needs_holds_a_check_up_for_long(own_store: Store, sandbox: SandboxServer) -> None:
+    from cogent_ops.runtime import Runtime
+    from cogent_ops.services.health.gaps import Gaps
+
+    (reader,) = (look for look in Runtime(LINK).outside().looks if isinstance(look, Gaps))
+    tuning = reader._client()._transport.tuning
+    assert tuning.total_seconds + tuning.read_seconds <= 30
+
+
 def test_a_connection_that_is_not_there_is_a_refusal_and_hides_nothing(
     own_store: Store, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -325,6 +325,41 @@ def test_its_messages_are_read_a_part_at_a_time(
     assert (reading["messages"], sorted(reading["skus"])) == (8, sorted(skus))
 
 
+def test_gaps_that_a_check_has_no_time_for_are_carried_on_with_by_the_next(
+    make: Make, clean: Dataset, local: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However slow commercetools is: whoever checks has more to tell than this."""
+    monkeypatch.setattr(gaps, "PAGE", 3)
+    world = make(clean, local)
+    skus = [a_sku(clean, place) for place in range(8)]
+    world.in_the_gap(
+        *(lambda sku=sku: world.shelves.set(sku, 9, a_store(world.shelves, sku)) for sku in skus)
+    )
+    for key in ("erp", "pim"):
+        world.outside.subscribe(key)
+    world.look(-30 * MINUTE)
+    for status, since in (("ManuallySuspended", 25), ("Healthy", 10)):
+        for key in ("erp", "pim"):
+            world.outside.change("subscription", subscription=key, status=status)
+        world.look(-since * MINUTE)
+    world.look()
+    world.carrier.sync()
+    world.shelves.settle()
+
+    reader, seconds = world.outside.looks()["gaps"], iter(range(0, 10_000, 25))
+    assert isinstance(reader, gaps.Gaps)
+    reader._clock = lambda: float(next(seconds))
+    found = reader.judge(None, datetime.now(UTC))
+    first, second = (new.message for new in found.found)
+    assert "Left: its Messages, of which 6 were read." in first
+    assert "Left: what this check had no time for; the next one goes on with it." in second
+    assert found.gone == ()
+    world.look()
+    assert world.outside.open(STOPPED) == []
+    read = [gap.detail["reading"]["messages"] for gap in local.gaps.recent(LINK, datetime.now(UTC) - HOUR)]
+    assert read == [8, 8]
+
+
 def test_without_messages_the_rest_is_compared(make: Make, clean: Dataset, local: Store) -> None:
     world = make(clean, local)
     replayed(world)

@@ -64,6 +64,9 @@ _SHOWN = 5
 #: What differs is read again after so long, so often: it may be on its way.
 PAUSE_SECONDS = 3.0
 REREADS = 3
+#: So long one check works on all gaps together: before it has ended, people hear of nothing else either.
+SECONDS = 60.0
+_LATER = "what this check had no time for; the next one goes on with it"
 
 
 @dataclass
@@ -92,6 +95,7 @@ class Gaps:
     :param client: makes a commercetools client for the reading.
     :param overrides: what ``include/locations.yaml`` says, by Channel key.
     :param pause: waits so many seconds.
+    :param clock: seconds that only grow.
     """
 
     name = "Gaps"
@@ -103,22 +107,25 @@ class Gaps:
         client: Callable[[], CommercetoolsClient],
         overrides: Mapping[str, LocationOverride],
         pause: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.config, self.link, self.store, self.overrides = config, config.name, store, overrides
-        self._client, self._pause = client, pause
+        self._client, self._pause, self._clock = client, pause, clock
+        self._deadline = float("inf")
 
     def ask(self) -> None:
         """Nothing: what a gap needs to be asked depends on how far it has come."""
 
     def judge(self, answer: None, now: datetime) -> OutsideReport:
-        """Carry on with every gap."""
+        """Carry on with every gap, as far as there is time."""
+        self._deadline = self._clock() + SECONDS
         checks: list[Check] = []
         found: list[NewException] = []
         for gap in self.store.gaps.open(self.link):
             if gap.ended_at is None:
                 found.append(_still(gap))
                 continue
-            left = self._carried_on(gap, now)
+            left = [_LATER] if self._is_late() else self._carried_on(gap, now)
             if left:
                 new = _being_read(gap, left)
                 found.append(new)
@@ -132,6 +139,9 @@ class Gaps:
             for cause in over(self.store, self.link, kind, "", found)
         )
         return OutsideReport(tuple(checks), tuple(found), gone)
+
+    def _is_late(self) -> bool:
+        return self._clock() >= self._deadline
 
     def _carried_on(self, gap: Gap, now: datetime) -> list[str]:
         """One step, or several; what is left to do or differs, in words."""
@@ -244,6 +254,8 @@ class Gaps:
         if not reading.done:
             return [f"its Messages, of which {reading.messages:,} were read"]
         left = []
+        if self._is_late():
+            return [_LATER]
         orders = self._orders_differ(client, since, until)
         if orders:
             shown = listed(
@@ -251,6 +263,8 @@ class Gaps:
                 for id_, (known, there) in islice(orders.items(), _SHOWN)
             )
             left.append(f"{counted(len(orders), 'order')} other in commercetools than here: {shown}")
+        if self._is_late():
+            return [*left, _LATER]
         skus = list(dict.fromkeys([*reading.skus, *_changed(client, since, until)]))[:SAMPLE]
         stock = self._stock_differs(client, skus)
         if stock:
@@ -264,12 +278,15 @@ class Gaps:
     ) -> _Reading:
         """Go on reading the gap's Messages; what was read is kept, so that no check takes long."""
         known = self.store.gaps.ongoing(self.link, gap.source, gap.name) or gap
-        reading = _Reading.of(known.detail)
+        reading, pages = _Reading.of(known.detail), list[list[Raw]]()
         if reading.done:
             return reading
         try:
-            pages = list(islice(_messages(client, since, until, reading.cursor), PAGES))
-            reading.done = len(pages) < PAGES
+            for page in islice(_messages(client, since, until, reading.cursor), PAGES):
+                pages.append(page)
+                if self._is_late():
+                    break
+            reading.done = len(pages) < PAGES and not self._is_late()
         except MissingScope as error:
             pages, reading.done, reading.why = [], True, str(error)
         skus = dict.fromkeys(reading.skus)
