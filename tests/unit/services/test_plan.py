@@ -48,6 +48,16 @@ def request(**wishes: object) -> CatalogueRequest:
         pytest.param(
             {"flow": Flow.AUDIT}, NOON - HOUR, NOON - HOUR, Mode.FULL, id="an audit reads everything"
         ),
+        pytest.param(
+            {"flow": Flow.AUDIT, "interval": INTERVAL},
+            NOON - HOUR,
+            NOON - HOUR,
+            Mode.FULL,
+            id="so does the backfill of an audit",
+        ),
+        pytest.param(
+            {"flow": Flow.AUDIT, "skus": ("A",)}, None, None, Mode.FULL, id="and one that names SKUs"
+        ),
     ],
 )
 def test_mode(

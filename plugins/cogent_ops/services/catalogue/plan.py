@@ -1,7 +1,7 @@
 """What one catalogue run reads: a pure decision from the request, the watermarks and the clock.
 
 Runs started by hand or by an asset have no data interval in Airflow 3, so a run works from its watermark; only
-a backfill brings an interval of its own, and then it neither moves the watermark nor removes anything.
+a backfill of the sync brings an interval of its own, and then it neither moves the watermark nor removes anything.
 """
 
 from __future__ import annotations
@@ -108,12 +108,17 @@ class Plan:
 def plan(
     request: CatalogueRequest, config: LinkConfig, watermark: datetime | None, last_full: datetime | None
 ) -> Plan:
-    """Choose the mode; the most specific wish wins, and without a watermark everything is read."""
+    """Choose the mode; the most specific wish wins, and without a watermark everything is read.
+
+    An audit reads everything whatever is wished: its verdict is about the whole catalogue.
+    """
+    if request.flow is Flow.AUDIT:
+        return Plan(Mode.FULL)
     if request.interval is not None:
         return Plan(Mode.BACKFILL, *request.interval)
     if request.skus:
         return Plan(Mode.SKUS)
-    if request.flow is Flow.AUDIT or request.full_refresh or watermark is None:
+    if request.full_refresh or watermark is None:
         return Plan(Mode.FULL)
     if full_pass_due(request.now, last_full, config.full_pass_hour):
         return Plan(Mode.FULL)
