@@ -65,7 +65,7 @@ def catalogue(dirty: float) -> list[MappedProduct]:
         Options(seed=7, products=PRODUCTS, now=NOW, variants=VARIANTS, dirty_share=dirty)
     )
     context = CatalogueContext.build(
-        reference(generator.foundation()), load_config(ROOT / "include").link("default"), NOW
+        reference(generator.foundation()), load_config(ROOT / "include").link("default"), NOW, {}
     )
     products = []
     for bundle in generator.bundles():

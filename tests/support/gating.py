@@ -21,7 +21,7 @@ NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
 
 def mapped(data: Dataset, include: Path = ROOT / "include") -> list[MappedProduct]:
-    context = CatalogueContext.build(extracted.reference(data), load_config(include).link("default"), NOW)
+    context = CatalogueContext.build(extracted.reference(data), load_config(include).link("default"), NOW, {})
     return [map_product(ExtractLine.model_validate(line), context) for line in extracted.lines(data)]
 
 

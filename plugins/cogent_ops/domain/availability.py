@@ -118,7 +118,9 @@ class Assortment:
         locations, _ = map_locations(known, overrides, config)
         keys = {parse_gid(location.id).id for location in locations}
         stores = {channel.id: channel.key for channel in known if channel.key in keys}
-        return cls(CountingStock.of(config, known), stores, {channel.id: channel.key for channel in known})
+        return cls(
+            CountingStock.of(config, known, overrides), stores, {channel.id: channel.key for channel in known}
+        )
 
     def counted(self, stock: Mapping[str, int]) -> Counted:
         """What of a variant's stock counts. A store whose Channel does not count has none.

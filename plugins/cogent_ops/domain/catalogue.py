@@ -7,7 +7,7 @@ schema judges (:meth:`MappedProduct.rows`, :data:`GATE_COLUMNS`), and only what 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
@@ -139,14 +139,16 @@ class CountingStock:
     channels: frozenset[str] | None
 
     @classmethod
-    def of(cls, config: CatalogueRules, channels: Iterable[Channel]) -> CountingStock:
+    def of(
+        cls, config: CatalogueRules, channels: Iterable[Channel], overrides: Mapping[str, LocationOverride]
+    ) -> CountingStock:
         """What counts by the link's rules.
 
         :param channels: the project's Channels.
+        :param overrides: what ``include/locations.yaml`` says, by Channel key.
         :raises ConfigError: when the rules name a Channel that the project does not have.
         """
-        known = list(channels)
-        return cls(config.stock, _counting(config, known, {channel.key: channel.id for channel in known}))
+        return cls(config.stock, _counting(config, list(channels), overrides))
 
     def available(self, stock: Mapping[str, int]) -> int:
         """Pieces for sale: what one Channel has oversold takes nothing from another.
@@ -190,12 +192,19 @@ class CatalogueContext:
     counting: frozenset[str] | None
 
     @classmethod
-    def build(cls, reference: Mapping[str, Any], config: CatalogueRules, now: datetime) -> CatalogueContext:
+    def build(
+        cls,
+        reference: Mapping[str, Any],
+        config: CatalogueRules,
+        now: datetime,
+        overrides: Mapping[str, LocationOverride],
+    ) -> CatalogueContext:
         """Prepare the mapping.
 
         :param reference: raw resources by name: ``categories``, ``channels``, ``product_types``,
             ``tax_categories``, ``customer_groups``.
         :param now: the moment at which prices must be valid.
+        :param overrides: what ``include/locations.yaml`` says, by Channel key.
         :raises ConfigError: when the rules name a Channel or customer group that the project does not have.
         """
         channels = tuple(Channel.model_validate(raw) for raw in reference["channels"])
@@ -220,7 +229,7 @@ class CatalogueContext:
             ),
             types={kind.id: TypeView.of(kind, config.attributes, config.locales) for kind in types},
             tax_categories=frozenset(raw["id"] for raw in reference["tax_categories"]),
-            counting=_counting(config, channels, channel_ids),
+            counting=_counting(config, channels, overrides),
         )
 
     @cached_property
@@ -353,7 +362,7 @@ def map_locations(
     problems = [_no_such_channel(key, known) for key in overrides if key not in supply]
     for key, channel in supply.items():
         override = overrides.get(key, _NO_OVERRIDE)
-        if override.exclude or not _is_location(channel, override.country, config):
+        if not _is_location(channel, override, config):
             continue
         location = _location(channel, override, config.locales)
         lacking = list(_lacking(key, location))
@@ -596,14 +605,19 @@ def _known(key: str | None, ids: Mapping[str, str], field: str, what: str) -> st
 
 
 def _counting(
-    rules: CatalogueRules, channels: Iterable[Channel], ids: Mapping[str, str]
+    rules: CatalogueRules, channels: Collection[Channel], overrides: Mapping[str, LocationOverride]
 ) -> frozenset[str] | None:
     """Ids of the Channels whose stock counts; ``None``: all."""
     wanted = rules.stock.channels
     if wanted == "all":
         return None
     if wanted == "locations":
-        return frozenset(channel.id for channel in channels if _is_location(channel, None, rules))
+        return frozenset(
+            channel.id
+            for channel in channels
+            if _is_location(channel, overrides.get(channel.key, _NO_OVERRIDE), rules)
+        )
+    ids = {channel.key: channel.id for channel in channels}
     found = (_known(key, ids, f"stock.channels[{place}]", "channel") for place, key in enumerate(wanted))
     return frozenset(filter(None, found))
 
@@ -619,11 +633,12 @@ def _group_metadata(category: Category) -> tuple[Metadata, ...]:
 _NO_OVERRIDE = LocationOverride()
 
 
-def _is_location(channel: Channel, country: str | None, rules: CatalogueRules) -> bool:
+def _is_location(channel: Channel, override: LocationOverride, rules: CatalogueRules) -> bool:
     """Whether the Channel is a store of this link."""
-    where = country or (channel.address.country if channel.address else None)
+    where = override.country or (channel.address.country if channel.address else None)
     return (
-        SUPPLY_ROLE in channel.roles
+        not override.exclude
+        and SUPPLY_ROLE in channel.roles
         and channel.key not in rules.locations.exclude
         and (not rules.locations.countries or where is None or where in rules.locations.countries)
     )

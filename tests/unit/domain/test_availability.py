@@ -86,6 +86,18 @@ def test_stores_are_the_locations_of_the_link() -> None:
     assert set(assortment(closed).stores.values()) == {"berlin", "depot"}
 
 
+def test_the_stock_of_those_that_are_locations_counts() -> None:
+    moved = {
+        "bonn": LocationOverride(exclude=True),
+        "wien": LocationOverride(country="DE"),
+        "depot": LocationOverride(country="AT"),
+    }
+    found = assortment(moved, channels="locations")
+    assert set(found.stores.values()) == {"berlin", "wien"}
+    assert found.wanted({BONN: 4, DEPOT: 4, WIEN: 3}).levels == {"wien": 3}
+    assert not found.wanted({BONN: 4, DEPOT: 4, WIEN: 0}).in_stock
+
+
 def test_a_channel_that_is_not_there_is_named() -> None:
     with pytest.raises(ConfigError, match="'bom'"):
         assortment(channels=["bom"])
@@ -195,7 +207,7 @@ def test_both_flows_judge_alike(stock: Json, chosen: Json) -> None:
             "inventory": {"a": stock} if stock else {},
         }
     )
-    (variant,) = map_product(line, CatalogueContext.build(reference, rules(**chosen), now)).variants
+    (variant,) = map_product(line, CatalogueContext.build(reference, rules(**chosen), now, {})).variants
     assert variant.record is not None
     ours = assortment(**chosen)
     flags = ours.stock.flags(

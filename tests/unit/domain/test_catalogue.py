@@ -87,8 +87,10 @@ REFERENCE: dict[str, Any] = {
 }
 
 
-def context(**rules: Any) -> CatalogueContext:
-    return CatalogueContext.build(REFERENCE, CatalogueRules.model_validate(RULES | rules), NOW)
+def context(overrides: dict[str, LocationOverride] | None = None, **rules: Any) -> CatalogueContext:
+    return CatalogueContext.build(
+        REFERENCE, CatalogueRules.model_validate(RULES | rules), NOW, overrides or {}
+    )
 
 
 def variant(number: int, size: str = "M", **changes: Any) -> dict[str, Any]:
@@ -355,8 +357,25 @@ def test_channels_that_count(rules: dict[str, Any], available: int) -> None:
 
 
 def test_stock_of_the_links_own_stores_only() -> None:
-    rules = {"stock": {"channels": "locations"}, "locations": {"countries": ["AT"]}}
+    rules: dict[str, Any] = {"stock": {"channels": "locations"}, "locations": {"countries": ["AT"]}}
     assert context(**rules).stock.available(STOCK) == 5
+
+
+@pytest.mark.parametrize(
+    ("key", "override", "available"),
+    [
+        pytest.param("berlin", {"country": "AT"}, 7, id="a store that is moved into the link's country"),
+        pytest.param("wien", {"country": "DE"}, 1, id="a store that is moved out of it"),
+        pytest.param("wien", {"exclude": True}, 1, id="a store that kiosks do not show"),
+    ],
+)
+def test_stock_of_stores_as_locations_yaml_says_they_are(
+    key: str, override: dict[str, Any], available: int
+) -> None:
+    """Where kiosks show a store, its stock counts, and nowhere else."""
+    rules: dict[str, Any] = {"stock": {"channels": "locations"}, "locations": {"countries": ["AT"]}}
+    overrides = {key: LocationOverride.model_validate(override)}
+    assert context(overrides, **rules).stock.available(STOCK) == available
 
 
 def test_what_one_store_oversold_takes_nothing_from_another() -> None:

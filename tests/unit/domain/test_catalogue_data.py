@@ -83,7 +83,7 @@ def extracted(data: Dataset) -> Iterator[ExtractLine]:
 
 
 def mapped(data: Dataset, rules: CatalogueRules) -> list[MappedProduct]:
-    context = CatalogueContext.build(reference(data), rules, NOW)
+    context = CatalogueContext.build(reference(data), rules, NOW, {})
     return [map_product(line, context) for line in extracted(data)]
 
 
@@ -172,7 +172,7 @@ def test_italian_first_falls_back_to_german(store: Dataset) -> None:
 
 
 def test_groups_and_locations_of_the_store(store: Dataset, rules: CatalogueRules) -> None:
-    context = CatalogueContext.build(reference(store), rules, NOW)
+    context = CatalogueContext.build(reference(store), rules, NOW, {})
     groups = map_groups(context)
     assert len(groups) == len(store.categories)
     assert len({group.id for group in groups}) == len(groups)
@@ -242,7 +242,7 @@ def test_sunrise_example_fits_its_data() -> None:
             assert row["sendable"]
             assert row["distinguishable"], (row["sku"], row["options"])
     locations, problems = map_locations(
-        CatalogueContext.build(reference(data), rules, NOW).channels, {}, rules
+        CatalogueContext.build(reference(data), rules, NOW, {}).channels, {}, rules
     )
     assert len(locations) == 4
     assert problems == []

@@ -68,7 +68,7 @@ class Run:
             rows = [row for line in part for row in extracted.registered(line)]
             store.catalogue.register_skus(LINK, "run", [line["projection"]["id"] for line in part], rows)
             self.folder.write_lines("extract", part_name("part", number), map(json.dumps, part))
-        self.stage = GateStage(load_config(include).link(LINK), store, self.folder, suite, chunk=chunk)
+        self.stage = GateStage(load_config(include).link(LINK), store, self.folder, suite, {}, chunk=chunk)
         self.counts: dict[str, Any] = self.stage.run(NOW, skip_unchanged=quiet)
 
     @property

@@ -13,14 +13,14 @@ import json
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from cogent_ops.config import LinkConfig
+from cogent_ops.config import LinkConfig, LocationOverride
 from cogent_ops.domain.catalogue import CatalogueContext, ExtractLine, MappedProduct, accept, map_product
 from cogent_ops.quality import CHUNK, Chunk, Gate, Level, SkuFacts, Verdict, Verdicts, write_data_docs
 from cogent_ops.services.catalogue.gated import GatedProduct
@@ -41,14 +41,22 @@ class GateStage:
     """The second task of a run.
 
     :param suite: path of the product master suite.
+    :param overrides: what ``include/locations.yaml`` says, by Channel key.
     :param chunk: variants judged at once.
     """
 
     def __init__(
-        self, config: LinkConfig, store: Store, folder: RunFolder, suite: Path, *, chunk: int = CHUNK
+        self,
+        config: LinkConfig,
+        store: Store,
+        folder: RunFolder,
+        suite: Path,
+        overrides: Mapping[str, LocationOverride],
+        *,
+        chunk: int = CHUNK,
     ) -> None:
         self.config, self.store, self.folder, self.suite = config, store, folder, suite
-        self.chunk = chunk
+        self.overrides, self.chunk = overrides, chunk
 
     def run(self, now: datetime, *, skip_unchanged: bool = False) -> dict[str, int | str]:
         """Judge every extracted product; the result counts accepted and held products and variants.
@@ -57,7 +65,8 @@ class GateStage:
             given. Most runs of a quiet day look again at the same few held products.
         :raises ConfigError: when the suite file cannot be used.
         """
-        context = CatalogueContext.build(self.folder.read_json("reference.json"), self.config, now)
+        reference = self.folder.read_json("reference.json")
+        context = CatalogueContext.build(reference, self.config, now, self.overrides)
         gate = Gate(self.suite, self.config.name)
         self.folder.clear("gate")
         counts: Counter[str] = Counter(

@@ -77,7 +77,7 @@ class CatalogueSync:
         with self._stage(request, "gate"):
             folder = self.folder(request)
             is_delta = folder.read_json("extract.json")["mode"] == Mode.DELTA
-            stage = GateStage(self.config, self.store, folder, self.suite)
+            stage = GateStage(self.config, self.store, folder, self.suite, self.overrides)
             return stage.run(
                 request.now, skip_unchanged=is_delta and not request.dry_run and not request.resend
             )
@@ -95,7 +95,8 @@ class CatalogueSync:
     def _push(self, request: CatalogueRequest, client: CloudshelfClient) -> Summary:
         folder = self.folder(request)
         extract, judged = folder.read_json("extract.json"), self._judged(folder)
-        context = CatalogueContext.build(folder.read_json("reference.json"), self.config, request.now)
+        reference = folder.read_json("reference.json")
+        context = CatalogueContext.build(reference, self.config, request.now, self.overrides)
         locations, problems = map_locations(context.channels, self.overrides, self.config)
         is_full = extract["mode"] == Mode.FULL
         if not request.dry_run:

@@ -104,7 +104,7 @@ class CatalogueComparison:
             yield "scan", as_json(_SCAN, Scan(moment, cleared=False))
             return
         reference = self.reader.reference()
-        context = CatalogueContext.build(reference, self.config, moment.now)
+        context = CatalogueContext.build(reference, self.config, moment.now, self.parts.locations)
         again = Suspects(self.parts, self.reader, context, reference)
         counts: Counter[str] = Counter()
         gids = self._differing(context, counts)

@@ -25,7 +25,7 @@ def prices(parts: Parts, skus: Iterable[str]) -> dict[str, int]:
     if not wanted:
         return {}
     reader = CatalogueReader(parts.config, parts.commercetools)
-    context = CatalogueContext.build(reader.reference(), parts.config, parts.now())
+    context = CatalogueContext.build(reader.reference(), parts.config, parts.now(), parts.locations)
     digits = CURRENCY_EXPONENTS.get(parts.config.currency, 2)
     products = {product["id"]: dict(product) for _, product in carriers(parts.commercetools, wanted)}
     found: dict[str, int] = {}
