@@ -18,7 +18,7 @@ from tests.support.trouble import HELD, raise_
 
 from cogent_ops.domain.exceptions import Kind
 from cogent_ops.domain.health.story import Story
-from cogent_ops.domain.stock import Place
+from cogent_ops.domain.stock import NO_CHANNEL, Place
 from cogent_ops.services.explain.naming import UnknownPlace
 from cogent_ops.store import Filter, Store
 from cogent_ops.web.desk.charts import Stairs, Window, stairs
@@ -126,7 +126,13 @@ def test_article_and_store_may_stand_in_one_word_and_days_are_those_on_offer(
     for query in ({"sku": "COAT@leeds", "days": "5000"}, {"sku": "COAT@leeds", "days": "x"}):
         assert visitor("vic").get("/explain", **query).status_code == 200
     visitor("vic").get("/explain", sku="C@AT", location="leeds")
-    assert told.asked == [("COAT@leeds", 14), ("COAT@leeds", 14), ("C@AT@leeds", 14)]
+    visitor("vic").get("/explain", sku="COAT@")
+    assert told.asked == [
+        ("COAT@leeds", 14),
+        ("COAT@leeds", 14),
+        ("C@AT@leeds", 14),
+        (f"COAT@{NO_CHANNEL}", 14),
+    ]
 
 
 @pytest.mark.parametrize("kind", [Kind.OVERSELL, Kind.STOCK_REFUSED, Kind.STOCK_AT_RISK])

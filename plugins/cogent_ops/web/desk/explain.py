@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cogent_ops.domain.health.story import Story, System
-from cogent_ops.domain.stock import Place
+from cogent_ops.domain.stock import NO_CHANNEL, Place
 from cogent_ops.services.explain.explain import DAYS
 from cogent_ops.services.explain.naming import UnknownPlace
 from cogent_ops.web.desk.access import visit_of
@@ -72,11 +72,11 @@ def add_routes(router: APIRouter, desk: Desk) -> None:
 
 
 def _asked(query: Mapping[str, str]) -> tuple[str, str, int]:
-    """Article, store and days; an address such as ``?sku=COAT@berlin`` names both at once."""
+    """Article, store and days; ``?sku=COAT@berlin`` names both at once, and ``?sku=COAT@`` the pool without Channel."""
     sku, location, days = (query.get(name, "").strip() for name in ("sku", "location", "days"))
     if not location:
         head, _, tail = sku.rpartition("@")
-        sku, location = (head, tail) if head and tail else (sku, "")
+        sku, location = (head, tail or NO_CHANNEL) if head else (sku, "")
     return sku, location, int(days) if days.isdecimal() and int(days) in SPANS else DAYS
 
 
