@@ -285,7 +285,7 @@ def test_an_error_beside_complete_data_is_traced_to_its_record() -> None:
     with scripted(answer) as server:
         outcome = server.kiosk().upsert_products([product(f"p{number}") for number in range(16)])
     assert outcome.failed == (
-        RecordFailure(product_gid("p5"), "IMAGE_UPLOAD_ERROR", "The image of *** is broken."),
+        RecordFailure(product_gid("p5"), "IMAGE_UPLOAD_ERROR", "The image of *** is broken.", returned=True),
     )
 
 
