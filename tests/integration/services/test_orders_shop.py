@@ -210,6 +210,31 @@ def test_the_watermark_is_commercetools_time(world: Landed) -> None:
     assert world.look().changed == 1
 
 
+def test_what_changes_on_a_page_that_was_read_already_is_found_by_the_next_look(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = begin(orders_settings={"overlap_seconds": 120})
+    order, other = world.land(), world.land()
+    world.look()
+    pages, waiting = world.client.pages, [True]
+
+    def slowly(resource: str, **more: Any) -> Iterator[list[Json]]:
+        if resource == "payments" and waiting:
+            waiting.clear()
+            world.server.state.clock.advance(20)
+            world.cancel(order)
+            world.server.state.clock.advance(150)
+            world.work_on(other, refund=CENTS)
+        yield from pages(resource, **more)
+
+    monkeypatch.setattr(world.client, "pages", slowly)
+    assert world.look().changed == 1
+    assert (world.row(order).shop_status, world.row(other).shop_status) == ("PAID", "REFUNDED")
+    world.ahead = timedelta(seconds=180)
+    assert world.look().changed == 1
+    assert world.row(order).shop_status == "VOIDED"
+
+
 def test_a_look_reaches_back_for_what_shows_up_late(begin: Begin) -> None:
     world = begin(orders_settings={"overlap_seconds": 60})
     order = world.land()

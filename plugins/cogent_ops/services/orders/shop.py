@@ -1,8 +1,9 @@
 """Watching captured orders in commercetools: who cancels, refunds or completes one there is heard in Cloudshelf.
 
 Orders and payments are two resources, and a refund on a payment does not touch its order, so both are asked for what
-changed. The watermark is commercetools' own time of the newest change that was read; it moves only with the statuses
-that were stored, and each look reaches back a little for what became visible late.
+changed. The watermark is commercetools' own time of the newest change that was read, and never later than the moment at
+which the look began; it moves only with the statuses that were stored, and each look reaches back a little for what
+became visible late.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ class ShopWatch:
     def look(self, now: datetime) -> ShopCounts:
         """Note what became of orders since the last look; nothing before ``shop_poll_seconds`` have passed.
 
+        :param now: the moment at which it begins.
         :raises RetryableError: when commercetools or the store is out of reach; the watermark stays.
         """
         if time.monotonic() - self._looked_at < self.rules.shop_poll_seconds:
@@ -86,7 +88,8 @@ class ShopWatch:
         mark = stored or now - FIRST_LOOK
         seen = self._read(mark - timedelta(seconds=self.rules.overlap_seconds))
         changed = self._changed(seen)
-        reached = max(mark, seen.newest or mark)
+        # What changed while pages were read may be on a page that was read before; the next look finds it.
+        reached = max(mark, min(seen.newest or mark, now))
         if changed or reached != stored:
             tell = [id_ for id_, status in changed.items() if status != seen.captures[id_].captured_status]
             with self.store.begin() as conn:
