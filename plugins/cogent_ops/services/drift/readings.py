@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cogent_ops.clients.commercetools import MAX_PAGE
+from cogent_ops.domain.commercetools import timestamp
 from cogent_ops.domain.messages import in_order
 from cogent_ops.domain.order_states import moves_stock
 from cogent_ops.domain.orders import read_order
@@ -95,7 +96,7 @@ class StockReadings:
 
     def sales(self, since: datetime) -> pa.Table:
         """What orders created since a moment take from stock by themselves."""
-        stamp = self.parts.commercetools.literal(since.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+        stamp = self.parts.commercetools.literal(timestamp(since))
         pages = self.parts.commercetools.pages("orders", where=[f"createdAt >= {stamp}"])
         return table(SALES, chain.from_iterable(map(self._taken, chain.from_iterable(pages))))
 
@@ -113,7 +114,7 @@ class StockReadings:
         try:
             if not shop.project().get("messages", {}).get("enabled"):
                 return None
-            stamp = shop.literal(since.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+            stamp = shop.literal(timestamp(since))
             where = f'type = "InventoryEntryQuantitySet" and createdAt >= {stamp}'
             pages = shop.by_values("messages", "resource(id)", sorted(entries), params={"where": where})
             told = in_order(chain.from_iterable(pages))
