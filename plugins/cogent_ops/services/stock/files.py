@@ -1,8 +1,9 @@
 """The file drop: CSV, JSON lines and Parquet of stores' systems, from any folder, into the inbox.
 
-A file is taken once nobody writes to it any more, row by row in batches, so that it may be of any size. When all of it
-is in the inbox its content is remembered and it moves to ``done``. A process that dies in between reads it again, and
-finds its rows there already. What is wrong with a row, or a file, is one exception for each cause and file.
+A file is taken once nobody writes to it any more, row by row in batches, so that it may be of any size. When it was
+read to its end it moves to ``done``, and when every row of it is in the inbox its content is remembered. A process that
+dies in between reads it again, and finds its rows there already. What is wrong with a row, or a file, is one exception
+for each cause and file.
 """
 
 from __future__ import annotations
@@ -242,7 +243,9 @@ class FileDrop:
             # It stays where it is, so that whoever sent it finds it.
             self._let_lie(path, state)
             return tally.counts + FileCounts(refused=1)
-        self.store.fingerprints.remember(self._link, FINGERPRINT, {content: path.name}, self._run_key)
+        if not tally.counts.rejected:
+            # What was refused may be right later (a moment in the future), so then the same content is read again.
+            self.store.fingerprints.remember(self._link, FINGERPRINT, {content: path.name}, self._run_key)
         self._put_away(path, state, now)
         return tally.counts + FileCounts(files=1)
 
