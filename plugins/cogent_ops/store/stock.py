@@ -430,9 +430,8 @@ class Stock:
         ids = [str(row["id"]) for row in rows]
         seen: Values = {"state": MovementState.EXCLUDED, "batch_id": None, "reason": IN_COUNT}
         for chunk in chunks(ids):
-            for settled in (was_counted(), was_put_right()):
-                counted = and_(_M.batch_id.in_(chunk), settled)
-                conn.execute(update(movement).where(counted).values(**seen, settled_at=moment))
+            settled = and_(_M.batch_id.in_(chunk), or_(was_counted(), was_put_right()))
+            conn.execute(update(movement).where(settled).values(**seen, settled_at=moment))
         self._sum_up(conn, ids)
         return ids
 
