@@ -20,6 +20,11 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def moment_of(text: str | None) -> datetime | None:
+    """The moment that a text of the API, or of a note that holds one, names; ``None``: it names none."""
+    return datetime.fromisoformat(text) if text else None
+
+
 class Resource(BaseModel):
     """Base: camelCase on the wire, immutable in memory."""
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from cogent_ops.clients.commercetools import CommercetoolsClient
 from cogent_ops.config import LinkConfig
+from cogent_ops.domain.commercetools import moment_of
 from cogent_ops.domain.text import visible
 from cogent_ops.errors import AuditRequired, PermanentError, UnsupportedProject
 from cogent_ops.services.catalogue.plan import FULL_PASS, CatalogueRequest, Flow, Mode, Plan, plan
@@ -108,7 +109,7 @@ class Extract:
             "until": chosen.until,
             "watermark": known,
             "started": request.now,
-            "newest": _moment(newest),
+            "newest": moment_of(newest),
             **counts,
         }
         self.folder.write_json("extract.json", outcome)
@@ -209,7 +210,3 @@ def selections(skus: Iterable[str]) -> Iterator[list[str]]:
 
 def _compact(line: Raw) -> str:
     return json.dumps(line, ensure_ascii=False, separators=(",", ":"))
-
-
-def _moment(text: str) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None

@@ -9,6 +9,7 @@ from typing import Any
 from cogent_ops.clients.cloudshelf import RecordFailure
 from cogent_ops.config import LinkConfig
 from cogent_ops.domain.catalogue import Problem
+from cogent_ops.domain.commercetools import moment_of
 from cogent_ops.domain.exceptions import Kind, NewException, Owner
 from cogent_ops.domain.text import visible
 from cogent_ops.quality import Finding, Severity
@@ -154,7 +155,7 @@ class Finish:
         link = self.config.name
         mended = self._mended(checked, confirmed, full=plan.finds_removals)
         started = datetime.fromisoformat(extract["started"])
-        newest, known = _moment(extract["newest"]), _moment(extract.get("watermark"))
+        newest, known = moment_of(extract["newest"]), moment_of(extract.get("watermark"))
         moved = next_watermark(known, newest, started)
         last_full = self.store.watermarks.get(link, FULL_PASS)
         with self.store.begin() as conn:
@@ -184,10 +185,6 @@ class Finish:
             ]
             for kind, was_checked in looked_at.items()
         }
-
-
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
 
 
 def _product_id(cause_key: str) -> str:
